@@ -1,0 +1,46 @@
+//! Every bound in one place, each with its reason. A finding that reports one says the bound and the value that broke it.
+
+/// Bytes of one source file. A larger one is data, and data has its own formats.
+pub const FILE_BYTES_MAX: usize = 8 << 20;
+
+/// Bytes of all source files of a ruleset together: what a reload holds in memory twice.
+pub const SOURCE_BYTES_MAX: usize = 256 << 20;
+
+/// Source files of one ruleset: a scan of this many takes tens of milliseconds.
+pub const FILES_MAX: usize = 10_000;
+
+/// Directories below one another in a watched folder.
+pub const DIRECTORY_DEPTH_MAX: usize = 32;
+
+/// Brackets open at one place. The parsers behind this limit are recursive, and a stack is finite.
+pub const NESTING_MAX: usize = 64;
+
+/// Height of a text's tree: brackets, and the operators that chain without any (`a + b + c`, `a.b.c`, `else if`).
+///
+/// Cedar's parser and validator recurse once per level, and get [`BUILD_STACK_BYTES`] for it.
+pub const TEXT_HEIGHT_MAX: usize = 4_000;
+
+/// Stack of the thread that builds a program: some 50 KiB for each level of [`TEXT_HEIGHT_MAX`]. Only what is touched is
+/// ever backed by memory.
+pub const BUILD_STACK_BYTES: usize = 256 << 20;
+
+/// Height of a compiled expression, in which chains of `&&` and `||` are flat.
+///
+/// Evaluation recurses once per level on the caller's stack; this takes a fraction of the smallest that threads are
+/// usually given.
+pub const EXPRESSION_HEIGHT_MAX: usize = 500;
+
+/// Nodes visited while one decision is made. A set of 10,000 policies with conditions of 100 nodes each is a tenth.
+pub const DECISION_STEPS_MAX: u64 = 10_000_000;
+
+/// Nodes visited while one decision is explained: every policy is looked at, where a decision stops at the first.
+pub const EXPLANATION_STEPS_MAX: u64 = 10 * DECISION_STEPS_MAX;
+
+/// Findings kept of one build. The first ones are the cause, the thousandth is not read.
+pub const FINDINGS_MAX: usize = 100;
+
+/// Bytes of one request body. A request is a few identifiers and attributes.
+pub const REQUEST_BYTES_MAX: usize = 1 << 20;
+
+/// Distinct values that a pool holds: ids are 30 bits wide.
+pub const VALUES_MAX: usize = 1 << 30;

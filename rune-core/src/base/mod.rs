@@ -1,0 +1,8 @@
+//! What everything else is made of: sources and places in them, values, and limits.
+
+pub mod limits;
+pub mod source;
+pub mod value;
+
+pub use source::{File, FileId, Kind, Sources, Span, Version};
+pub use value::{Datum, IpNet, Pool, Scratch, Symbol, Value, Values, View};

@@ -1,0 +1,456 @@
+//! Values as 32-bit ids.
+//!
+//! ```text
+//!   1 iiiiiii iiiiiiii iiiiiiii iiiiiiii    a small integer, 31 bits, signed
+//!   0 0 ixxxx xxxxxxxx xxxxxxxx xxxxxxxx    a place in a Pool: what a program and its facts hold
+//!   0 1 ixxxx xxxxxxxx xxxxxxxx xxxxxxxx    a place in a Scratch: what one request brought along
+//! ```
+//!
+//! Equal values have equal ids: a pool holds each value once, and a scratch first asks its pool. So `==` on ids is Cedar's
+//! `==`, sets are sorted ids, and a request never grows the pool.
+
+use std::{cmp::Ordering, hash::BuildHasher, net::IpAddr};
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use super::limits;
+
+/// The id of a value, meaningful to the [`Values`] that gave it out. Its order is arbitrary but fixed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Value(u32);
+
+const INLINE: u32 = 1 << 31;
+const LOCAL: u32 = 1 << 30;
+const INLINE_MIN: i64 = -(1 << 30);
+const INLINE_MAX: i64 = (1 << 30) - 1;
+
+impl Value {
+    /// The boolean `false`, in every pool.
+    pub const FALSE: Self = Self(0);
+    /// The boolean `true`, in every pool.
+    pub const TRUE: Self = Self(1);
+
+    fn inline(number: i64) -> Option<Self> {
+        if !(INLINE_MIN..=INLINE_MAX).contains(&number) {
+            return None;
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the low 31 bits, checked above")]
+        let bits = number as u32;
+        Some(Self(bits | INLINE))
+    }
+
+    fn as_inline(self) -> Option<i64> {
+        // Shifting the tag out and back in copies the sign bit of the 31-bit number.
+        (self.0 & INLINE != 0).then(|| i64::from((self.0 << 1).cast_signed() >> 1))
+    }
+}
+
+impl From<bool> for Value {
+    fn from(truth: bool) -> Self {
+        if truth { Self::TRUE } else { Self::FALSE }
+    }
+}
+
+/// An interned string that is used as a name: a type, an attribute, an action. The [`Value`] of that string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Symbol(Value);
+
+impl Symbol {
+    /// The string as a value.
+    #[must_use]
+    pub fn value(self) -> Value {
+        self.0
+    }
+}
+
+/// An IP address with the length of its prefix, not masked: `10.0.0.1/8` and `10.0.0.0/8` differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct IpNet {
+    /// The address as written.
+    pub address: IpAddr,
+    /// Bits of the prefix.
+    pub prefix: u8,
+}
+
+/// The content of a value, to be interned.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Datum {
+    /// A boolean.
+    Bool(bool),
+    /// A 64-bit integer.
+    Long(i64),
+    /// A string.
+    Text(Box<str>),
+    /// An entity: its type and its id, two names.
+    Entity(Symbol, Symbol),
+    /// Elements, sorted and distinct. Made by [`Values::set`].
+    Set(Box<[Value]>),
+    /// Members, sorted by name and distinct. Made by [`Values::record`].
+    Record(Box<[(Symbol, Value)]>),
+    /// A decimal number, in units of 10⁻⁴.
+    Decimal(i64),
+    /// A point in time, in milliseconds since 1970-01-01T00:00:00Z.
+    Datetime(i64),
+    /// A length of time, in milliseconds.
+    Duration(i64),
+    /// An IP address or range.
+    Ip(IpNet),
+}
+
+/// The content of a value, borrowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the variants are those of Datum")]
+pub enum View<'a> {
+    Bool(bool),
+    Long(i64),
+    Text(&'a str),
+    Entity(Symbol, Symbol),
+    Set(&'a [Value]),
+    Record(&'a [(Symbol, Value)]),
+    Decimal(i64),
+    Datetime(i64),
+    Duration(i64),
+    Ip(IpNet),
+}
+
+impl Datum {
+    fn view(&self) -> View<'_> {
+        match self {
+            Self::Bool(truth) => View::Bool(*truth),
+            Self::Long(number) => View::Long(*number),
+            Self::Text(text) => View::Text(text),
+            Self::Entity(kind, id) => View::Entity(*kind, *id),
+            Self::Set(elements) => View::Set(elements),
+            Self::Record(members) => View::Record(members),
+            Self::Decimal(units) => View::Decimal(*units),
+            Self::Datetime(ms) => View::Datetime(*ms),
+            Self::Duration(ms) => View::Duration(*ms),
+            Self::Ip(net) => View::Ip(*net),
+        }
+    }
+}
+
+/// Something that interns values and reads them back.
+pub trait Values {
+    /// The id of a value. The parts of `datum` are ids of this store.
+    fn intern(&mut self, datum: Datum) -> Value;
+
+    /// The content behind an id of this store.
+    fn view(&self, value: Value) -> View<'_>;
+
+    /// The id of a string.
+    fn text(&mut self, text: &str) -> Value {
+        self.intern(Datum::Text(text.into()))
+    }
+
+    /// The id of an integer.
+    fn long(&mut self, number: i64) -> Value {
+        Value::inline(number).unwrap_or_else(|| self.intern(Datum::Long(number)))
+    }
+
+    /// The name that a string is.
+    fn symbol(&mut self, name: &str) -> Symbol {
+        Symbol(self.text(name))
+    }
+
+    /// The id of an entity.
+    fn entity(&mut self, kind: &str, id: &str) -> Value {
+        let (kind, id) = (self.symbol(kind), self.symbol(id));
+        self.intern(Datum::Entity(kind, id))
+    }
+
+    /// The id of the set of these elements, in any order, with duplicates.
+    fn set(&mut self, mut elements: Vec<Value>) -> Value {
+        elements.sort_unstable();
+        elements.dedup();
+        self.intern(Datum::Set(elements.into()))
+    }
+
+    /// The id of the record with these members, in any order; of two with one name the last counts.
+    fn record(&mut self, mut members: Vec<(Symbol, Value)>) -> Value {
+        members.sort_by_key(|(name, _)| *name);
+        members.reverse();
+        members.dedup_by_key(|(name, _)| *name);
+        members.reverse();
+        self.intern(Datum::Record(members.into()))
+    }
+
+    /// The string that a name is.
+    fn name(&self, symbol: Symbol) -> &str {
+        match self.view(symbol.0) {
+            View::Text(text) => text,
+            _ => "",
+        }
+    }
+
+    /// The name that a value is, if it is a string.
+    fn as_symbol(&self, value: Value) -> Option<Symbol> {
+        matches!(self.view(value), View::Text(_)).then_some(Symbol(value))
+    }
+
+    /// The value in Cedar's notation, for people.
+    fn show(&self, value: Value) -> String
+    where
+        Self: Sized,
+    {
+        show(self, value)
+    }
+}
+
+/// The member of a record by name.
+#[must_use]
+pub fn member(members: &[(Symbol, Value)], name: Symbol) -> Option<Value> {
+    // Most records have a handful of members, where walking beats halving.
+    if members.len() <= 8 {
+        return members.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+    }
+    let at = members.binary_search_by_key(&name, |(key, _)| *key).ok()?;
+    members.get(at).map(|(_, value)| *value)
+}
+
+/// Each value of a program and its facts, once. Frozen when the program is built.
+#[derive(Debug)]
+pub struct Pool {
+    data: Vec<Datum>,
+    index: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        let mut pool = Self { data: Vec::new(), index: HashTable::new(), hasher: DefaultHashBuilder::default() };
+        let (no, yes) = (pool.intern(Datum::Bool(false)), pool.intern(Datum::Bool(true)));
+        debug_assert!(no == Value::FALSE && yes == Value::TRUE, "booleans have fixed ids");
+        pool
+    }
+}
+
+impl Pool {
+    /// How many values are held.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Whether nothing but the booleans is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.data.len() <= 2
+    }
+
+    fn find(&self, hash: u64, is_it: impl Fn(&Datum) -> bool) -> Option<Value> {
+        self.index.find(hash, |at| self.data.get(*at as usize).is_some_and(&is_it)).map(|at| Value(*at))
+    }
+
+    fn find_text(&self, text: &str) -> Option<Value> {
+        self.find(hash_text(&self.hasher, text), |held| matches!(held, Datum::Text(held) if **held == *text))
+    }
+
+    /// The symbol of a name that is already held.
+    #[must_use]
+    pub fn find_symbol(&self, name: &str) -> Option<Symbol> {
+        self.find_text(name).map(Symbol)
+    }
+}
+
+impl Values for Pool {
+    fn intern(&mut self, datum: Datum) -> Value {
+        if let Datum::Long(number) = datum
+            && let Some(value) = Value::inline(number)
+        {
+            return value;
+        }
+        let hash = hash_of(&self.hasher, &datum);
+        if let Some(value) = self.find(hash, |held| *held == datum) {
+            return value;
+        }
+        Value(push(&mut self.data, &mut self.index, &self.hasher, hash, datum))
+    }
+
+    fn text(&mut self, text: &str) -> Value {
+        self.find_text(text).unwrap_or_else(|| self.intern(Datum::Text(text.into())))
+    }
+
+    fn view(&self, value: Value) -> View<'_> {
+        match value.as_inline() {
+            Some(number) => View::Long(number),
+            None => self.data.get(value.0 as usize).map_or(View::Bool(false), Datum::view),
+        }
+    }
+}
+
+/// What one request adds to a pool: the strings, sets and records that only it knows.
+#[derive(Debug)]
+pub struct Scratch<'p> {
+    pool: &'p Pool,
+    data: Vec<Datum>,
+    index: HashTable<u32>,
+}
+
+impl<'p> Scratch<'p> {
+    /// An empty scratch over `pool`.
+    #[must_use]
+    pub fn new(pool: &'p Pool) -> Self {
+        Self { pool, data: Vec::new(), index: HashTable::new() }
+    }
+
+    /// The pool below.
+    #[must_use]
+    pub fn pool(&self) -> &'p Pool {
+        self.pool
+    }
+}
+
+impl Values for Scratch<'_> {
+    fn intern(&mut self, datum: Datum) -> Value {
+        if let Datum::Long(number) = datum
+            && let Some(value) = Value::inline(number)
+        {
+            return value;
+        }
+        let hash = hash_of(&self.pool.hasher, &datum);
+        if let Some(value) = self.pool.find(hash, |held| *held == datum) {
+            return value;
+        }
+        let local = self.index.find(hash, |at| self.data.get(*at as usize).is_some_and(|held| *held == datum));
+        if let Some(at) = local {
+            return Value(at | LOCAL);
+        }
+        Value(push(&mut self.data, &mut self.index, &self.pool.hasher, hash, datum) | LOCAL)
+    }
+
+    fn text(&mut self, text: &str) -> Value {
+        self.pool.find_text(text).unwrap_or_else(|| self.intern(Datum::Text(text.into())))
+    }
+
+    fn view(&self, value: Value) -> View<'_> {
+        if value.0 & (INLINE | LOCAL) == LOCAL {
+            self.data.get((value.0 & !LOCAL) as usize).map_or(View::Bool(false), Datum::view)
+        } else {
+            self.pool.view(value)
+        }
+    }
+}
+
+/// Appends a value that is not yet held and returns its place. What reads values is bounded far below the number of ids:
+/// by the bytes of sources and of requests, and by the steps of a decision.
+fn push(
+    data: &mut Vec<Datum>,
+    index: &mut HashTable<u32>,
+    hasher: &DefaultHashBuilder,
+    hash: u64,
+    datum: Datum,
+) -> u32 {
+    debug_assert!(data.len() < limits::VALUES_MAX, "more values than ids");
+    let at = u32::try_from(data.len()).unwrap_or(u32::MAX) & !(INLINE | LOCAL);
+    data.push(datum);
+    index.insert_unique(hash, at, |at| data.get(*at as usize).map_or(0, |held| hash_of(hasher, held)));
+    at
+}
+
+fn hash_text(hasher: &DefaultHashBuilder, text: &str) -> u64 {
+    hasher.hash_one(text)
+}
+
+fn hash_of(hasher: &DefaultHashBuilder, datum: &Datum) -> u64 {
+    match datum {
+        Datum::Text(text) => hash_text(hasher, text),
+        datum => hasher.hash_one(datum),
+    }
+}
+
+/// Cedar's notation, with members and elements in the order of their text so that equal values read alike.
+fn show(values: &impl Values, value: Value) -> String {
+    match values.view(value) {
+        View::Bool(truth) => truth.to_string(),
+        View::Long(number) => number.to_string(),
+        View::Text(text) => quote(text),
+        View::Entity(kind, id) => format!("{}::{}", values.name(kind), quote(values.name(id))),
+        View::Set(elements) => {
+            let mut shown: Vec<_> = elements.iter().map(|element| show(values, *element)).collect();
+            shown.sort();
+            format!("[{}]", shown.join(", "))
+        }
+        View::Record(members) => {
+            let mut shown: Vec<_> =
+                members.iter().map(|(name, value)| (values.name(*name), show(values, *value))).collect();
+            shown.sort();
+            let shown: Vec<_> = shown.into_iter().map(|(name, value)| format!("{}: {value}", quote(name))).collect();
+            format!("{{{}}}", shown.join(", "))
+        }
+        View::Decimal(units) => {
+            let sign = if units < 0 { "-" } else { "" };
+            let units = units.unsigned_abs();
+            format!("decimal(\"{sign}{}.{:04}\")", units / 10_000, units % 10_000)
+        }
+        View::Datetime(ms) => match ms.cmp(&0) {
+            Ordering::Equal => "datetime(\"1970-01-01\")".to_owned(),
+            _ => format!("datetime(\"1970-01-01\").offset(duration(\"{ms}ms\"))"),
+        },
+        View::Duration(ms) => format!("duration(\"{ms}ms\")"),
+        View::Ip(IpNet { address, prefix }) => {
+            let full = if address.is_ipv4() { 32 } else { 128 };
+            if prefix == full { format!("ip(\"{address}\")") } else { format!("ip(\"{address}/{prefix}\")") }
+        }
+    }
+}
+
+/// A string in Cedar's notation.
+#[must_use]
+pub fn quote(text: &str) -> String {
+    format!("\"{}\"", text.escape_debug())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_values_have_equal_ids_across_a_pool_and_its_scratch() {
+        let mut pool = Pool::default();
+        let ada = pool.entity("User", "ada");
+        let one = pool.long(1);
+        let set = pool.set(vec![ada, one, ada]);
+        let mut scratch = Scratch::new(&pool);
+        assert_eq!(scratch.entity("User", "ada"), ada);
+        assert_eq!(scratch.set(vec![one, ada]), set);
+        let eve = scratch.entity("User", "eve");
+        assert_eq!(scratch.entity("User", "eve"), eve);
+        assert_ne!(eve, ada);
+        assert_eq!(scratch.show(eve), "User::\"eve\"");
+        let mixed = scratch.set(vec![eve, ada]);
+        assert_eq!(scratch.set(vec![ada, eve]), mixed);
+    }
+
+    #[test]
+    fn integers_keep_their_value_inline_and_not() {
+        let mut pool = Pool::default();
+        for number in [0, 1, -1, INLINE_MIN, INLINE_MAX, INLINE_MIN - 1, INLINE_MAX + 1, i64::MIN, i64::MAX] {
+            let value = pool.long(number);
+            assert_eq!(pool.view(value), View::Long(number));
+            assert_eq!(pool.intern(Datum::Long(number)), value);
+        }
+    }
+
+    #[test]
+    fn the_last_of_two_members_with_one_name_counts() {
+        let mut pool = Pool::default();
+        let name = pool.symbol("a");
+        let (one, two) = (pool.long(1), pool.long(2));
+        let record = pool.record(vec![(name, one), (name, two)]);
+        assert_eq!(pool.show(record), "{\"a\": 2}");
+    }
+
+    #[test]
+    fn values_are_shown_as_cedar_writes_them() {
+        let mut pool = Pool::default();
+        let shown = |pool: &mut Pool, datum| {
+            let value = pool.intern(datum);
+            pool.show(value)
+        };
+        assert_eq!(shown(&mut pool, Datum::Decimal(-5_000)), "decimal(\"-0.5000\")");
+        assert_eq!(shown(&mut pool, Datum::Duration(7)), "duration(\"7ms\")");
+        let net = IpNet { address: "10.0.0.1".parse().unwrap(), prefix: 8 };
+        assert_eq!(shown(&mut pool, Datum::Ip(net)), "ip(\"10.0.0.1/8\")");
+    }
+}

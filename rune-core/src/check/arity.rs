@@ -1,0 +1,112 @@
+//! Calls with too few or too many arguments.
+//!
+//! Cedar's parser takes them, and such a call fails when it is reached, whatever its arguments are. Its public syntax tree
+//! has no place for them. So each is put out for a call that is well-formed and fails too, in Cedar's JSON form.
+
+use cedar_policy::{
+    Policy, Template,
+    pst::{PstConstructionError, Template as Pst},
+};
+use serde_json::{Value as Json, json};
+
+/// How many arguments Cedar's extension functions take, receivers included (`cedar-policy-core`, `extensions`).
+const ARITIES: [(&str, usize); 22] = [
+    ("decimal", 1),
+    ("ip", 1),
+    ("datetime", 1),
+    ("duration", 1),
+    ("isIpv4", 1),
+    ("isIpv6", 1),
+    ("isLoopback", 1),
+    ("isMulticast", 1),
+    ("isInRange", 2),
+    ("lessThan", 2),
+    ("lessThanOrEqual", 2),
+    ("greaterThan", 2),
+    ("greaterThanOrEqual", 2),
+    ("offset", 2),
+    ("durationSince", 2),
+    ("toDate", 1),
+    ("toTime", 1),
+    ("toMilliseconds", 1),
+    ("toSeconds", 1),
+    ("toMinutes", 1),
+    ("toHours", 1),
+    ("toDays", 1),
+];
+
+/// The tree of a policy whose calls are all well-formed, and what was said of the calls that were not.
+pub(super) type WellFormed = (Pst, Vec<String>);
+
+/// The tree of a policy.
+///
+/// # Errors
+///
+/// If it has a construct that Cedar's public tree has no place for.
+pub(super) fn policy(policy: &Policy) -> Result<WellFormed, PstConstructionError> {
+    let strict = policy.to_pst().map(|pst| pst.body().clone());
+    tree(strict, || {
+        let (json, calls) = well_formed(policy.to_json().ok()?);
+        let policy = Policy::from_json(Some(policy.id().clone()), json).ok()?;
+        Some((policy.to_pst().ok()?.body().clone(), calls))
+    })
+}
+
+/// The tree of a template, likewise.
+///
+/// # Errors
+///
+/// If it has a construct that Cedar's public tree has no place for.
+pub(super) fn template(template: &Template) -> Result<WellFormed, PstConstructionError> {
+    tree(template.to_pst(), || {
+        let (json, calls) = well_formed(template.to_json().ok()?);
+        let template = Template::from_json(Some(template.id().clone()), json).ok()?;
+        Some((template.to_pst().ok()?, calls))
+    })
+}
+
+fn tree(
+    strict: Result<Pst, PstConstructionError>,
+    mended: impl FnOnce() -> Option<WellFormed>,
+) -> Result<WellFormed, PstConstructionError> {
+    match strict {
+        Ok(pst) => Ok((pst, Vec::new())),
+        Err(error @ PstConstructionError::WrongArity(_)) => mended().ok_or(error),
+        Err(error) => Err(error),
+    }
+}
+
+fn well_formed(mut json: Json) -> (Json, Vec<String>) {
+    let mut calls = Vec::new();
+    mend(&mut json, &mut calls);
+    (json, calls)
+}
+
+// Recurses once per level of the policy, whose height was limited before it was parsed.
+fn mend(json: &mut Json, calls: &mut Vec<String>) {
+    match json {
+        Json::Array(items) => items.iter_mut().for_each(|item| mend(item, calls)),
+        Json::Object(members) => {
+            for (name, part) in members.iter_mut() {
+                // A literal record may have any names; calls stand where expressions do.
+                if name != "Value" {
+                    mend(part, calls);
+                }
+            }
+            let call = match members.iter().next() {
+                Some((name, Json::Array(arguments))) if members.len() == 1 => {
+                    let arity = ARITIES.iter().find(|(function, arity)| function == name && *arity != arguments.len());
+                    arity.map(|(function, arity)| {
+                        format!("`{function}` with {} arguments, not {arity}", arguments.len())
+                    })
+                }
+                _ => None,
+            };
+            if let Some(call) = call {
+                *json = json!({ "decimal": [{ "Value": call }] });
+                calls.push(call);
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,8 @@
+//! Trees to a checked set, or every reason why not: identities, types, and what belongs to what.
+
+mod arity;
+pub mod entities;
+pub mod policies;
+
+pub use entities::CheckedEntity;
+pub use policies::{CheckedPolicies, Link, Statement};

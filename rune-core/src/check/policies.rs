@@ -1,0 +1,356 @@
+//! Policies: parsed and validated by Cedar, with an identity and a place each.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use cedar_policy::{
+    EntityUid, PolicyId, PolicySet as CedarSet, SlotId, ValidationMode, Validator,
+    pst::{self, Template as Pst},
+};
+
+use super::arity;
+use crate::{
+    base::{FileId, Sources, Span},
+    diag::{Code, Finding, Findings, Severity, nearest},
+    schema::CedarSchema,
+    syntax::{Node, Shape, cedar::Piece, height::Notation},
+};
+
+/// Whether a policy stands in a `.rune` file or in a plain Cedar file, where Cedar's habits count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// In a `[policies]` section.
+    Rune,
+    /// In a `*.cedar` file.
+    Cedar,
+}
+
+/// A policy or template as it is written.
+#[derive(Debug)]
+pub struct Statement {
+    /// Its `@id`, or its file and position: `a.cedar:policy0`.
+    pub id: Arc<str>,
+    /// Where it stands.
+    pub span: Span,
+    /// Cedar's public syntax tree.
+    pub body: Pst,
+    cedar: CedarStatement,
+    origin: Origin,
+    fallback: Arc<str>,
+    piece: usize,
+}
+
+#[derive(Debug)]
+enum CedarStatement {
+    Policy(cedar_policy::Policy),
+    Template(cedar_policy::Template),
+}
+
+/// A template with entities for its slots.
+#[derive(Debug)]
+pub struct Link {
+    /// The identity of the policy that this makes.
+    pub id: Arc<str>,
+    /// The template, by its position among the statements.
+    pub template: usize,
+    /// The type and id for each slot.
+    pub slots: Vec<(pst::SlotId, String, String)>,
+    /// Where the link stands.
+    pub span: Span,
+}
+
+/// All policies and templates of a ruleset, and the links of the templates.
+#[derive(Debug, Default)]
+pub struct CheckedPolicies {
+    /// Policies and templates, by file and position.
+    pub statements: Vec<Statement>,
+    /// Links, in the order they are written.
+    pub links: Vec<Link>,
+}
+
+/// Parses the pieces, gives each policy its identity, reads the links, and validates all under the schema.
+pub fn check(
+    sources: &Sources,
+    pieces: &[(Piece, Origin)],
+    links: &[(FileId, Node)],
+    schema: Option<&CedarSchema>,
+    validation: Severity,
+    findings: &mut Findings,
+) -> CheckedPolicies {
+    let mut statements = Vec::new();
+    let mut n_before: BTreeMap<FileId, usize> = BTreeMap::new();
+    for (at, (piece, origin)) in pieces.iter().enumerate() {
+        let n_before = n_before.entry(piece.file).or_default();
+        let path = sources.file(piece.file).map_or("", |file| &*file.path);
+        *n_before += parse(piece, at, *origin, path, *n_before, &mut statements, findings);
+    }
+    identify(&mut statements, findings);
+    let links = read_links(sources, links, &statements, findings);
+    let checked = CheckedPolicies { statements, links };
+    let linked: BTreeSet<usize> = checked.links.iter().map(|link| link.template).collect();
+    for (at, template) in checked.statements.iter().enumerate() {
+        if matches!(template.cedar, CedarStatement::Template(_)) && !linked.contains(&at) {
+            let finding =
+                Finding::new(Code::UnusedTemplate, template.span, "this template has no link, so it decides nothing");
+            findings.push(finding.help("link it in a `*.links.json` file"));
+        }
+    }
+    // What Cedar says of the whole set assumes that its parts are right.
+    if !findings.has_error()
+        && let Some(set) = cedar_set(&checked, findings)
+        && let Some(schema) = schema
+    {
+        validate(&checked, &set, pieces, schema, validation, findings);
+    }
+    checked
+}
+
+/// Parses one piece and returns how many policies it has.
+fn parse(
+    piece: &Piece,
+    piece_idx: usize,
+    origin: Origin,
+    path: &str,
+    n_before: usize,
+    statements: &mut Vec<Statement>,
+    findings: &mut Findings,
+) -> usize {
+    if !piece.is_low(Notation::Cedar, findings) {
+        return 0;
+    }
+    let set: CedarSet = match piece.text.parse() {
+        Ok(set) => set,
+        Err(errors) => {
+            let errors: cedar_policy::ParseErrors = errors;
+            for error in errors.iter() {
+                findings.push(piece.finding(Code::PolicySyntax, error));
+            }
+            return 0;
+        }
+    };
+    let policies = set.policies().map(|policy| {
+        let range = AsRef::<cedar_policy_core::ast::Policy>::as_ref(policy).loc().map(|loc| loc.start()..loc.end());
+        let body = arity::policy(policy);
+        (policy.id().to_string(), policy.annotation("id"), range, body, CedarStatement::Policy(policy.clone()))
+    });
+    let templates = set.templates().map(|template| {
+        let range = AsRef::<cedar_policy_core::ast::Template>::as_ref(template).loc().map(|loc| loc.start()..loc.end());
+        let body = arity::template(template);
+        (template.id().to_string(), template.annotation("id"), range, body, CedarStatement::Template(template.clone()))
+    });
+    let mut found = Vec::new();
+    for (parser_id, id, range, body, cedar) in policies.chain(templates) {
+        let position: usize = parser_id.strip_prefix("policy").and_then(|n| n.parse().ok()).unwrap_or_default();
+        let span = piece.span(range.unwrap_or(0..piece.text.len()));
+        let body = match body {
+            Ok((body, calls)) => {
+                for call in calls {
+                    let message = format!("this policy calls {call}; it fails whenever it comes to that");
+                    findings.push(Finding::new(Code::WrongArity, span, message));
+                }
+                body
+            }
+            Err(error) => {
+                let message = format!("RUNE does not know a construct of this policy: {error}");
+                findings.push(Finding::new(Code::UnknownConstruct, span, message));
+                continue;
+            }
+        };
+        let fallback: Arc<str> = format!("{path}:policy{}", n_before + position).into();
+        let id = id.filter(|id| !id.is_empty()).map_or_else(|| fallback.clone(), Into::into);
+        found.push((position, Statement { id, span, body, cedar, origin, fallback, piece: piece_idx }));
+    }
+    found.sort_by_key(|(position, _)| *position);
+    let n = set.policies().count() + set.templates().count();
+    statements.extend(found.into_iter().map(|(_, statement)| statement));
+    n
+}
+
+/// Sees to it that no two statements have one identity.
+fn identify(statements: &mut [Statement], findings: &mut Findings) {
+    let mut by_id: BTreeMap<Arc<str>, Vec<usize>> = BTreeMap::new();
+    for (at, statement) in statements.iter().enumerate() {
+        by_id.entry(statement.id.clone()).or_default().push(at);
+    }
+    for (id, places) in by_id.into_iter().filter(|(_, places)| 1 < places.len()) {
+        let spans: Vec<Span> = places.iter().filter_map(|at| statements.get(*at)).map(|s| s.span).collect();
+        let (Some(first), Some(second)) = (spans.first(), spans.get(1)) else { continue };
+        let is_plain = places.iter().filter_map(|at| statements.get(*at)).all(|s| s.origin == Origin::Cedar);
+        let code = if is_plain { Code::AmbiguousPolicyId } else { Code::DuplicatePolicyId };
+        let finding = Finding::new(code, *second, format!("`@id(\"{id}\")` is also the id of another policy"));
+        let finding = finding.related(*first, "the other policy");
+        findings.push(if is_plain {
+            finding.help("both go by file and position until their ids differ")
+        } else {
+            finding.help("give each policy an id of its own")
+        });
+        for at in places {
+            if let Some(statement) = statements.get_mut(at) {
+                statement.id = statement.fallback.clone();
+            }
+        }
+    }
+}
+
+/// Reads links in the notation of Cedar's command line: `[{ template_id, link_id, args: { "?principal": "User::\"a\"" } }]`.
+fn read_links(
+    sources: &Sources,
+    files: &[(FileId, Node)],
+    statements: &[Statement],
+    findings: &mut Findings,
+) -> Vec<Link> {
+    let mut links: Vec<Link> = Vec::new();
+    let mut taken: BTreeSet<Arc<str>> = statements.iter().map(|statement| statement.id.clone()).collect();
+    for (file, node) in files {
+        let path = sources.file(*file).map_or("", |file| &*file.path);
+        let Shape::List(nodes) = &node.shape else {
+            let finding =
+                Finding::new(Code::InvalidLink, Span::new(*file, node.span.clone()), "expected a list of links");
+            findings.push(finding.help(LINK_FORM));
+            continue;
+        };
+        for (at, node) in nodes.iter().enumerate() {
+            let span = Span::new(*file, node.span.clone());
+            match read_link(node, span, &format!("{path}:link{at}"), statements) {
+                Ok(link) => {
+                    if !taken.insert(link.id.clone()) {
+                        let message = format!("`{}` is already the id of another policy", link.id);
+                        findings.push(
+                            Finding::new(Code::InvalidLink, span, message)
+                                .help("give each link a `link_id` of its own"),
+                        );
+                    }
+                    links.push(link);
+                }
+                Err(finding) => findings.push(*finding),
+            }
+        }
+    }
+    links
+}
+
+const LINK_FORM: &str =
+    r#"write `{ "template_id": "share", "link_id": "share-1", "args": { "?principal": "User::\"ada\"" } }`"#;
+
+fn read_link(node: &Node, span: Span, fallback: &str, statements: &[Statement]) -> Result<Link, Box<Finding>> {
+    let refuse = |message: String| Box::new(Finding::new(Code::InvalidLink, span, message).help(LINK_FORM));
+    let text = |name: &str| node.member(name).and_then(Node::as_text);
+    if let Shape::Table(members) = &node.shape
+        && let Some((key, _)) =
+            members.iter().find(|(key, _)| !["template_id", "link_id", "args"].contains(&&*key.name))
+    {
+        return Err(refuse(format!("a link has no member `{}`", key.name)));
+    }
+    let template_id = text("template_id").ok_or_else(|| refuse("a link names its template".to_owned()))?;
+    let id = match node.member("link_id") {
+        None => fallback.into(),
+        Some(id) => {
+            id.as_text().filter(|id| !id.is_empty()).ok_or_else(|| refuse("a `link_id` is a string".to_owned()))?.into()
+        }
+    };
+    let templates = || statements.iter().filter(|s| matches!(s.cedar, CedarStatement::Template(_)));
+    let found = statements.iter().enumerate().find(|(_, statement)| *statement.id == *template_id);
+    let Some((template, statement)) = found.filter(|(_, s)| matches!(s.cedar, CedarStatement::Template(_))) else {
+        let message = format!("there is no template `{template_id}`");
+        let finding = Finding::new(Code::InvalidLink, span, message);
+        return Err(Box::new(match nearest(template_id, templates().map(|s| &*s.id)) {
+            Some(near) => finding.help(format!("did you mean `{near}`?")),
+            None => finding.help("a template is known by its `@id`, or by file and position: `a.cedar:policy0`"),
+        }));
+    };
+    let wanted = statement.body.slots();
+    let mut slots = Vec::new();
+    if let Some(Node { shape: Shape::Table(members), .. }) = node.member("args") {
+        for (key, node) in members {
+            let slot = match key.name.as_str() {
+                "?principal" => pst::SlotId::Principal,
+                "?resource" => pst::SlotId::Resource,
+                other => return Err(refuse(format!("`{other}` is not a slot"))),
+            };
+            if !wanted.contains(&slot) {
+                return Err(refuse(format!("the template has no slot `{}`", key.name)));
+            }
+            let entity = node.as_text().and_then(crate::schema::conform::parse_entity);
+            let (kind, id) = entity.ok_or_else(|| refuse(format!("`{}` needs an entity", key.name)))?;
+            slots.push((slot, kind, id));
+        }
+    }
+    if slots.len() < wanted.len() {
+        return Err(refuse("a slot of the template has no argument".to_owned()));
+    }
+    Ok(Link { id, template, slots, span })
+}
+
+/// The set in Cedar's own form, for its validator.
+fn cedar_set(checked: &CheckedPolicies, findings: &mut Findings) -> Option<CedarSet> {
+    let mut set = CedarSet::new();
+    let mut refuse = |span, error: &dyn std::fmt::Display| {
+        findings.push(Finding::new(Code::PolicySyntax, span, error.to_string()));
+    };
+    for statement in &checked.statements {
+        let id = PolicyId::new(&statement.id);
+        let added = match &statement.cedar {
+            CedarStatement::Policy(policy) => set.add(policy.new_id(id)),
+            CedarStatement::Template(template) => set.add_template(template.new_id(id)),
+        };
+        if let Err(error) = added {
+            refuse(statement.span, &error);
+            return None;
+        }
+    }
+    for link in &checked.links {
+        let Some(template) = checked.statements.get(link.template) else { continue };
+        let mut slots = std::collections::HashMap::new();
+        for (slot, kind, id) in &link.slots {
+            let slot = if *slot == pst::SlotId::Principal { SlotId::principal() } else { SlotId::resource() };
+            let Ok(kind) = kind.parse() else { continue };
+            slots.insert(slot, EntityUid::from_type_name_and_id(kind, cedar_policy::EntityId::new(id)));
+        }
+        if let Err(error) = set.link(PolicyId::new(&template.id), PolicyId::new(&link.id), slots) {
+            refuse(link.span, &error);
+            return None;
+        }
+    }
+    Some(set)
+}
+
+fn validate(
+    checked: &CheckedPolicies,
+    set: &CedarSet,
+    pieces: &[(Piece, Origin)],
+    schema: &CedarSchema,
+    severity: Severity,
+    findings: &mut Findings,
+) {
+    let result = Validator::new(schema.validator.clone()).validate(set, ValidationMode::Strict);
+    let place = |id: &PolicyId| {
+        let id: &str = id.as_ref();
+        let statement = checked.statements.iter().find(|statement| *statement.id == *id);
+        let link = checked.links.iter().find(|link| *link.id == *id);
+        let statement = statement.or_else(|| link.and_then(|link| checked.statements.get(link.template)))?;
+        Some((pieces.get(statement.piece).map(|(piece, _)| piece)?, statement, link))
+    };
+    let mut report = |id: &PolicyId, error: &dyn miette::Diagnostic, code, severity| {
+        let Some((piece, statement, link)) = place(id) else { return };
+        let mut finding = piece.finding(code, error);
+        if error.labels().is_none() {
+            finding.span = link.map_or(statement.span, |link| link.span);
+        }
+        // Cedar begins with the policy's id, which the place says better.
+        if let Some((_, message)) =
+            finding.message.split_once("`, ").filter(|(head, _)| head.starts_with("for policy `"))
+        {
+            finding.message = message.to_owned();
+        }
+        finding.severity = severity;
+        findings.push(finding);
+    };
+    for error in result.validation_errors() {
+        report(error.policy_id(), error, Code::PolicyInvalid, severity);
+    }
+    for warning in result.validation_warnings() {
+        report(warning.policy_id(), warning, Code::PolicySuspicious, Severity::Warning);
+    }
+}

@@ -1,0 +1,153 @@
+//! The one table of finding codes.
+//!
+//! A code is stable: tests, documents and people's tools refer to it. What refuses a version depends on text alone; what
+//! depends on how many rows there are only warns, so that a revocation is never refused.
+
+use std::fmt;
+
+use super::Severity::{self, Error, Warning};
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal, $severity:ident;)+) => {
+        /// What a finding is about.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code { $($(#[doc = $doc])+ $name,)+ }
+
+        impl Code {
+            /// Every code, in the order of the table.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The name that is printed.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+
+            /// What the code means, in a sentence or two.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+),)+ }
+            }
+
+            /// Whether it refuses the version, where nothing else is said.
+            #[must_use]
+            pub fn severity(self) -> Severity {
+                match self { $(Self::$name => $severity,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The build itself failed, which it never should.
+    BuildFailed = "build-failed", Error;
+    // Files and sections.
+    /// There is no source file, which is not the same as an empty policy.
+    NoSources = "no-sources", Error;
+    /// A file is not UTF-8 text.
+    NotUtf8 = "not-utf8", Error;
+    /// A file is larger than the limit.
+    FileTooLarge = "file-too-large", Error;
+    /// A file in a notation of Cedar's that RUNE does not read, which must not be passed over in silence.
+    UnsupportedFormat = "unsupported-format", Error;
+    /// A `.rune` file does not begin with its version.
+    MissingVersion = "missing-version", Error;
+    /// The version of the language is not one that this program knows.
+    UnknownVersion = "unknown-version", Error;
+    /// A key that means nothing where it stands.
+    UnknownKey = "unknown-key", Error;
+    /// A section whose name is not one of the language's.
+    UnknownSection = "unknown-section", Error;
+    /// A line that begins like a section's header and is not one.
+    MalformedSection = "malformed-section", Error;
+    /// A section's header that does not begin in the first column.
+    IndentedSection = "indented-section", Error;
+    /// A part of the language that this version does not carry out yet; ignoring it could grant.
+    NotSupportedYet = "not-supported-yet", Error;
+    /// A bracket without its partner.
+    UnclosedBracket = "unclosed-bracket", Error;
+    /// Brackets nested deeper than the limit.
+    NestingTooDeep = "nesting-too-deep", Error;
+    /// An expression higher than the limit, brackets and chains of operators together.
+    ExpressionTooHigh = "expression-too-high", Error;
+    /// TOML that does not parse.
+    TomlSyntax = "toml-syntax", Error;
+    /// JSON that does not parse, or that names a member twice.
+    JsonSyntax = "json-syntax", Error;
+
+    // Schema.
+    /// Cedar's schema language does not accept the text.
+    SchemaSyntax = "schema-syntax", Error;
+    /// The parts of the schema do not fit together.
+    SchemaInvalid = "schema-invalid", Error;
+    /// Cedar's schema reader found something odd.
+    SchemaSuspicious = "schema-suspicious", Warning;
+    /// There is no schema, so policies, entities and requests are not checked against one.
+    NoSchema = "no-schema", Warning;
+
+    // Policies.
+    /// Cedar's policy language does not accept the text.
+    PolicySyntax = "policy-syntax", Error;
+    /// Cedar's validator does not accept a policy under the schema.
+    PolicyInvalid = "policy-invalid", Error;
+    /// Cedar's validator found something odd in a policy.
+    PolicySuspicious = "policy-suspicious", Warning;
+    /// A construct of Cedar's that RUNE does not know how to carry out.
+    UnknownConstruct = "unknown-construct", Error;
+    /// A call with too few or too many arguments, which fails whenever it is reached.
+    WrongArity = "wrong-arity", Warning;
+    /// Two policies of `.rune` files with one `@id`.
+    DuplicatePolicyId = "duplicate-policy-id", Error;
+    /// Two policies of plain Cedar files with one `@id`; both go by file and position instead.
+    AmbiguousPolicyId = "ambiguous-policy-id", Warning;
+    /// There is no policy, so every request is denied.
+    NoPolicies = "no-policies", Warning;
+    /// A template without a link decides nothing.
+    UnusedTemplate = "unused-template", Warning;
+    /// A link that does not fit: its template, its id or its arguments.
+    InvalidLink = "invalid-link", Error;
+
+    // Entities.
+    /// An entity that is not written in the form that entities have.
+    EntityForm = "entity-form", Error;
+    /// An entity's type is not in the schema.
+    UnknownEntityType = "unknown-entity-type", Error;
+    /// An entity that its type or the schema's actions do not provide for.
+    UnknownEntity = "unknown-entity", Error;
+    /// An attribute that the entity's type does not have.
+    UnknownAttribute = "unknown-attribute", Error;
+    /// An attribute that the entity's type requires is missing.
+    MissingAttribute = "missing-attribute", Error;
+    /// A value that is not of the type it should have, or of none.
+    WrongType = "wrong-type", Error;
+    /// One entity, written twice with different content.
+    DuplicateEntity = "duplicate-entity", Error;
+    /// An entity that is its own ancestor.
+    EntityCycle = "entity-cycle", Error;
+    /// A parent of a type that the schema does not allow there.
+    ParentNotAllowed = "parent-not-allowed", Error;
+    /// A string that looks like an entity where no schema says that it is one.
+    LooksLikeEntity = "looks-like-entity", Warning;
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct_and_written_alike() {
+        let mut names: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Code::ALL.len());
+        assert!(
+            names.iter().all(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '-' || c.is_ascii_digit()))
+        );
+    }
+}

@@ -1,0 +1,194 @@
+//! Findings: everything that is wrong with a text, as values with an address and advice.
+
+pub mod codes;
+
+use std::{fmt, sync::Arc};
+
+use crate::base::{Sources, Span, limits};
+
+pub use codes::Code;
+
+/// Whether a finding keeps a version from being served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Served, and said.
+    Warning,
+    /// Not served.
+    Error,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+        })
+    }
+}
+
+/// One error or warning about the text of a ruleset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Stable: tests, documents and tools refer to it.
+    pub code: Code,
+    /// Whether it refuses the version.
+    pub severity: Severity,
+    /// What is wrong; stands alone on a narrow terminal.
+    pub message: String,
+    /// Where.
+    pub span: Span,
+    /// Other places that belong to it, each with what it has to do with it.
+    pub related: Vec<(Span, String)>,
+    /// What to type; none is better than bad.
+    pub help: Option<String>,
+}
+
+impl Finding {
+    /// A finding with the severity that its code has.
+    #[must_use]
+    pub fn new(code: Code, span: Span, message: impl Into<String>) -> Self {
+        Self { code, severity: code.severity(), message: message.into(), span, related: Vec::new(), help: None }
+    }
+
+    /// With advice.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// With a second place.
+    #[must_use]
+    pub fn related(mut self, span: Span, label: impl Into<String>) -> Self {
+        self.related.push((span, label.into()));
+        self
+    }
+}
+
+/// The findings of one build, collected in any order, bounded in number.
+#[derive(Debug, Default)]
+pub struct Findings {
+    list: Vec<Finding>,
+    n_beyond: usize,
+    has_error: bool,
+}
+
+impl Findings {
+    /// Adds one.
+    pub fn push(&mut self, finding: Finding) {
+        self.has_error |= finding.severity == Severity::Error;
+        // An error always finds room: a build full of warnings must still say why it is refused.
+        if self.list.len() < limits::FINDINGS_MAX
+            || (finding.severity == Severity::Error && self.list.len() < 2 * limits::FINDINGS_MAX)
+        {
+            self.list.push(finding);
+        } else {
+            self.n_beyond += 1;
+        }
+    }
+
+    /// Whether one of them refuses the version.
+    #[must_use]
+    pub fn has_error(&self) -> bool {
+        self.has_error
+    }
+
+    /// The findings in the order of their places, errors and warnings together, each once.
+    #[must_use]
+    pub fn into_report(mut self, sources: Arc<Sources>) -> Report {
+        self.list
+            .sort_by(|a, b| (a.span, b.severity, a.code, &a.message).cmp(&(b.span, a.severity, b.code, &b.message)));
+        self.list.dedup();
+        Report { sources, findings: self.list, n_beyond: self.n_beyond }
+    }
+}
+
+/// Findings with the sources that they are about, so that a place can be shown long after the files have changed.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The text the findings are about.
+    pub sources: Arc<Sources>,
+    /// In the order of their places.
+    pub findings: Vec<Finding>,
+    /// How many more there were than are kept.
+    pub n_beyond: usize,
+}
+
+impl Report {
+    /// Whether one of the findings is an error.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+    }
+}
+
+impl fmt::Display for Report {
+    /// One line a finding: `a.rune:3:7: error[unknown-section]: …`, its help below it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, finding) in self.findings.iter().enumerate() {
+            if 0 < at {
+                writeln!(f)?;
+            }
+            if let Some(file) = self.sources.file(finding.span.file) {
+                let place = self.sources.place(finding.span);
+                write!(f, "{}:{}:{}: ", file.path, place.line, place.column)?;
+            }
+            let Finding { code, severity, message, .. } = finding;
+            write!(f, "{severity}[{code}]: {message}")?;
+            if let Some(help) = &finding.help {
+                write!(f, "\n  help: {help}")?;
+            }
+        }
+        if 0 < self.n_beyond {
+            write!(f, "\nand {} more", self.n_beyond)?;
+        }
+        Ok(())
+    }
+}
+
+/// The name in `known` that is nearest to `given`, if it is near enough to be meant.
+#[must_use]
+pub fn nearest<'k>(given: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let limit = (given.chars().count() / 3).max(1);
+    known
+        .into_iter()
+        .map(|name| (distance(given, name), name))
+        .filter(|(distance, _)| *distance <= limit)
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// Edit distance in characters (Levenshtein), counting a change of case as nothing.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (a.to_lowercase(), b.to_lowercase());
+    let b: Vec<char> = b.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().take(64).enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (cell, to) in row.iter_mut().skip(1).zip(&b) {
+            let change = diagonal + usize::from(from != *to);
+            diagonal = *cell;
+            left = change.min(left + 1).min(*cell + 1);
+            *cell = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_offered_only_when_it_is_near() {
+        let known = ["policies", "schema", "data"];
+        assert_eq!(nearest("polices", known), Some("policies"));
+        assert_eq!(nearest("Schema", known), Some("schema"));
+        assert_eq!(nearest("banana", known), None);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+}

@@ -1,0 +1,123 @@
+//! What is answered.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use crate::{
+    base::{Version, source::LineColumn},
+    policy::{self, Policy},
+    program::Program,
+};
+
+use super::Generation;
+
+/// Yes or no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// The request may be carried out.
+    Allow,
+    /// It may not.
+    Deny,
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        })
+    }
+}
+
+/// What settles a decision, with one witness.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// This permit is satisfied, and no forbid is.
+    AllowedBy(Arc<str>),
+    /// This forbid is satisfied.
+    ForbiddenBy(Arc<str>),
+    /// No policy is satisfied.
+    NotPermitted,
+    /// The request does not fit the schema, or takes more than a decision may: it is denied, and this is why.
+    Error(String),
+}
+
+/// The answer to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// What settles it.
+    pub why: Why,
+    /// The lineup that answered.
+    pub generation: Generation,
+    /// The version that answered.
+    pub version: Version,
+}
+
+impl Decision {
+    /// Yes or no.
+    #[must_use]
+    pub fn effect(&self) -> Effect {
+        if matches!(self.why, Why::AllowedBy(_)) { Effect::Allow } else { Effect::Deny }
+    }
+
+    /// Whether the request may be carried out.
+    #[must_use]
+    pub fn is_allowed(&self) -> bool {
+        self.effect() == Effect::Allow
+    }
+}
+
+/// A policy, for people: what it is called and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyRef {
+    /// Its identity.
+    pub id: Arc<str>,
+    /// Whether it permits or forbids.
+    pub effect: policy::Effect,
+    /// Its file.
+    pub path: Arc<str>,
+    /// Where in the file it begins.
+    pub place: LineColumn,
+    /// Its annotations, by name.
+    pub annotations: Arc<BTreeMap<String, String>>,
+}
+
+impl PolicyRef {
+    pub(super) fn of(policy: &Policy, program: &Program) -> Self {
+        let sources = program.sources();
+        Self {
+            id: policy.id.clone(),
+            effect: policy.effect,
+            path: sources.file(policy.span.file).map_or_else(|| "".into(), |file| file.path.clone()),
+            place: sources.place(policy.span),
+            annotations: policy.annotations.clone(),
+        }
+    }
+}
+
+/// A policy whose condition has no value: it is passed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// The policy.
+    pub policy: PolicyRef,
+    /// Why its condition has no value.
+    pub message: String,
+}
+
+/// A decision and all that led to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// The decision.
+    pub decision: Decision,
+    /// The satisfied forbids if there are any, else the satisfied permits.
+    pub determining: Vec<PolicyRef>,
+    /// The policies whose conditions have no value.
+    pub failed: Vec<Failed>,
+    /// Attributes that the request supplied and that the schema does not take from requests: `principal.role`.
+    pub ignored: Vec<String>,
+}
+
+impl Explanation {
+    pub(super) fn of(decision: Decision) -> Self {
+        Self { decision, determining: Vec::new(), failed: Vec::new(), ignored: Vec::new() }
+    }
+}

@@ -1,0 +1,143 @@
+//! The engine: one pointer to what is served, and decisions made through it.
+//!
+//! ```text
+//!   decide ──load──▶ Lineup ──▶ Program: policies and facts of one generation
+//!                      ▲
+//!   swap ──────one store
+//! ```
+//!
+//! A decision loads the pointer once and asks nothing else, so that two generations are never mixed, and no reader waits.
+
+mod bind;
+mod decision;
+mod request;
+
+use std::{fmt, sync::Arc};
+
+use arc_swap::ArcSwap;
+
+use crate::{base::limits, expr::Evaluator, policy::Verdict, program::Program};
+
+pub use decision::{Decision, Effect, Explanation, Failed, PolicyRef, Why};
+pub use request::{EntityRef, EntityRefError, Request};
+
+/// Counts what has been served, from 1. No two lineups of one engine have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Generation(u64);
+
+impl Generation {
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What is served at one time.
+#[derive(Debug)]
+pub struct Lineup {
+    generation: Generation,
+    stable: Arc<Program>,
+}
+
+impl Lineup {
+    /// The number of this lineup.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// The program that answers.
+    #[must_use]
+    pub fn stable(&self) -> &Arc<Program> {
+        &self.stable
+    }
+
+    /// Decides a request, and stops as soon as the decision is certain.
+    #[must_use]
+    pub fn decide(&self, request: &Request) -> Decision {
+        let program = &*self.stable;
+        let why = bind::with(program, request, |bound| match bound {
+            Err(fault) => Why::Error(fault),
+            Ok(mut bound) => {
+                let (values, world, parts) = bound.parts();
+                let mut evaluator = Evaluator::new(values, world, parts, limits::DECISION_STEPS_MAX);
+                match program.policies().decide(&mut evaluator) {
+                    Verdict::AllowedBy(policy) => Why::AllowedBy(policy.id.clone()),
+                    Verdict::ForbiddenBy(policy) => Why::ForbiddenBy(policy.id.clone()),
+                    Verdict::NotPermitted => Why::NotPermitted,
+                    Verdict::Undecided(failure) => Why::Error(failure.describe(evaluator.values())),
+                }
+            }
+        });
+        Decision { why, generation: self.generation, version: program.version() }
+    }
+
+    /// Decides a request and adds every policy that determines the decision, and every one that failed.
+    #[must_use]
+    pub fn explain(&self, request: &Request) -> Explanation {
+        let program = &*self.stable;
+        let mut explanation = Explanation::of(self.decide(request));
+        bind::with(program, request, |bound| {
+            let Ok(mut bound) = bound else { return };
+            explanation.ignored.clone_from(&bound.ignored);
+            let (values, world, parts) = bound.parts();
+            let mut evaluator = Evaluator::new(values, world, parts, limits::EXPLANATION_STEPS_MAX);
+            let reasons = program.policies().reasons(&mut evaluator);
+            explanation.determining = reasons.determining.iter().map(|policy| PolicyRef::of(policy, program)).collect();
+            let failed = reasons.failed.iter().map(|(policy, failure)| Failed {
+                policy: PolicyRef::of(policy, program),
+                message: failure.describe(evaluator.values()),
+            });
+            explanation.failed = failed.collect();
+        });
+        explanation
+    }
+}
+
+/// The one mutable cell of the read path: a pointer to what is served.
+#[derive(Debug)]
+pub struct Engine {
+    lineup: ArcSwap<Lineup>,
+}
+
+impl Engine {
+    /// An engine that serves `program` as generation 1.
+    #[must_use]
+    pub fn new(program: Program) -> Self {
+        let lineup = Lineup { generation: Generation(1), stable: Arc::new(program) };
+        Self { lineup: ArcSwap::from_pointee(lineup) }
+    }
+
+    /// What is served now. For several decisions by one generation; [`Self::decide`] does this for one.
+    #[must_use]
+    pub fn lineup(&self) -> Arc<Lineup> {
+        self.lineup.load_full()
+    }
+
+    /// Decides a request by what is served now.
+    #[must_use]
+    pub fn decide(&self, request: &Request) -> Decision {
+        self.lineup.load().decide(request)
+    }
+
+    /// Decides a request by what is served now, and says why.
+    #[must_use]
+    pub fn explain(&self, request: &Request) -> Explanation {
+        self.lineup().explain(request)
+    }
+
+    /// Serves `program` from now on, and returns what was served before. Decisions that have begun end where they began.
+    ///
+    /// Whoever drops the last reference to a lineup frees all of it: keep what is returned until no reader has it.
+    pub fn swap(&self, program: Program) -> Arc<Lineup> {
+        let stable = Arc::new(program);
+        self.lineup.rcu(|served| Lineup { generation: Generation(served.generation.0 + 1), stable: stable.clone() })
+    }
+}

@@ -1,0 +1,160 @@
+//! What is asked.
+
+use std::{fmt, str::FromStr};
+
+use crate::{
+    base::value::quote,
+    schema::conform::parse_entity,
+    syntax::{Key, Node, Shape, json},
+};
+
+/// An entity by its type and id, whether anything knows it or not.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EntityRef {
+    /// The type, with its namespace: `App::User`.
+    pub kind: String,
+    /// The id.
+    pub id: String,
+}
+
+impl EntityRef {
+    /// The entity of this type and id.
+    pub fn new(kind: impl Into<String>, id: impl Into<String>) -> Self {
+        Self { kind: kind.into(), id: id.into() }
+    }
+}
+
+impl fmt::Display for EntityRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}::{}", self.kind, quote(&self.id))
+    }
+}
+
+/// A text that does not name an entity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntityRefError(String);
+
+impl fmt::Display for EntityRefError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` does not name an entity, which is written `User::\"ada\"`", self.0)
+    }
+}
+
+impl std::error::Error for EntityRefError {}
+
+impl FromStr for EntityRef {
+    type Err = EntityRefError;
+
+    /// Reads `User::"ada"`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match parse_entity(text) {
+            Some((kind, id)) => Ok(Self { kind, id }),
+            None => Err(EntityRefError(text.to_owned())),
+        }
+    }
+}
+
+/// A request: may this principal do this action to this resource, under these circumstances?
+///
+/// ```
+/// use rune_core::{EntityRef, Request};
+///
+/// let request = Request::new(
+///     EntityRef::new("User", "ada"),
+///     EntityRef::new("Action", "read"),
+///     EntityRef::new("Document", "plan"),
+/// )
+/// .with_context_json(r#"{ "hour": 9 }"#)?;
+/// # Ok::<(), rune_core::JsonError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    pub(super) principal: EntityRef,
+    pub(super) action: EntityRef,
+    pub(super) resource: EntityRef,
+    pub(super) context: Node,
+    pub(super) principal_attributes: Option<Node>,
+    pub(super) resource_attributes: Option<Node>,
+}
+
+impl Request {
+    /// A request without circumstances.
+    #[must_use]
+    pub fn new(principal: EntityRef, action: EntityRef, resource: EntityRef) -> Self {
+        let context = Node { span: 0..0, shape: Shape::Table(Vec::new()) };
+        Self { principal, action, resource, context, principal_attributes: None, resource_attributes: None }
+    }
+
+    /// With this context, a table.
+    #[must_use]
+    pub fn with_context(mut self, context: Node) -> Self {
+        self.context = context;
+        self
+    }
+
+    /// With the context that a JSON object is.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not JSON.
+    pub fn with_context_json(self, text: &str) -> Result<Self, json::JsonError> {
+        Ok(self.with_context(json::parse(text)?))
+    }
+
+    /// With one more member of the context, in place of one of that name.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Node>) -> Self {
+        let member = (Key { span: 0..0, name: name.to_owned() }, value.into());
+        match &mut self.context.shape {
+            Shape::Table(members) => {
+                members.retain(|(key, _)| key.name != name);
+                members.push(member);
+            }
+            other => *other = Shape::Table(vec![member]),
+        }
+        self
+    }
+
+    /// With attributes of the principal that the request supplies. A schema says which it may (`@request`).
+    #[must_use]
+    pub fn with_principal_attributes(mut self, attributes: Node) -> Self {
+        self.principal_attributes = Some(attributes);
+        self
+    }
+
+    /// With attributes of the resource that the request supplies. A schema says which it may (`@request`).
+    #[must_use]
+    pub fn with_resource_attributes(mut self, attributes: Node) -> Self {
+        self.resource_attributes = Some(attributes);
+        self
+    }
+}
+
+macro_rules! node_from {
+    ($($from:ty => $to:expr;)+) => {
+        $(impl From<$from> for Node {
+            fn from(value: $from) -> Self {
+                let shape: fn($from) -> Shape = $to;
+                Self { span: 0..0, shape: shape(value) }
+            }
+        })+
+    };
+}
+
+node_from! {
+    bool => Shape::Bool;
+    i64 => Shape::Long;
+    i32 => |number| Shape::Long(number.into());
+    &str => |text| Shape::Text(text.to_owned());
+    String => Shape::Text;
+    Vec<Node> => Shape::List;
+}
+
+impl From<EntityRef> for Node {
+    fn from(EntityRef { kind, id }: EntityRef) -> Self {
+        let member = |name: &str, node: Self| (Key { span: 0..0, name: name.to_owned() }, node);
+        let inner = Shape::Table(vec![member("type", kind.into()), member("id", id.into())]);
+        let inner = Self { span: 0..0, shape: inner };
+        Self { span: 0..0, shape: Shape::Table(vec![member("__entity", inner)]) }
+    }
+}

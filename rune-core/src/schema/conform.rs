@@ -1,0 +1,394 @@
+//! Plain data to values, as a type says or, where there is none, as it looks.
+//!
+//! ```text
+//!   the type       written as
+//!   User           'User::"ada"', { type = "User", id = "ada" }, { __entity = { type, id } }
+//!   decimal, …     "1.5", { fn = "decimal", arg = "1.5" }, { __extn = { fn, arg } }
+//!   String, …      as TOML and JSON write it
+//!   none           as TOML and JSON write it; entities and extensions by their `__` forms
+//! ```
+//!
+//! The forms in tables are those of Cedar's JSON (`cedar-policy-core`, `entities/json/value.rs`).
+
+use std::ops::Range;
+
+use cedar_policy::EntityUid;
+
+use crate::{
+    base::{Datum, Symbol, Value, Values, View},
+    diag::Code,
+    expr::{Method, extension},
+    syntax::{Node, Shape},
+};
+
+use super::{RecordType, Required, Schema, Type, is_action_type};
+
+/// Data that is not what it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    /// What kind of fault.
+    pub code: Code,
+    /// Bytes of the text it was read from.
+    pub span: Range<usize>,
+    /// Where in the data, from its root: `addr.street`.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to write.
+    pub help: Option<String>,
+}
+
+impl Misfit {
+    fn new(code: Code, node: &Node, message: impl Into<String>) -> Self {
+        Self { code, span: node.span.clone(), path: String::new(), message: message.into(), help: None }
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Below the member `name`.
+    #[must_use]
+    pub fn below(mut self, name: &str) -> Self {
+        let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
+        self.path = format!("{name}{dot}{}", self.path);
+        self
+    }
+
+    /// The message with its place in the data.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        if self.path.is_empty() { self.message.clone() } else { format!("`{}`: {}", self.path, self.message) }
+    }
+}
+
+/// What becomes of members that a record type does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undeclared {
+    /// They are a fault: files are checked whole.
+    Refuse,
+    /// They are left out: a request may say more than this ruleset reads.
+    Drop,
+}
+
+/// Reads values for one schema, or for none.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader<'s> {
+    /// The schema, if there is one.
+    pub schema: Option<&'s Schema>,
+    /// What becomes of members that a record type does not have.
+    pub undeclared: Undeclared,
+}
+
+impl Reader<'_> {
+    /// The value of `node` as `kind`, or as it looks.
+    ///
+    /// # Errors
+    ///
+    /// If the data is not of the type, or has no meaning as a value.
+    pub fn value(&self, values: &mut impl Values, node: &Node, kind: Option<&Type>) -> Result<Value, Misfit> {
+        match kind {
+            None => self.untyped(values, node),
+            Some(kind) => self.typed(values, node, kind),
+        }
+    }
+
+    fn typed(&self, values: &mut impl Values, node: &Node, kind: &Type) -> Result<Value, Misfit> {
+        match (kind, &node.shape) {
+            (Type::Entity(of), _) => {
+                let entity = self.entity(values, node)?;
+                match values.view(entity) {
+                    View::Entity(found, _) if found == *of => Ok(entity),
+                    _ => Err(wrong(values, node, kind, &values.show(entity))),
+                }
+            }
+            (Type::Set(element), Shape::List(nodes)) => {
+                let element =
+                    |(at, node)| self.typed(values, node, element).map_err(|misfit| misfit.below(&format!("[{at}]")));
+                let elements = nodes.iter().enumerate().map(element).collect::<Result<_, _>>()?;
+                Ok(values.set(elements))
+            }
+            (Type::Record(fields), Shape::Table(_)) => self.record(values, node, fields),
+            (Type::Decimal | Type::Ip | Type::Datetime | Type::Duration, shape) => {
+                let value = match shape {
+                    Shape::Text(text) => {
+                        let text = values.text(text);
+                        self.construct(values, node, constructor_of(kind), text)?
+                    }
+                    Shape::Datetime(text) => self.datetime(values, node, text)?,
+                    Shape::Table(_) => {
+                        let inner = node.member("__extn").unwrap_or(node);
+                        self.call(values, inner)?
+                    }
+                    _ => return Err(wrong(values, node, kind, node.kind())),
+                };
+                if is_of(values.view(value), kind) {
+                    Ok(value)
+                } else {
+                    Err(wrong(values, node, kind, &values.show(value)))
+                }
+            }
+            _ => {
+                let value = self.untyped(values, node)?;
+                if is_of(values.view(value), kind) { Ok(value) } else { Err(wrong(values, node, kind, node.kind())) }
+            }
+        }
+    }
+
+    fn untyped(&self, values: &mut impl Values, node: &Node) -> Result<Value, Misfit> {
+        match &node.shape {
+            Shape::Bool(truth) => Ok((*truth).into()),
+            Shape::Long(number) => Ok(values.long(*number)),
+            Shape::Text(text) => Ok(values.text(text)),
+            Shape::Datetime(text) => self.datetime(values, node, text),
+            Shape::List(nodes) => {
+                let element =
+                    |(at, node)| self.untyped(values, node).map_err(|misfit| misfit.below(&format!("[{at}]")));
+                let elements = nodes.iter().enumerate().map(element).collect::<Result<_, _>>()?;
+                Ok(values.set(elements))
+            }
+            Shape::Table(members) => {
+                if let [(key, inner)] = members.as_slice() {
+                    match key.name.as_str() {
+                        "__entity" => return self.entity(values, inner),
+                        "__extn" => return self.call(values, inner),
+                        "__expr" => {
+                            return Err(Misfit::new(Code::WrongType, node, "`__expr` is no longer a form of Cedar's"));
+                        }
+                        _ => {}
+                    }
+                }
+                let member = |(key, node): &(crate::syntax::Key, Node)| {
+                    let value = self.untyped(values, node).map_err(|misfit| misfit.below(&key.name))?;
+                    Ok((values.symbol(&key.name), value))
+                };
+                let members = members.iter().map(member).collect::<Result<_, Misfit>>()?;
+                Ok(values.record(members))
+            }
+            Shape::Null => {
+                Err(Misfit::new(Code::WrongType, node, "`null` is not a value").help("leave the member out"))
+            }
+            Shape::Float(number) => {
+                let misfit = Misfit::new(Code::WrongType, node, format!("`{number}` is not a 64-bit integer"));
+                Err(misfit.help("a number with a fraction is a `decimal`, written as a string: \"1.5\""))
+            }
+        }
+    }
+
+    /// The record that `node`, a table, is: its members typed, those required there.
+    ///
+    /// # Errors
+    ///
+    /// At the first member that is missing, of another type, or not declared where that counts.
+    pub fn record(&self, values: &mut impl Values, node: &Node, fields: &RecordType) -> Result<Value, Misfit> {
+        let Shape::Table(nodes) = &node.shape else {
+            return Err(Misfit::new(Code::WrongType, node, format!("expected a record, found {}", node.kind())));
+        };
+        let mut members = Vec::with_capacity(nodes.len());
+        for (key, node) in nodes {
+            let name = values.symbol(&key.name);
+            match (fields.field(name), self.undeclared) {
+                (Some(field), _) => {
+                    let value = self.typed(values, node, &field.kind).map_err(|misfit| misfit.below(&key.name))?;
+                    members.push((name, value));
+                }
+                (None, Undeclared::Drop) => {}
+                (None, Undeclared::Refuse) => {
+                    let misfit =
+                        Misfit::new(Code::UnknownAttribute, node, format!("there is no attribute `{}`", key.name));
+                    let known: Vec<_> = fields.fields().map(|(name, _)| values.name(name)).collect();
+                    return Err(match crate::diag::nearest(&key.name, known) {
+                        Some(near) => misfit.help(format!("did you mean `{near}`?")),
+                        None => misfit,
+                    });
+                }
+            }
+        }
+        for (name, field) in fields.fields() {
+            if field.required == Required::Yes && !members.iter().any(|(given, _)| *given == name) {
+                let message = format!("the attribute `{}` is missing", values.name(name));
+                let kind = field.kind.show(values);
+                return Err(Misfit::new(Code::MissingAttribute, node, message).help(format!("its type is {kind}")));
+            }
+        }
+        Ok(values.record(members))
+    }
+
+    /// The entity that `node` names, in any of its forms.
+    ///
+    /// # Errors
+    ///
+    /// If it names none, or one that the schema's lists of ids or actions do not have.
+    pub fn entity(&self, values: &mut impl Values, node: &Node) -> Result<Value, Misfit> {
+        let malformed = || {
+            let message = format!("expected an entity, found {}", node.kind());
+            Misfit::new(Code::WrongType, node, message).help("an entity is written `User::\"ada\"`")
+        };
+        let (kind, id) = match &node.shape {
+            Shape::Text(text) => match parse_entity(text) {
+                Some(parts) => parts,
+                None => {
+                    let message = format!("\"{text}\" does not name an entity");
+                    return Err(
+                        Misfit::new(Code::WrongType, node, message).help("an entity is written `User::\"ada\"`")
+                    );
+                }
+            },
+            Shape::Table(_) => {
+                let inner = node.member("__entity").unwrap_or(node);
+                let text = |name| inner.member(name).and_then(Node::as_text).map(str::to_owned);
+                text("type").zip(text("id")).ok_or_else(malformed)?
+            }
+            _ => return Err(malformed()),
+        };
+        let entity = values.entity(&kind, &id);
+        self.check_known(values, node, entity)?;
+        Ok(entity)
+    }
+
+    /// Whether an entity is one that the schema's lists of ids, or its actions, have.
+    fn check_known(&self, values: &impl Values, node: &Node, entity: Value) -> Result<(), Misfit> {
+        let (Some(schema), View::Entity(kind, id)) = (self.schema, values.view(entity)) else { return Ok(()) };
+        let is_known = if is_action_type(values.name(kind)) {
+            schema.action(entity).is_some()
+        } else {
+            let choices = schema.entity_type(kind).and_then(|entity_type| entity_type.choices.as_ref());
+            choices.is_none_or(|choices| choices.contains(&id))
+        };
+        if is_known {
+            return Ok(());
+        }
+        Err(Misfit::new(Code::UnknownEntity, node, format!("the schema does not have {}", values.show(entity))))
+    }
+
+    /// `{ fn = "ip", arg = "10.0.0.1" }`, or with `args`.
+    fn call(&self, values: &mut impl Values, node: &Node) -> Result<Value, Misfit> {
+        let malformed = || {
+            Misfit::new(Code::WrongType, node, "this is not a call of an extension's function")
+                .help("write `{ fn = \"ip\", arg = \"10.0.0.1\" }`")
+        };
+        let function = node.member("fn").and_then(Node::as_text).ok_or_else(malformed)?;
+        if let Some(argument) = node.member("arg") {
+            let method = Method::constructor(function).ok_or_else(malformed)?;
+            let argument = self.untyped(values, argument)?;
+            return self.construct(values, node, method, argument);
+        }
+        let Some(Shape::List(arguments)) = node.member("args").map(|args| &args.shape) else { return Err(malformed()) };
+        match (function, arguments.as_slice()) {
+            ("offset", [datetime, by]) => {
+                let (datetime, by) = (self.untyped(values, datetime)?, self.untyped(values, by)?);
+                extension::call2(values, Method::Offset, datetime, by)
+                    .map_err(|failure| Misfit::new(Code::WrongType, node, failure.describe(values)))
+            }
+            (_, [argument]) => {
+                let method = Method::constructor(function).ok_or_else(malformed)?;
+                let argument = self.untyped(values, argument)?;
+                self.construct(values, node, method, argument)
+            }
+            _ => Err(malformed()),
+        }
+    }
+
+    fn construct(
+        &self,
+        values: &mut impl Values,
+        node: &Node,
+        method: Method,
+        argument: Value,
+    ) -> Result<Value, Misfit> {
+        extension::call(values, method, argument)
+            .map_err(|failure| Misfit::new(Code::WrongType, node, failure.describe(values)))
+    }
+
+    /// A date and time as TOML writes it.
+    fn datetime(&self, values: &mut impl Values, node: &Node, text: &str) -> Result<Value, Misfit> {
+        // TOML's offsets have a colon, Cedar's have none.
+        let text = match text.split_at_checked(text.len().saturating_sub(3)) {
+            Some((before, after)) if after.starts_with(':') && text.contains('T') && 20 < text.len() => {
+                format!("{before}{}", &after.replace(':', ""))
+            }
+            _ => text.to_owned(),
+        };
+        let text = values.intern(Datum::Text(text.into()));
+        self.construct(values, node, Method::Datetime, text)
+    }
+}
+
+fn constructor_of(kind: &Type) -> Method {
+    match kind {
+        Type::Decimal => Method::Decimal,
+        Type::Ip => Method::Ip,
+        Type::Datetime => Method::Datetime,
+        _ => Method::Duration,
+    }
+}
+
+/// Whether a value that is no entity, set or record is of a type.
+fn is_of(view: View<'_>, kind: &Type) -> bool {
+    matches!(
+        (view, kind),
+        (View::Bool(_), Type::Bool)
+            | (View::Long(_), Type::Long)
+            | (View::Text(_), Type::Text)
+            | (View::Decimal(_), Type::Decimal)
+            | (View::Ip(_), Type::Ip)
+            | (View::Datetime(_), Type::Datetime)
+            | (View::Duration(_), Type::Duration)
+    )
+}
+
+fn wrong(values: &impl Values, node: &Node, kind: &Type, found: &str) -> Misfit {
+    Misfit::new(Code::WrongType, node, format!("expected {}, found {found}", kind.show(values)))
+}
+
+/// The type and id that a text like `App::User::"ada"` names.
+#[must_use]
+pub fn parse_entity(text: &str) -> Option<(String, String)> {
+    let uid: EntityUid = text.parse().ok()?;
+    Some((uid.type_name().to_string(), uid.id().unescaped().to_owned()))
+}
+
+/// Whether a text looks like an entity: `User::"ada"`.
+#[must_use]
+pub fn looks_like_entity(text: &str) -> bool {
+    text.ends_with('"') && text.contains("::\"") && parse_entity(text).is_some()
+}
+
+/// The attributes that a request supplies for an entity, and the names of those that it may not.
+///
+/// With a schema only attributes marked `@request` are taken; without one all are.
+///
+/// # Errors
+///
+/// If an attribute that is taken is not of its type.
+pub fn supplied(
+    reader: Reader<'_>,
+    values: &mut impl Values,
+    node: &Node,
+    entity: Value,
+) -> Result<(Vec<(Symbol, Value)>, Vec<String>), Misfit> {
+    let Shape::Table(nodes) = &node.shape else {
+        return Err(Misfit::new(Code::WrongType, node, format!("expected an object, found {}", node.kind())));
+    };
+    let (mut taken, mut ignored) = (Vec::new(), Vec::new());
+    for (key, node) in nodes {
+        let name = values.symbol(&key.name);
+        let kind = match (reader.schema, values.view(entity)) {
+            (Some(schema), View::Entity(of, _)) => {
+                let field = schema.entity_type(of).and_then(|entity_type| entity_type.attributes.field(name));
+                match field {
+                    Some(field) if field.supplied == super::Supplied::ByRequest => Some(&field.kind),
+                    _ => {
+                        ignored.push(key.name.clone());
+                        continue;
+                    }
+                }
+            }
+            _ => None,
+        };
+        let value = reader.value(values, node, kind).map_err(|misfit| misfit.below(&key.name))?;
+        taken.push((name, value));
+    }
+    Ok((taken, ignored))
+}

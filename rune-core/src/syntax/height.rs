@@ -1,0 +1,227 @@
+//! How high the tree of a text can get, by a plain scan.
+//!
+//! ```text
+//!   a && (b || [c.d.e, f]) && g
+//!        ^ opens    ^ two dots: this level is two high
+//!                       ^ closes: 1 + 2, and one || at this level
+//!     ^^                    ^^ two at the outermost: 1 + 3 + 2 in all
+//! ```
+//!
+//! A parser's tree is at most as high as the brackets around a place plus all operators at each level around it, because
+//! a chain of operators without brackets nests as often as it has operators. The scan allocates one small stack.
+
+use std::fmt;
+
+use crate::base::limits;
+
+/// Which comments, strings and brackets a text has, and whether its operators chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notation {
+    /// Cedar policies, and rules: `//` comments, operators chain.
+    Cedar,
+    /// Cedar schemas: `//` comments, `<` and `>` are brackets.
+    CedarSchema,
+    /// TOML: `#` comments, four kinds of strings.
+    Toml,
+    /// JSON: no comments.
+    Json,
+}
+
+/// A text that is higher than the limits allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Excess {
+    /// Byte at which the limit was passed.
+    pub at: usize,
+    /// Which one.
+    pub kind: ExcessKind,
+}
+
+/// Which limit was passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExcessKind {
+    /// [`limits::NESTING_MAX`].
+    Nesting,
+    /// [`limits::TEXT_HEIGHT_MAX`], with the height found.
+    Height(usize),
+}
+
+impl fmt::Display for Excess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            ExcessKind::Nesting => write!(f, "brackets are nested deeper than {}", limits::NESTING_MAX),
+            ExcessKind::Height(height) => {
+                write!(f, "this expression is {height} levels high, more than {}", limits::TEXT_HEIGHT_MAX)
+            }
+        }
+    }
+}
+
+/// Checks the nesting and height of a text.
+///
+/// # Errors
+///
+/// The first place at which a limit is passed.
+pub fn measure(text: &str, notation: Notation) -> Result<(), Excess> {
+    let bytes = text.as_bytes();
+    let mut levels = vec![Level::default()];
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        if let Some(end) = skip(bytes, at, notation) {
+            at = end;
+            continue;
+        }
+        match byte {
+            b'(' | b'[' | b'{' => open(&mut levels, at)?,
+            b'<' if notation == Notation::CedarSchema => open(&mut levels, at)?,
+            b')' | b']' | b'}' => close(&mut levels, at)?,
+            b'>' if notation == Notation::CedarSchema => close(&mut levels, at)?,
+            // A comma begins the next element and a semicolon the next policy: neither stands on the one before.
+            b',' | b';' => rest(&mut levels, at)?,
+            _ if notation == Notation::Cedar => {
+                if byte.is_ascii_alphabetic() || byte == b'_' {
+                    let word = bytes.iter().skip(at).take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
+                    let is_operator =
+                        matches!(bytes.get(at..at + word), Some(b"if" | b"has" | b"in" | b"is" | b"like"));
+                    grow(&mut levels, usize::from(is_operator));
+                    at += word;
+                    continue;
+                }
+                let is_operator = matches!(byte, b'&' | b'|' | b'+' | b'-' | b'*' | b'.' | b'!' | b'<' | b'>' | b'=');
+                grow(&mut levels, usize::from(is_operator));
+                // `&&`, `==` and their like are one operator.
+                if is_operator && bytes.get(at + 1) == Some(&byte) && matches!(byte, b'&' | b'|' | b'=') {
+                    at += 1;
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    while 1 < levels.len() {
+        close(&mut levels, at)?;
+    }
+    rest(&mut levels, at)
+}
+
+/// One level of brackets: the operators since its last comma, and the highest bracket among their operands.
+#[derive(Default)]
+struct Level {
+    operators: usize,
+    inner: usize,
+    /// The highest element so far.
+    highest: usize,
+}
+
+fn open(levels: &mut Vec<Level>, at: usize) -> Result<(), Excess> {
+    if limits::NESTING_MAX < levels.len() {
+        return Err(Excess { at, kind: ExcessKind::Nesting });
+    }
+    // What stands in brackets after an operand (a call, an index) is one more step in its chain.
+    grow(levels, 1);
+    levels.push(Level::default());
+    Ok(())
+}
+
+fn close(levels: &mut Vec<Level>, at: usize) -> Result<(), Excess> {
+    rest(levels, at)?;
+    if 1 < levels.len()
+        && let Some(closed) = levels.pop()
+        && let Some(outer) = levels.last_mut()
+    {
+        outer.inner = outer.inner.max(closed.highest + 1);
+    }
+    Ok(())
+}
+
+fn rest(levels: &mut [Level], at: usize) -> Result<(), Excess> {
+    let Some(level) = levels.last_mut() else { return Ok(()) };
+    let height = level.operators + level.inner;
+    if limits::TEXT_HEIGHT_MAX < height {
+        return Err(Excess { at, kind: ExcessKind::Height(height) });
+    }
+    *level = Level { highest: level.highest.max(height), ..Level::default() };
+    Ok(())
+}
+
+fn grow(levels: &mut [Level], operators: usize) {
+    if let Some(level) = levels.last_mut() {
+        level.operators += operators;
+    }
+}
+
+/// Where the string or comment that begins at `at` ends, if one does.
+fn skip(bytes: &[u8], at: usize, notation: Notation) -> Option<usize> {
+    let rest = bytes.get(at..)?;
+    let line = || at + rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+    match notation {
+        Notation::Cedar | Notation::CedarSchema if rest.starts_with(b"//") => return Some(line()),
+        Notation::Toml if rest.starts_with(b"#") => return Some(line()),
+        Notation::Toml => {
+            for quotes in [&b"\"\"\""[..], b"'''"] {
+                if rest.starts_with(quotes) {
+                    return Some(string_end(bytes, at + 3, quotes));
+                }
+            }
+            if rest.starts_with(b"'") {
+                return Some(string_end(bytes, at + 1, b"'"));
+            }
+        }
+        _ => {}
+    }
+    rest.starts_with(b"\"").then(|| string_end(bytes, at + 1, b"\""))
+}
+
+fn string_end(bytes: &[u8], from: usize, quotes: &[u8]) -> usize {
+    let escapes = quotes.first() == Some(&b'"');
+    let mut at = from;
+    while let Some(rest) = bytes.get(at..)
+        && !rest.is_empty()
+    {
+        if rest.starts_with(quotes) {
+            return at + quotes.len();
+        }
+        at += if escapes && rest.starts_with(b"\\") { 2 } else { 1 };
+    }
+    bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(text: &str) -> Result<(), ExcessKind> {
+        measure(text, Notation::Cedar).map_err(|excess| excess.kind)
+    }
+
+    #[test]
+    fn brackets_count_everywhere_but_in_strings_and_comments() {
+        let deep = "(".repeat(limits::NESTING_MAX + 1);
+        assert_eq!(measured(&deep), Err(ExcessKind::Nesting));
+        assert_eq!(measured(&format!("\"{deep}\" // {deep}")), Ok(()));
+        assert_eq!(measure(&format!("a = '{deep}' # {deep}"), Notation::Toml), Ok(()));
+        assert_eq!(measure(&format!("a = \"\"\"\"{deep}\"\"\""), Notation::Toml), Ok(()));
+        assert!(measure(&"Set<".repeat(limits::NESTING_MAX + 1), Notation::CedarSchema).is_err());
+        assert_eq!(measured(&"(".repeat(limits::NESTING_MAX)), Ok(()));
+    }
+
+    #[test]
+    fn chains_without_brackets_count_as_high_as_they_nest() {
+        for chain in ["true && ", "a.b.c || ", "1 + ", "if a then b else ", "-1 - ", "a.b(1)."] {
+            assert!(matches!(measured(&chain.repeat(5_000)), Err(ExcessKind::Height(_))), "{chain}");
+        }
+        assert_eq!(measured(&"principal == User::\"a\" || ".repeat(1_500)), Ok(()));
+    }
+
+    #[test]
+    fn elements_and_policies_stand_side_by_side() {
+        assert_eq!(measured(&"[1 + 2, a.b],".repeat(10_000)), Ok(()));
+        assert_eq!(measured(&"permit(principal, action, resource) when { a.b.c && d };".repeat(10_000)), Ok(()));
+    }
+
+    #[test]
+    fn heights_of_nested_chains_add_up() {
+        let inner = format!("({})", "a && ".repeat(2_500));
+        assert_eq!(measured(&inner), Ok(()));
+        assert!(matches!(measured(&format!("{inner} && {}", "b && ".repeat(2_500))), Err(ExcessKind::Height(_))));
+    }
+}

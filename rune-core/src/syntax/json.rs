@@ -1,0 +1,179 @@
+//! JSON to [`Node`]s, with the place of every value and no member named twice.
+//!
+//! `serde_json` does the reading, one level at a time: each value is first taken as the text it stands for, whose address
+//! gives its place.
+
+use std::{borrow::Cow, fmt, ops::Range};
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::{
+    height,
+    tree::{Key, Node, Shape},
+};
+
+/// A place where JSON is not JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JsonError {
+    /// Bytes of the text.
+    pub span: Range<usize>,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// Reads one JSON value, with nothing but white space around it.
+///
+/// # Errors
+///
+/// Names the place: of the fault, or of the value that holds a member twice or is nested beyond the limit.
+pub fn parse(text: &str) -> Result<Node, JsonError> {
+    if let Err(excess) = height::measure(text, height::Notation::Json) {
+        return Err(JsonError { span: excess.at..excess.at + 1, message: excess.to_string() });
+    }
+    let raw: &RawValue = serde_json::from_str(text).map_err(|error| syntax_error(text, &error))?;
+    node(text, raw)
+}
+
+fn syntax_error(text: &str, error: &serde_json::Error) -> JsonError {
+    // serde_json counts lines from 1 and columns in bytes, up to and including the byte it stumbled over.
+    let line = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum::<usize>();
+    let at = (line + error.column().saturating_sub(1)).min(text.len());
+    let message = error.to_string();
+    let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what).to_owned();
+    JsonError { span: at..(at + 1).min(text.len().max(at)), message }
+}
+
+fn node(text: &str, raw: &RawValue) -> Result<Node, JsonError> {
+    let part = raw.get();
+    let start = part.as_ptr().addr() - text.as_ptr().addr();
+    let span = start..start + part.len();
+    let fail = |error: serde_json::Error| JsonError { span: span.clone(), message: describe(&error) };
+    let shape = match part.as_bytes().first() {
+        Some(b'n') => Shape::Null,
+        Some(b't') => Shape::Bool(true),
+        Some(b'f') => Shape::Bool(false),
+        Some(b'"') => Shape::Text(serde_json::from_str(part).map_err(fail)?),
+        Some(b'[') => {
+            let elements: Elements<'_> = serde_json::from_str(part).map_err(fail)?;
+            Shape::List(elements.0.into_iter().map(|element| node(text, element)).collect::<Result<_, _>>()?)
+        }
+        Some(b'{') => {
+            let members: Members<'_> = serde_json::from_str(part).map_err(fail)?;
+            let mut names: Vec<&str> = members.0.iter().map(|(name, _)| &**name).collect();
+            names.sort_unstable();
+            if let Some(twice) = names.windows(2).find(|pair| pair.first() == pair.last()).and_then(|pair| pair.first())
+            {
+                return Err(JsonError { span, message: format!("member \"{twice}\" is given twice") });
+            }
+            let member = |(name, raw): (Cow<'_, str>, &RawValue)| {
+                let node = node(text, raw)?;
+                Ok((Key { span: node.span.clone(), name: name.into_owned() }, node))
+            };
+            Shape::Table(members.0.into_iter().map(member).collect::<Result<_, JsonError>>()?)
+        }
+        _ => match part.parse() {
+            Ok(number) => Shape::Long(number),
+            Err(_) => Shape::Float(part.to_owned()),
+        },
+    };
+    Ok(Node { span, shape })
+}
+
+/// What is wrong, without the line and column that serde counts from the start of a part.
+fn describe(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what).to_owned()
+}
+
+struct Elements<'a>(Vec<&'a RawValue>);
+
+impl<'de> Deserialize<'de> for Elements<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Elements<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut elements = Vec::new();
+                while let Some(element) = seq.next_element()? {
+                    elements.push(element);
+                }
+                Ok(Elements(elements))
+            }
+        }
+        deserializer.deserialize_seq(Collect)
+    }
+}
+
+struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Members<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Collect)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_have_their_places() {
+        let text = r#" {"a": [1, "x\n"], "b": {"c": null}} "#;
+        let root = parse(text).unwrap();
+        let list = root.member("a").unwrap();
+        assert_eq!(&text[list.span.clone()], r#"[1, "x\n"]"#);
+        assert_eq!(root.member("b").unwrap().member("c").unwrap().shape, Shape::Null);
+    }
+
+    #[test]
+    fn a_member_given_twice_is_refused_at_any_depth() {
+        assert_eq!(parse(r#"{"a": {"b": 1, "b": 2}}"#).unwrap_err().message, "member \"b\" is given twice");
+        assert_eq!(parse(r#"{"a": 1, "\u0061": 2}"#).unwrap_err().message, "member \"a\" is given twice");
+    }
+
+    #[test]
+    fn what_is_not_json_is_refused_where_it_stops_being_json() {
+        let error = parse("[1,\n 2,, 3]").unwrap_err();
+        assert_eq!(error.span.start, 7, "{error:?}");
+        assert!(parse("").is_err());
+        assert!(parse("{} {}").is_err());
+        assert!(parse(r#"{"a": "\ud800"}"#).is_err(), "an unpaired surrogate");
+    }
+
+    #[test]
+    fn numbers_that_are_not_64_bit_integers_stay_as_written() {
+        for number in ["1.5", "1e3", "9223372036854775808", "-0.0"] {
+            assert_eq!(parse(number).unwrap().shape, Shape::Float(number.to_owned()));
+        }
+        assert_eq!(parse("-9223372036854775808").unwrap().shape, Shape::Long(i64::MIN));
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_before_anything_recursive_sees_it() {
+        assert!(parse(&"[".repeat(1_000_000)).unwrap_err().message.contains("nested"));
+    }
+}

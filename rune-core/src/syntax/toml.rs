@@ -1,0 +1,85 @@
+//! TOML to [`Node`]s.
+
+use std::ops::Range;
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::tree::{Key, Node, Shape};
+
+/// A place where TOML is not TOML.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TomlError {
+    /// Bytes of the text.
+    pub span: Range<usize>,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// Reads a document as the table it is, with every error that the parser can name.
+///
+/// # Errors
+///
+/// The list is never empty.
+pub fn parse(text: &str) -> Result<Node, Vec<TomlError>> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        let error = |error: &toml::de::Error| TomlError {
+            span: error.span().unwrap_or(0..0),
+            message: error.message().lines().next().unwrap_or_default().to_owned(),
+        };
+        return Err(errors.iter().map(error).collect());
+    }
+    let span = document.span();
+    Ok(Node { span, shape: table(document.into_inner()) })
+}
+
+fn table(table: DeTable<'_>) -> Shape {
+    let mut members: Vec<_> = table
+        .into_iter()
+        .map(|(key, value)| (Key { span: key.span(), name: key.into_inner().into_owned() }, node(value)))
+        .collect();
+    // In the order of the text, so that findings and entities come in the order people wrote them.
+    members.sort_by_key(|(key, _)| key.span.start);
+    Shape::Table(members)
+}
+
+fn node(value: Spanned<DeValue<'_>>) -> Node {
+    let span = value.span();
+    let shape = match value.into_inner() {
+        DeValue::String(text) => Shape::Text(text.into_owned()),
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => Shape::Long(number),
+            Err(_) => Shape::Float(number.as_str().to_owned()),
+        },
+        DeValue::Float(number) => Shape::Float(number.as_str().to_owned()),
+        DeValue::Boolean(truth) => Shape::Bool(truth),
+        DeValue::Datetime(datetime) => Shape::Datetime(datetime.to_string()),
+        DeValue::Array(elements) => Shape::List(elements.into_iter().map(node).collect()),
+        DeValue::Table(members) => table(members),
+    };
+    Node { span, shape }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_keep_their_places_and_their_order() {
+        let node = parse("b.c = 1\na = [true, 'x']\n").unwrap();
+        let Shape::Table(members) = &node.shape else { panic!("a table") };
+        assert_eq!(members.iter().map(|(key, _)| &*key.name).collect::<Vec<_>>(), ["b", "a"]);
+        assert_eq!(members[1].1.span, 12..23);
+        assert_eq!(node.member("b").and_then(|b| b.member("c")).map(|c| c.shape.clone()), Some(Shape::Long(1)));
+    }
+
+    #[test]
+    fn every_error_has_its_place() {
+        let errors = parse("a = 1\nb = = 2\nc = 3\nd = \"x\n").unwrap_err();
+        assert!(2 <= errors.len(), "{errors:?}");
+        assert_eq!(errors[0].span.start, 10);
+    }
+}
