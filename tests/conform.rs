@@ -3,6 +3,8 @@
 //! The corpora are not part of this repository. `RUNE_CORPORA` names the folder that holds them; without it this says that
 //! it skipped, unless `CI=true`, where that is a failure. Fewer cases than there should be are a failure too.
 
+#![expect(clippy::disallowed_methods, reason = "tests read files and the environment")]
+
 mod support;
 
 use std::{

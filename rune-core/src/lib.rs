@@ -19,19 +19,26 @@
 //! A [`Program`] is built from the whole of its [`Sources`] or not at all; an [`Engine`] serves one and can
 //! [`swap`](Engine::swap) it for another while decisions go on.
 
+// In the order of their layers: each module uses only those above it.
 pub mod base;
-pub mod check;
 pub mod diag;
-pub mod engine;
+pub mod syntax;
 pub mod expr;
+pub mod schema;
+pub mod check;
 pub mod facts;
 pub mod policy;
 pub mod program;
-pub mod schema;
-pub mod syntax;
+pub mod engine;
+#[cfg(feature = "watch")]
+pub mod watch;
+#[cfg(feature = "watch")]
+pub mod reload;
 
 pub use base::{File, Sources, Span, Version};
 pub use diag::{Finding, Report, Severity};
 pub use engine::{Decision, Effect, Engine, EntityRef, Explanation, Generation, Lineup, Request, Why};
 pub use program::{Options, Program};
+#[cfg(feature = "watch")]
+pub use reload::{Status, Watch};
 pub use syntax::json::JsonError;

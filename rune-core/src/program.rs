@@ -348,3 +348,67 @@ fn action_type(schema: Option<&Schema>, values: &Pool) -> String {
         _ => "Action".to_owned(),
     }
 }
+
+/// How a file of a refused version differs from the version that is served instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Only the refused version has it.
+    Added,
+    /// Both have it.
+    Changed,
+    /// Only the served version has it.
+    Removed,
+}
+
+/// A file of a refused version that is not in force as it now stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileChange {
+    /// The file.
+    pub path: Arc<str>,
+    /// What happened to it.
+    pub change: Change,
+    /// The served policies from this file that its text no longer has as they stand: removed or rewritten, and in force.
+    pub still_in_force: Vec<Arc<str>>,
+}
+
+impl fmt::Display for FileChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let change = match self.change {
+            Change::Added => "added",
+            Change::Changed => "changed",
+            Change::Removed => "removed",
+        };
+        write!(f, "{} {change}", self.path)?;
+        if !self.still_in_force.is_empty() {
+            write!(f, " (policies still in force: {})", self.still_in_force.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+/// What the sources `wanted` say and `served` does not do. Compares text, since what is wanted may not even parse.
+#[must_use]
+pub fn not_in_force(served: &Program, wanted: &Sources) -> Vec<FileChange> {
+    let mut changes = Vec::new();
+    for (id, file) in served.sources.files() {
+        let now = wanted.find(&file.path);
+        if now.is_some_and(|now| now.bytes == file.bytes) {
+            continue;
+        }
+        let text = now.map_or("", File::text);
+        let is_gone = |policy: &&policy::Policy| {
+            let statement = file.text().get(policy.span.range()).unwrap_or_default();
+            policy.span.file == id && !text.contains(statement)
+        };
+        changes.push(FileChange {
+            path: file.path.clone(),
+            change: if now.is_some() { Change::Changed } else { Change::Removed },
+            still_in_force: served.policies.iter().filter(is_gone).map(|policy| policy.id.clone()).collect(),
+        });
+    }
+    for (_, file) in wanted.files().filter(|(_, file)| served.sources.find(&file.path).is_none()) {
+        changes.push(FileChange { path: file.path.clone(), change: Change::Added, still_in_force: Vec::new() });
+    }
+    changes.sort_by(|a, b| a.path.cmp(&b.path));
+    changes
+}

@@ -260,12 +260,11 @@ impl<V: Values> Checker<'_, V> {
             shape: Shape::Table(members.iter().map(|member| (*member).clone()).collect()),
         };
         let (attributes, tags) = (table(&written.attributes), table(&written.tags));
-        let attributes = match entity_type {
-            Some(of) => reader.record(self.values, &attributes, &of.attributes),
-            None => {
-                self.warn_of_looks(file, &attributes);
-                reader.value(self.values, &attributes, None)
-            }
+        let attributes = if let Some(of) = entity_type {
+            reader.record(self.values, &attributes, &of.attributes)
+        } else {
+            self.warn_of_looks(file, &attributes);
+            reader.value(self.values, &attributes, None)
         };
         let attributes = self.keep(file, attributes);
         let tags = match entity_type.map(|of| &of.tags) {

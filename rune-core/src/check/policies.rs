@@ -342,7 +342,7 @@ fn validate(
         if let Some((_, message)) =
             finding.message.split_once("`, ").filter(|(head, _)| head.starts_with("for policy `"))
         {
-            finding.message = message.to_owned();
+            finding.message = message.to_string();
         }
         finding.severity = severity;
         findings.push(finding);

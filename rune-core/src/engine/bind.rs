@@ -6,8 +6,8 @@ use crate::{
     facts::FactView,
     program::Program,
     schema::{
-        Schema,
-        conform::{self, Reader, Undeclared},
+        ActionType, Schema,
+        conform::{self, Reader, SuppliedAttributes, Undeclared},
         is_action_type,
     },
     syntax::{Node, Shape},
@@ -65,20 +65,18 @@ fn bind<'p>(program: &'p Program, request: &Request) -> Result<Bound<'p>, String
     let (principal, action, resource) =
         (entity(&request.principal), entity(&request.action), entity(&request.resource));
     let reader = Reader { schema: program.schema(), undeclared: Undeclared::Drop };
+    let Shape::Table(_) = &request.context.shape else { return Err("the context is not an object".to_owned()) };
     let context = match program.schema() {
-        Some(schema) => checked_context(schema, reader, &mut values, request, [principal, action, resource])?,
-        None => {
-            if !is_action_type(&request.action.kind) {
-                return Err(format!("{} is not an action", request.action));
-            }
-            let context =
-                reader.value(&mut values, &request.context, None).map_err(|m| format!("context: {}", m.describe()))?;
-            if !matches!(values.view(context), View::Record(_)) {
-                return Err("the context is not an object".to_owned());
-            }
-            context
+        Some(schema) => {
+            let action = check(schema, &values, request, [principal, action, resource])?;
+            reader.record(&mut values, &request.context, &action.context)
         }
+        None => reader.value(&mut values, &request.context, None),
     };
+    let context = context.map_err(|misfit| format!("context: {}", misfit.describe()))?;
+    if !matches!(values.view(context), View::Record(_)) {
+        return Err("the context is not an object".to_owned());
+    }
     let mut world = RequestWorld { facts, supplied: Vec::new() };
     let mut ignored = Vec::new();
     let given =
@@ -90,14 +88,13 @@ fn bind<'p>(program: &'p Program, request: &Request) -> Result<Bound<'p>, String
     Ok(Bound { values, world, parts: [principal, action, resource, context], ignored })
 }
 
-/// The context, if the schema provides for the request.
-fn checked_context(
-    schema: &Schema,
-    reader: Reader<'_>,
-    values: &mut Scratch<'_>,
+/// The action of the request, if the schema provides for it with this principal and this resource.
+fn check<'s>(
+    schema: &'s Schema,
+    values: &Scratch<'_>,
     request: &Request,
     [principal, action, resource]: [Value; 3],
-) -> Result<Value, String> {
+) -> Result<&'s ActionType, String> {
     let Some(action_type) = schema.action(action) else {
         return Err(format!("the schema has no action {}", request.action));
     };
@@ -121,9 +118,7 @@ fn checked_context(
             return Err(format!("the schema does not have {of}"));
         }
     }
-    let Shape::Table(_) = &request.context.shape else { return Err("the context is not an object".to_owned()) };
-    let context = reader.record(values, &request.context, &action_type.context);
-    context.map_err(|misfit| format!("context: {}", misfit.describe()))
+    Ok(action_type)
 }
 
 /// Lays the attributes that a request supplies for an entity over those that are stored.
@@ -136,12 +131,10 @@ fn supply(
     ignored: &mut Vec<String>,
 ) -> Result<(), String> {
     let supplied = conform::supplied(reader, values, attributes, entity);
-    let (taken, left) = supplied.map_err(|misfit| format!("{part}: {}", misfit.describe()))?;
+    let SuppliedAttributes { taken, ignored: left } =
+        supplied.map_err(|misfit| format!("{part}: {}", misfit.describe()))?;
     ignored.extend(left.iter().map(|name| format!("{part}.{name}")));
-    if taken.is_empty() && world.attributes(entity).is_some() {
-        return Ok(());
-    }
-    if taken.is_empty() && reader.schema.is_some() {
+    if taken.is_empty() {
         return Ok(());
     }
     let stored: Vec<(Symbol, Value)> = match world.attributes(entity).map(|record| values.view(record)) {

@@ -156,6 +156,7 @@ impl<'a, 'p, W: World> Evaluator<'a, 'p, W> {
     }
 
     // Recurses once per level of the expression, whose height is limited when it is built.
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of node, and nothing else")]
     fn node(&mut self, expr: &Expr, id: NodeId) -> Outcome {
         self.spend(1)?;
         match expr.node(id) {
@@ -214,27 +215,31 @@ impl<'a, 'p, W: World> Evaluator<'a, 'p, W> {
             }
             Node::GetTag(a, b) => {
                 let (entity, tag) = self.pair(expr, a, b)?;
-                let tags = self.tags(entity, tag)?.ok_or(Failure::NoEntity(entity))?;
-                tags.ok_or(Failure::NoTag(entity, tag))
+                match self.tag_of(entity, tag)? {
+                    Member::Is(value) => Ok(value),
+                    Member::Missing => Err(Failure::NoTag(entity, tag)),
+                    Member::NoEntity => Err(Failure::NoEntity(entity)),
+                }
             }
             Node::HasTag(a, b) => {
                 let (entity, tag) = self.pair(expr, a, b)?;
-                Ok(self.tags(entity, tag)?.flatten().is_some().into())
+                Ok(matches!(self.tag_of(entity, tag)?, Member::Is(_)).into())
             }
             Node::Attribute(a, name) => {
                 let owner = self.node(expr, a)?;
                 match self.member_of(owner, name)? {
-                    Some(members) => members.ok_or(Failure::NoAttribute(owner, name)),
-                    None => Err(Failure::NoEntity(owner)),
+                    Member::Is(value) => Ok(value),
+                    Member::Missing => Err(Failure::NoAttribute(owner, name)),
+                    Member::NoEntity => Err(Failure::NoEntity(owner)),
                 }
             }
             Node::Has(a, path) => {
                 let mut owner = self.node(expr, a)?;
                 for item in expr.list(path) {
                     let Item::Name(name) = item else { continue };
-                    match self.member_of(owner, *name)?.flatten() {
-                        Some(value) => owner = value,
-                        None => return Ok(Value::FALSE),
+                    match self.member_of(owner, *name)? {
+                        Member::Is(value) => owner = value,
+                        Member::Missing | Member::NoEntity => return Ok(Value::FALSE),
                     }
                 }
                 Ok(Value::TRUE)
@@ -369,29 +374,45 @@ impl<'a, 'p, W: World> Evaluator<'a, 'p, W> {
         }
     }
 
-    /// The member of an entity or record: the outer `None` is an unknown entity, the inner one a missing member.
-    fn member_of(&self, owner: Value, name: Symbol) -> Result<Option<Option<Value>>, Failure> {
-        let record = match self.values.view(owner) {
-            View::Record(members) => return Ok(Some(member(members, name))),
-            View::Entity(..) => self.world.attributes(owner),
-            other => return Err(Failure::Type { expected: "an entity or a record", found: kind(other) }),
-        };
-        Ok(record.map(|record| match self.values.view(record) {
-            View::Record(members) => member(members, name),
-            _ => None,
-        }))
+    /// The member `name` of an entity or record.
+    fn member_of(&self, owner: Value, name: Symbol) -> Result<Member, Failure> {
+        match self.values.view(owner) {
+            View::Record(members) => Ok(Member::of(members, name)),
+            View::Entity(..) => Ok(self.stored(self.world.attributes(owner), name)),
+            other => Err(Failure::Type { expected: "an entity or a record", found: kind(other) }),
+        }
     }
 
-    /// The tag of an entity, with the meaning of [`Self::member_of`].
-    fn tags(&self, entity: Value, tag: Value) -> Result<Option<Option<Value>>, Failure> {
+    /// The tag `tag` of an entity.
+    fn tag_of(&self, entity: Value, tag: Value) -> Result<Member, Failure> {
         self.entity(entity)?;
-        let Some(tag) = self.values.as_symbol(tag) else {
-            return Err(Failure::Type { expected: "a string", found: kind(self.values.view(tag)) });
-        };
-        Ok(self.world.tags(entity).map(|record| match self.values.view(record) {
-            View::Record(members) => member(members, tag),
-            _ => None,
-        }))
+        match self.values.as_symbol(tag) {
+            Some(name) => Ok(self.stored(self.world.tags(entity), name)),
+            None => Err(Failure::Type { expected: "a string", found: kind(self.values.view(tag)) }),
+        }
+    }
+
+    /// The member of what is stored of an entity.
+    fn stored(&self, record: Option<Value>, name: Symbol) -> Member {
+        match record.map(|record| self.values.view(record)) {
+            Some(View::Record(members)) => Member::of(members, name),
+            Some(_) => Member::Missing,
+            None => Member::NoEntity,
+        }
+    }
+}
+
+/// What was found under a name.
+enum Member {
+    Is(Value),
+    Missing,
+    /// The entity is not known, so it has nothing.
+    NoEntity,
+}
+
+impl Member {
+    fn of(members: &[(Symbol, Value)], name: Symbol) -> Self {
+        member(members, name).map_or(Self::Missing, Self::Is)
     }
 }
 

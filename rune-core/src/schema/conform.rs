@@ -114,9 +114,9 @@ impl Reader<'_> {
                 let value = match shape {
                     Shape::Text(text) => {
                         let text = values.text(text);
-                        self.construct(values, node, constructor_of(kind), text)?
+                        construct(values, node, constructor_of(kind), text)?
                     }
-                    Shape::Datetime(text) => self.datetime(values, node, text)?,
+                    Shape::Datetime(text) => Self::datetime(values, node, text)?,
                     Shape::Table(_) => {
                         let inner = node.member("__extn").unwrap_or(node);
                         self.call(values, inner)?
@@ -141,7 +141,7 @@ impl Reader<'_> {
             Shape::Bool(truth) => Ok((*truth).into()),
             Shape::Long(number) => Ok(values.long(*number)),
             Shape::Text(text) => Ok(values.text(text)),
-            Shape::Datetime(text) => self.datetime(values, node, text),
+            Shape::Datetime(text) => Self::datetime(values, node, text),
             Shape::List(nodes) => {
                 let element =
                     |(at, node)| self.untyped(values, node).map_err(|misfit| misfit.below(&format!("[{at}]")));
@@ -226,15 +226,10 @@ impl Reader<'_> {
             Misfit::new(Code::WrongType, node, message).help("an entity is written `User::\"ada\"`")
         };
         let (kind, id) = match &node.shape {
-            Shape::Text(text) => match parse_entity(text) {
-                Some(parts) => parts,
-                None => {
-                    let message = format!("\"{text}\" does not name an entity");
-                    return Err(
-                        Misfit::new(Code::WrongType, node, message).help("an entity is written `User::\"ada\"`")
-                    );
-                }
-            },
+            Shape::Text(text) => parse_entity(text).ok_or_else(|| {
+                let message = format!("\"{text}\" does not name an entity");
+                Misfit::new(Code::WrongType, node, message).help("an entity is written `User::\"ada\"`")
+            })?,
             Shape::Table(_) => {
                 let inner = node.member("__entity").unwrap_or(node);
                 let text = |name| inner.member(name).and_then(Node::as_text).map(str::to_owned);
@@ -272,7 +267,7 @@ impl Reader<'_> {
         if let Some(argument) = node.member("arg") {
             let method = Method::constructor(function).ok_or_else(malformed)?;
             let argument = self.untyped(values, argument)?;
-            return self.construct(values, node, method, argument);
+            return construct(values, node, method, argument);
         }
         let Some(Shape::List(arguments)) = node.member("args").map(|args| &args.shape) else { return Err(malformed()) };
         match (function, arguments.as_slice()) {
@@ -284,25 +279,14 @@ impl Reader<'_> {
             (_, [argument]) => {
                 let method = Method::constructor(function).ok_or_else(malformed)?;
                 let argument = self.untyped(values, argument)?;
-                self.construct(values, node, method, argument)
+                construct(values, node, method, argument)
             }
             _ => Err(malformed()),
         }
     }
 
-    fn construct(
-        &self,
-        values: &mut impl Values,
-        node: &Node,
-        method: Method,
-        argument: Value,
-    ) -> Result<Value, Misfit> {
-        extension::call(values, method, argument)
-            .map_err(|failure| Misfit::new(Code::WrongType, node, failure.describe(values)))
-    }
-
     /// A date and time as TOML writes it.
-    fn datetime(&self, values: &mut impl Values, node: &Node, text: &str) -> Result<Value, Misfit> {
+    fn datetime(values: &mut impl Values, node: &Node, text: &str) -> Result<Value, Misfit> {
         // TOML's offsets have a colon, Cedar's have none.
         let text = match text.split_at_checked(text.len().saturating_sub(3)) {
             Some((before, after)) if after.starts_with(':') && text.contains('T') && 20 < text.len() => {
@@ -311,8 +295,13 @@ impl Reader<'_> {
             _ => text.to_owned(),
         };
         let text = values.intern(Datum::Text(text.into()));
-        self.construct(values, node, Method::Datetime, text)
+        construct(values, node, Method::Datetime, text)
     }
+}
+
+fn construct(values: &mut impl Values, node: &Node, method: Method, argument: Value) -> Result<Value, Misfit> {
+    extension::call(values, method, argument)
+        .map_err(|failure| Misfit::new(Code::WrongType, node, failure.describe(values)))
 }
 
 fn constructor_of(kind: &Type) -> Method {
@@ -355,7 +344,16 @@ pub fn looks_like_entity(text: &str) -> bool {
     text.ends_with('"') && text.contains("::\"") && parse_entity(text).is_some()
 }
 
-/// The attributes that a request supplies for an entity, and the names of those that it may not.
+/// Attributes that a request supplies for an entity.
+#[derive(Debug, Default)]
+pub struct SuppliedAttributes {
+    /// Those that are taken.
+    pub taken: Vec<(Symbol, Value)>,
+    /// The names of those that are not.
+    pub ignored: Vec<String>,
+}
+
+/// The attributes that a request supplies for an entity.
 ///
 /// With a schema only attributes marked `@request` are taken; without one all are.
 ///
@@ -367,11 +365,11 @@ pub fn supplied(
     values: &mut impl Values,
     node: &Node,
     entity: Value,
-) -> Result<(Vec<(Symbol, Value)>, Vec<String>), Misfit> {
+) -> Result<SuppliedAttributes, Misfit> {
     let Shape::Table(nodes) = &node.shape else {
         return Err(Misfit::new(Code::WrongType, node, format!("expected an object, found {}", node.kind())));
     };
-    let (mut taken, mut ignored) = (Vec::new(), Vec::new());
+    let mut supplied = SuppliedAttributes::default();
     for (key, node) in nodes {
         let name = values.symbol(&key.name);
         let kind = match (reader.schema, values.view(entity)) {
@@ -380,7 +378,7 @@ pub fn supplied(
                 match field {
                     Some(field) if field.supplied == super::Supplied::ByRequest => Some(&field.kind),
                     _ => {
-                        ignored.push(key.name.clone());
+                        supplied.ignored.push(key.name.clone());
                         continue;
                     }
                 }
@@ -388,7 +386,7 @@ pub fn supplied(
             _ => None,
         };
         let value = reader.value(values, node, kind).map_err(|misfit| misfit.below(&key.name))?;
-        taken.push((name, value));
+        supplied.taken.push((name, value));
     }
-    Ok((taken, ignored))
+    Ok(supplied)
 }

@@ -310,7 +310,7 @@ mod tests {
         let mut findings = Findings::default();
         let sections = parse(file, text, &mut findings);
         let mut out: Vec<String> =
-            sections.iter().map(|s| format!("{}:{:?}", s.kind.name(), &text[s.body.clone()])).collect();
+            sections.iter().map(|s| format!("{}:{:?}", s.kind.name(), text.get(s.body.clone()).unwrap())).collect();
         let report = findings.into_report(Arc::new(sources));
         out.extend(report.to_string().lines().filter(|line| !line.starts_with("  help")).map(str::to_owned));
         out.join("\n")

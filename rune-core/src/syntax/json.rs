@@ -28,6 +28,8 @@ impl fmt::Display for JsonError {
     }
 }
 
+impl std::error::Error for JsonError {}
+
 /// Reads one JSON value, with nothing but white space around it.
 ///
 /// # Errors
@@ -145,7 +147,7 @@ mod tests {
         let text = r#" {"a": [1, "x\n"], "b": {"c": null}} "#;
         let root = parse(text).unwrap();
         let list = root.member("a").unwrap();
-        assert_eq!(&text[list.span.clone()], r#"[1, "x\n"]"#);
+        assert_eq!(text.get(list.span.clone()).unwrap(), r#"[1, "x\n"]"#);
         assert_eq!(root.member("b").unwrap().member("c").unwrap().shape, Shape::Null);
     }
 

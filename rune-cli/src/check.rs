@@ -1,0 +1,63 @@
+//! `rune check`: everything that is wrong with a folder.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use rune_core::{Options, Program, Report, Severity};
+use serde_json::json;
+
+use crate::{Outcome, output::Output, report};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The folder of policies.
+    dir: PathBuf,
+}
+
+pub(crate) fn run(arguments: &Arguments, output: &Output) -> Result<Outcome> {
+    let built = build(&arguments.dir)?;
+    let report = match &built {
+        Ok(program) => program.warnings(),
+        Err(report) => report,
+    };
+    let count = |severity| report.findings.iter().filter(|finding| finding.severity == severity).count();
+    let (n_errors, n_warnings) = (count(Severity::Error), count(Severity::Warning));
+    if !report.findings.is_empty() {
+        output.note(&report::text(report, output.has_colour()));
+    }
+    let summary = match &built {
+        Ok(program) => format!("ok: {program}{}", plural(n_warnings, ", 1 warning", "warnings")),
+        Err(_) => format!("refused: {}{}", number(n_errors, "error"), plural(n_warnings, ", 1 warning", "warnings")),
+    };
+    output.result(&summary, || {
+        json!({
+            "valid": built.is_ok(),
+            "version": report.sources.version().to_string(),
+            "findings": report::json(report),
+            "findings_beyond": report.n_beyond,
+        })
+    });
+    Ok(if built.is_ok() { Outcome::Yes } else { Outcome::No })
+}
+
+/// The program that a folder is, or every reason why it is none.
+pub(crate) fn build(dir: &Path) -> Result<Result<Program, Report>> {
+    match rune_core::reload::driver::read(dir) {
+        Ok(sources) => Ok(Program::build(sources, Options::default())),
+        Err(trouble) => Err(anyhow::anyhow!(trouble.to_string())),
+    }
+}
+
+/// `n things`, or `1 thing`.
+fn number(n: usize, thing: &str) -> String {
+    if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
+}
+
+/// Nothing for none, `one` for one, `, n many` for more.
+fn plural(n: usize, one: &str, many: &str) -> String {
+    match n {
+        0 => String::new(),
+        1 => one.to_owned(),
+        n => format!(", {n} {many}"),
+    }
+}

@@ -1,0 +1,60 @@
+//! Where words go: results to standard output, what is wrong and what happens meanwhile to standard error.
+
+use std::io::{self, IsTerminal, Write};
+
+use serde_json::{Value as Json, json};
+
+/// Text for people or JSON for machines.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    is_json: bool,
+    has_colour: bool,
+}
+
+impl Output {
+    pub(crate) fn new(is_json: bool) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
+        let wants_none = std::env::var("NO_COLOR").is_ok_and(|set| !set.is_empty());
+        Self { is_json, has_colour: io::stderr().is_terminal() && !wants_none }
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        self.is_json
+    }
+
+    /// Whether standard error takes colours.
+    pub(crate) fn has_colour(&self) -> bool {
+        self.has_colour
+    }
+
+    /// A result: `json` for machines, else `text`.
+    pub(crate) fn result(&self, text: &str, json: impl FnOnce() -> Json) {
+        if self.is_json {
+            self.line(&json().to_string());
+        } else {
+            self.line(text);
+        }
+    }
+
+    /// Text for people that is not a result: findings, and what happens meanwhile.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.is_json {
+            // A reader that has gone away is no reason to stop serving.
+            drop(writeln!(io::stderr().lock(), "{text}"));
+        }
+    }
+
+    /// Why there is no result.
+    pub(crate) fn error(&self, message: &str) {
+        if self.is_json {
+            self.line(&json!({ "error": message }).to_string());
+        } else {
+            drop(writeln!(io::stderr().lock(), "error: {message}"));
+        }
+    }
+
+    fn line(&self, text: &str) {
+        let mut out = io::stdout().lock();
+        drop(writeln!(out, "{text}").and_then(|()| out.flush()));
+    }
+}

@@ -1,0 +1,94 @@
+//! Findings for people, with the marked source line, and for machines.
+
+use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
+use rune_core::{Finding, Report, Severity, Sources, Span};
+use serde_json::{Value as Json, json};
+
+/// The findings as the Rust compiler shows them.
+pub(crate) fn text(report: &Report, has_colour: bool) -> String {
+    let renderer = if has_colour { Renderer::styled() } else { Renderer::plain() };
+    let mut shown: Vec<String> = report.findings.iter().map(|finding| show(&renderer, report, finding)).collect();
+    if 0 < report.n_beyond {
+        shown.push(format!("and {} more", report.n_beyond));
+    }
+    shown.join("\n\n")
+}
+
+fn show(renderer: &Renderer, report: &Report, finding: &Finding) -> String {
+    let level = match finding.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let mut group = level
+        .primary_title(&finding.message)
+        .id(finding.code.as_str())
+        .elements(Vec::<Snippet<'_, Annotation<'_>>>::new());
+    if let Some(snippet) = snippet(&report.sources, finding.span, AnnotationKind::Primary, None) {
+        group = group.element(snippet);
+    }
+    for (span, label) in &finding.related {
+        if let Some(snippet) = snippet(&report.sources, *span, AnnotationKind::Context, Some(label)) {
+            group = group.element(snippet);
+        }
+    }
+    if let Some(help) = &finding.help {
+        group = group.element(Level::HELP.message(help.as_str()));
+    }
+    renderer.render(&[group])
+}
+
+fn snippet<'s>(
+    sources: &'s Sources,
+    span: Span,
+    kind: AnnotationKind,
+    label: Option<&'s str>,
+) -> Option<Snippet<'s, Annotation<'s>>> {
+    let file = sources.file(span.file)?;
+    let text = file.text();
+    let boundary = |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    let range = boundary(span.range().start)..boundary(span.range().end);
+    Some(Snippet::source(text).path(&*file.path).annotation(kind.span(range).label(label)))
+}
+
+/// The findings as a list: `[{ code, severity, message, help, path, line, column, end_line, end_column, related }]`.
+pub(crate) fn json(report: &Report) -> Json {
+    report.findings.iter().map(|finding| finding_json(report, finding)).collect()
+}
+
+fn finding_json(report: &Report, finding: &Finding) -> Json {
+    let mut json = place(&report.sources, finding.span);
+    let related = finding.related.iter().map(|(span, label)| {
+        let mut related = place(&report.sources, *span);
+        insert(&mut related, "message", json!(label));
+        related
+    });
+    let related: Vec<_> = related.collect();
+    insert(&mut json, "code", json!(finding.code.as_str()));
+    insert(&mut json, "severity", json!(finding.severity.to_string()));
+    insert(&mut json, "message", json!(finding.message));
+    if let Some(help) = &finding.help {
+        insert(&mut json, "help", json!(help));
+    }
+    if !related.is_empty() {
+        insert(&mut json, "related", Json::Array(related));
+    }
+    json
+}
+
+fn place(sources: &Sources, span: Span) -> Json {
+    let Some(file) = sources.file(span.file) else { return json!({}) };
+    let (start, end) = (sources.place(span), sources.place(span.part(span.range().len()..span.range().len())));
+    json!({
+        "path": &*file.path,
+        "line": start.line,
+        "column": start.column,
+        "end_line": end.line,
+        "end_column": end.column,
+    })
+}
+
+fn insert(json: &mut Json, key: &str, value: Json) {
+    if let Json::Object(members) = json {
+        members.insert(key.to_owned(), value);
+    }
+}

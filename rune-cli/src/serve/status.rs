@@ -1,0 +1,89 @@
+//! `GET /api/v1/status`: what is served, and what came of the last edits.
+
+use std::time::SystemTime;
+
+use axum::{extract::State, response::Response};
+use rune_core::{
+    program::Change,
+    reload::{Refusal, Served},
+};
+use serde_json::{Value as Json, json};
+
+use crate::report;
+
+use super::http::{App, answer};
+
+pub(super) async fn status(State(served): State<App>) -> Response {
+    answer(&json(&served))
+}
+
+fn json(served: &Served) -> Json {
+    let status = served.status();
+    let lineup = served.engine().map(|engine| engine.lineup());
+    let state = match (&lineup, &status.trouble, status.is_refused) {
+        (None, ..) => "waiting",
+        (_, Some(_), _) => "trouble",
+        (_, None, true) => "refused",
+        (_, None, false) => "serving",
+    };
+    let mut json = json!({ "state": state });
+    let Json::Object(members) = &mut json else { return json };
+    if let Some(lineup) = lineup {
+        let program = lineup.stable();
+        members.insert("generation".to_owned(), json!(lineup.generation().get()));
+        members.insert("version".to_owned(), json!(program.version().to_string()));
+        let counts = json!({
+            "files": program.sources().len(),
+            "policies": program.policies().len(),
+            "entities": program.facts().n_entities(),
+        });
+        members.insert("counts".to_owned(), counts);
+        members.insert("warnings".to_owned(), report::json(program.warnings()));
+    }
+    if let Some(reload) = &status.last_reload {
+        let reload = json!({
+            "at": time(reload.at),
+            "took_ms": reload.took.as_secs_f64() * 1e3,
+            "generation": reload.generation.get(),
+            "version": reload.version.to_string(),
+        });
+        members.insert("last_reload".to_owned(), reload);
+    }
+    if let Some(refusal) = &status.last_refusal {
+        members.insert("last_refusal".to_owned(), refusal_json(refusal, status.is_refused));
+    }
+    if let Some(trouble) = &status.trouble {
+        members.insert("trouble".to_owned(), json!(trouble.to_string()));
+    }
+    if let Some(degraded) = &status.degraded {
+        members.insert("degraded".to_owned(), json!(degraded));
+    }
+    json
+}
+
+fn refusal_json(refusal: &Refusal, is_current: bool) -> Json {
+    let changes = refusal.not_in_force.iter().map(|change| {
+        json!({
+            "path": &*change.path,
+            "change": match change.change {
+                Change::Added => "added",
+                Change::Changed => "changed",
+                Change::Removed => "removed",
+            },
+            "policies_still_in_force": change.still_in_force.iter().map(|id| &**id).collect::<Vec<_>>(),
+        })
+    });
+    json!({
+        "at": time(refusal.at),
+        "version": refusal.version.to_string(),
+        "is_current": is_current,
+        "findings": report::json(&refusal.report),
+        "findings_beyond": refusal.report.n_beyond,
+        "not_in_force": changes.collect::<Json>(),
+    })
+}
+
+/// A time as RFC 3339 writes it, in UTC.
+fn time(at: SystemTime) -> String {
+    humantime::format_rfc3339_millis(at).to_string()
+}

@@ -1,0 +1,200 @@
+//! The thread that watches a folder: the only place with a clock, and with files through the scanner.
+//!
+//! ```text
+//!   hints ──▶ wait ──▶ look ──▶ settle ──▶ coordinator ──▶ engine, status
+//!               ▲                  │
+//!               └──── look_at ─────┘
+//! ```
+
+#![expect(clippy::disallowed_methods, reason = "the driver reads the clock, so that nothing else has to")]
+
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant, SystemTime},
+};
+
+use crate::{
+    base::Sources,
+    program::Options,
+    watch::{self, Observation, Scanner, Settler, Timing, Trouble, Watcher},
+};
+
+use super::{Outcome, ReloadCoordinator, Served};
+
+/// How a folder is watched.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WatchOptions {
+    /// How versions are built.
+    pub options: Options,
+    /// When the folder is looked at.
+    pub timing: Timing,
+}
+
+/// What is told while a folder is watched.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A set of sources was tried.
+    Tried(Outcome),
+    /// The folder cannot be read as it is; what is served stays.
+    Trouble(Trouble),
+}
+
+/// A folder that is watched, as long as this lives.
+#[derive(Debug)]
+pub struct Watch {
+    served: Arc<Served>,
+    messages: Sender<Message>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The watching thread has ended, which it does only when it is told to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped;
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the folder is no longer watched; what is served stays")
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+enum Message {
+    Hint,
+    Stop,
+}
+
+impl Watch {
+    /// Watches the folder `root` from a thread of its own, and calls `tell` there with what comes of it.
+    ///
+    /// # Errors
+    ///
+    /// If no thread can be had.
+    pub fn start(
+        root: impl Into<PathBuf>,
+        options: WatchOptions,
+        tell: impl FnMut(Event) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let coordinator = ReloadCoordinator::new(options.options);
+        let served = coordinator.served().clone();
+        let (messages, inbox) = mpsc::channel();
+        let scanner = Scanner::new(root);
+        let hints = messages.clone();
+        let (watcher, degraded) = Watcher::start(scanner.root(), move |_| {
+            // The receiver is gone only when the thread has been told to stop.
+            drop(hints.send(Message::Hint));
+        });
+        drop(degraded);
+        let driver = Driver {
+            coordinator,
+            scanner,
+            settler: Settler::new(options.timing),
+            watcher,
+            inbox,
+            start: Instant::now(),
+            tell: Box::new(tell),
+        };
+        let thread = thread::Builder::new().name("rune-watch".to_owned()).spawn(|| driver.run())?;
+        Ok(Self { served, messages, thread: Some(thread) })
+    }
+
+    /// What the folder serves.
+    #[must_use]
+    pub fn served(&self) -> &Arc<Served> {
+        &self.served
+    }
+
+    /// Looks at the folder soon, as if something had changed.
+    ///
+    /// # Errors
+    ///
+    /// If the folder is no longer watched.
+    pub fn look(&self) -> Result<(), Stopped> {
+        self.messages.send(Message::Hint).map_err(|_| Stopped)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        drop(self.messages.send(Message::Stop));
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has been reported by the panic hook; there is nothing left to do about it.
+            drop(thread.join());
+        }
+    }
+}
+
+struct Driver {
+    coordinator: ReloadCoordinator,
+    scanner: Scanner,
+    settler: Settler,
+    watcher: Watcher,
+    inbox: Receiver<Message>,
+    start: Instant,
+    tell: Box<dyn FnMut(Event) + Send>,
+}
+
+impl Driver {
+    fn run(mut self) {
+        loop {
+            let wait = self.settler.look_at().saturating_sub(self.start.elapsed());
+            match self.inbox.recv_timeout(wait) {
+                Ok(Message::Hint) => {
+                    self.settler.on_hint(self.start.elapsed());
+                    continue;
+                }
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.look();
+            self.coordinator.collect();
+        }
+    }
+
+    fn look(&mut self) {
+        let seen = self.scanner.look();
+        self.watcher.refresh();
+        self.coordinator.on_degraded(self.watcher.degraded().map(str::to_owned));
+        let read = Instant::now();
+        match self.settler.on_observation(self.start.elapsed(), seen) {
+            None => {}
+            Some(watch::Outcome::Trouble(trouble)) => {
+                self.coordinator.on_trouble(trouble.clone());
+                (self.tell)(Event::Trouble(trouble));
+            }
+            Some(watch::Outcome::Publish(sources)) => {
+                let outcome = self.coordinator.on_sources(SystemTime::now(), sources, || read.elapsed());
+                (self.tell)(Event::Tried(outcome));
+            }
+        }
+    }
+}
+
+/// Reads a folder once: the whole of its sources, as they stand still.
+///
+/// # Errors
+///
+/// If the folder cannot be read, or does not stand still for two seconds.
+pub fn read(root: impl Into<PathBuf>) -> Result<Arc<Sources>, Trouble> {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    const PAUSE: Duration = Duration::from_millis(5);
+    let mut scanner = Scanner::new(root);
+    let start = Instant::now();
+    loop {
+        match scanner.look() {
+            Observation::Whole(sources) if sources.is_empty() => {
+                return Err(Trouble::Empty { path: scanner.root().to_owned() });
+            }
+            Observation::Whole(sources) => return Ok(sources),
+            Observation::Trouble(trouble) => return Err(trouble),
+            Observation::Moving if PATIENCE < start.elapsed() => return Err(Trouble::Unstable),
+            Observation::Moving => thread::sleep(PAUSE),
+        }
+    }
+}

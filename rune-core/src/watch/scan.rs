@@ -1,0 +1,829 @@
+//! Reads the folder: all its ruleset files, or a reason why not.
+//!
+//! ```text
+//!   scan ──▶ read what changed ──▶ scan again ──▶ equal: a whole set
+//!   device, inode, size, mtime, ctime             else:  the files are moving
+//!   of every file and directory
+//! ```
+//!
+//! A set is whole: at one moment between the two scans the folder held exactly these files with this content.
+//! Nothing outside the folder is read, whatever links say, and nothing but regular files is opened.
+
+#![expect(clippy::disallowed_methods, reason = "the scanner is where the watcher touches files")]
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ffi::OsStr,
+    fmt,
+    fs::{self, DirEntry, Metadata, OpenOptions},
+    io::{self, ErrorKind, Read as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::settle::Observation;
+use crate::base::{
+    File, Kind, Sources,
+    limits::{DIRECTORY_DEPTH_MAX, FILE_BYTES_MAX, FILES_MAX, SOURCE_BYTES_MAX},
+};
+
+/// Every so many looks all files are read again, whatever their stamps say. At a look a second this is twice a minute.
+const REREAD_EVERY: u64 = 30;
+
+/// The directory that `fsck` keeps at the top of a volume. Only the superuser can read it.
+const LOST_AND_FOUND: &str = "lost+found";
+
+/// Why there is no set of files. Whatever the reason, what was served still is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// The watched folder is gone, or is no folder.
+    RootMissing {
+        /// The folder, as it was given.
+        path: PathBuf,
+    },
+    /// The watched folder holds no ruleset file. An empty folder is not an empty policy.
+    Empty {
+        /// The folder, as it was given.
+        path: PathBuf,
+    },
+    /// A file or directory could not be read, so its rules are unknown.
+    Unreadable {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system says.
+        message: String,
+    },
+    /// A pipe, a socket or a device has the name of a ruleset file. It was not opened.
+    NotAFile {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// A link leads out of the watched folder. It was not followed.
+    OutsideRoot {
+        /// The link.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
+    /// A file is too large.
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+        /// The largest size.
+        limit: usize,
+    },
+    /// There are too many files.
+    TooManyFiles {
+        /// How many there are.
+        n: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// All files together are too large.
+    TooManyBytes {
+        /// Their size.
+        bytes: u64,
+        /// The largest size.
+        limit: usize,
+    },
+    /// A directory is nested too deeply.
+    TooDeep {
+        /// The directory.
+        path: PathBuf,
+        /// The depth below the watched folder that there may be.
+        limit: usize,
+    },
+    /// The path of a ruleset file is not UTF-8.
+    NameNotUtf8 {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The files did not rest for as long as the settler waits.
+    Unstable,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RootMissing { path } => write!(f, "there is no folder {}", path.display()),
+            Self::Empty { path } => write!(f, "no ruleset file in the folder {}", path.display()),
+            Self::Unreadable { path, message } => {
+                write!(f, "{} cannot be read, so its rules are unknown: {message}", path.display())
+            }
+            Self::NotAFile { path } => write!(f, "{} is named like a ruleset file and is no file", path.display()),
+            Self::OutsideRoot { path, target } => {
+                write!(f, "the link {} leads out of the folder, to {}", path.display(), target.display())
+            }
+            Self::TooLarge { path, bytes, limit } => {
+                write!(f, "{} has {bytes} bytes, and a file may have {limit}", path.display())
+            }
+            Self::TooManyFiles { n, limit } => write!(f, "there are {n} files, and a ruleset may have {limit}"),
+            Self::TooManyBytes { bytes, limit } => {
+                write!(f, "the files have {bytes} bytes together, and a ruleset may have {limit}")
+            }
+            Self::TooDeep { path, limit } => {
+                write!(f, "{} is nested deeper than {limit} directories", path.display())
+            }
+            Self::NameNotUtf8 { path } => write!(f, "the name of {} is not UTF-8", path.display()),
+            Self::Unstable => f.write_str("the files keep changing"),
+        }?;
+        f.write_str("; what is served stays")
+    }
+}
+
+impl std::error::Error for Trouble {}
+
+/// Reads a folder again and again, and of its files only those that changed.
+#[derive(Debug)]
+pub struct Scanner {
+    root: PathBuf,
+    /// What was read, by path.
+    cache: BTreeMap<String, Cached>,
+    /// The last whole set and the scans around it. One that did not change is neither hashed nor held twice.
+    last: Option<(Scan, Arc<Sources>)>,
+    n_looks: u64,
+    n_reads: u64,
+}
+
+impl Scanner {
+    /// A scanner of the folder `root`, which need not exist. Where it leads is found out anew at each look.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into(), cache: BTreeMap::new(), last: None, n_looks: 0, n_reads: 0 }
+    }
+
+    /// The folder, as it was given.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What the folder holds now. Costs a walk over it; if something changed, two, and the reading of what did.
+    pub fn look(&mut self) -> Observation {
+        match self.whole() {
+            Ok(sources) => Observation::Whole(sources),
+            Err(Stop::Moving) => Observation::Moving,
+            Err(Stop::Trouble(trouble)) => Observation::Trouble(trouble),
+        }
+    }
+
+    fn whole(&mut self) -> Result<Arc<Sources>, Stop> {
+        self.n_looks += 1;
+        let n_reads = self.n_reads;
+        let before = scan(&self.root)?;
+        if before.files.is_empty() {
+            return Err(Trouble::Empty { path: self.root.clone() }.into());
+        }
+        let files = before.files.iter().map(|(path, found)| self.read(path, found)).collect::<Result<Vec<_>, _>>()?;
+        // The scans of the last look may be older than this one by any time: no stamp changed since.
+        if let Some((scan, sources)) = &self.last
+            && *scan == before
+            && n_reads == self.n_reads
+        {
+            return Ok(Arc::clone(sources));
+        }
+        // Trouble that came up since the first scan is a change too. The next look reports it if it lasts.
+        if scan(&self.root).ok().as_ref() != Some(&before) {
+            return Err(Stop::Moving);
+        }
+        self.cache.retain(|path, _| before.files.contains_key(path));
+
+        // Both are ordered by path.
+        let is_same = |last: &Sources| {
+            last.len() == files.len() && last.files().zip(&files).all(|((_, old), new)| is_same_file(old, new))
+        };
+        let sources = match self.last.take() {
+            Some((_, last)) if is_same(&last) => last,
+            _ => Arc::new(Sources::new(files)),
+        };
+        self.last = Some((before, Arc::clone(&sources)));
+        Ok(sources)
+    }
+
+    fn read(&mut self, path: &str, found: &Found) -> Result<File, Stop> {
+        let cached = self.cache.get(path);
+        let is_known = cached.is_some_and(|cached| cached.stamp == found.stamp);
+        if let Some(cached) = cached
+            && is_known
+            && cached.is_trusted
+            && !self.n_looks.is_multiple_of(REREAD_EVERY)
+        {
+            return Ok(cached.file.clone());
+        }
+        self.n_reads += 1;
+        let bytes = read(&self.root.join(path), found)?;
+        let (file, is_trusted) = match cached {
+            Some(cached) if *cached.file.bytes == *bytes => (cached.file.clone(), is_known),
+            _ => (File::new(path, bytes), false),
+        };
+        self.cache.insert(path.to_owned(), Cached { stamp: found.stamp, file: file.clone(), is_trusted });
+        Ok(file)
+    }
+}
+
+/// Where a folder really is. Another one under the same name, or behind the same link, differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The folder without links.
+    pub(super) path: PathBuf,
+    id: (u64, u64),
+}
+
+impl Place {
+    /// The place that `root` leads to now.
+    pub(super) fn of(root: &Path) -> io::Result<Self> {
+        let path = root.canonicalize()?;
+        let metadata = path.metadata()?;
+        if !metadata.is_dir() {
+            return Err(ErrorKind::NotADirectory.into());
+        }
+        let stamp = Stamp::of(&metadata);
+        Ok(Self { path, id: (stamp.device, stamp.inode) })
+    }
+}
+
+#[derive(Debug)]
+struct Cached {
+    stamp: Stamp,
+    file: File,
+    /// Whether a second look under the same stamp found the same bytes. File systems count time in steps of up to some
+    /// milliseconds: a file that is written, read, and written again within one step bears one stamp for two contents.
+    is_trusted: bool,
+}
+
+/// A file as a scan found it.
+#[derive(Debug, PartialEq, Eq)]
+struct Found {
+    /// The path without links.
+    real: PathBuf,
+    stamp: Stamp,
+}
+
+/// What tells a file's content from another without reading it.
+///
+/// Size and mtime alone do not: `touch -r`, `rsync -t` and archives restore the mtime. The ctime cannot be set, and a file
+/// that was renamed into place has another inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    /// Seconds and nanoseconds.
+    mtime: (i64, i64),
+    /// Seconds and nanoseconds.
+    ctime: (i64, i64),
+}
+
+impl Stamp {
+    #[cfg(unix)]
+    fn of(metadata: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.len(),
+            mtime: (metadata.mtime(), metadata.mtime_nsec()),
+            ctime: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Where there are no inodes, the time of creation stands in: of the file, it tells a replaced one.
+    #[cfg(not(unix))]
+    fn of(metadata: &Metadata) -> Self {
+        let time = |time: io::Result<std::time::SystemTime>| {
+            let since = time.ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
+            (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), i64::from(since.subsec_nanos()))
+        };
+        let (created, size) = (time(metadata.created()), metadata.len());
+        Self { device: 0, inode: created.0.unsigned_abs(), size, mtime: time(metadata.modified()), ctime: created }
+    }
+}
+
+/// Why a look yields no set.
+#[derive(Debug)]
+enum Stop {
+    Moving,
+    Trouble(Trouble),
+}
+
+impl From<Trouble> for Stop {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+impl Stop {
+    /// What was there a moment ago and is not any more has moved.
+    fn of(path: &Path, error: &io::Error) -> Self {
+        if is_gone(error) {
+            return Self::Moving;
+        }
+        Trouble::Unreadable { path: path.to_owned(), message: error.to_string() }.into()
+    }
+}
+
+/// What one walk over the folder found.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Scan {
+    /// The ruleset files by the path below the root that people see.
+    files: BTreeMap<String, Found>,
+    /// The directories by their path without links. A listing that runs beside a rename may miss a name, and a link that
+    /// is changed and changed back looks as if it never was: either changes the directory where it happens.
+    directories: BTreeMap<PathBuf, Stamp>,
+}
+
+/// The walk. Paths that begin with `root` are real; those that people see begin with `given`.
+struct Walk<'r> {
+    given: &'r Path,
+    root: PathBuf,
+    scan: Scan,
+    n_files: usize,
+    n_bytes: u64,
+    ahead: Vec<Directory>,
+    /// Directories behind links come last, so that a directory that has a name of its own is found under it.
+    linked: VecDeque<Directory>,
+}
+
+struct Directory {
+    real: PathBuf,
+    /// The path below the root that people see.
+    path: PathBuf,
+    depth: usize,
+}
+
+fn scan(given: &Path) -> Result<Scan, Stop> {
+    let root = Place::of(given).map_err(|error| {
+        if is_gone(&error) { Trouble::RootMissing { path: given.to_owned() }.into() } else { Stop::of(given, &error) }
+    })?;
+    let mut walk = Walk {
+        given,
+        root: root.path.clone(),
+        scan: Scan::default(),
+        n_files: 0,
+        n_bytes: 0,
+        ahead: vec![Directory { real: root.path, path: PathBuf::new(), depth: 0 }],
+        linked: VecDeque::new(),
+    };
+    while let Some(directory) = walk.ahead.pop().or_else(|| walk.linked.pop_front()) {
+        walk.directory(&directory)?;
+    }
+    if FILES_MAX < walk.n_files {
+        return Err(Trouble::TooManyFiles { n: walk.n_files, limit: FILES_MAX }.into());
+    }
+    if (SOURCE_BYTES_MAX as u64) < walk.n_bytes {
+        return Err(Trouble::TooManyBytes { bytes: walk.n_bytes, limit: SOURCE_BYTES_MAX }.into());
+    }
+    Ok(walk.scan)
+}
+
+impl Walk<'_> {
+    fn directory(&mut self, directory: &Directory) -> Result<(), Stop> {
+        // Once, however many links lead here: the work is bounded by what there is, and no loop of links can hold it up.
+        if self.scan.directories.contains_key(&directory.real) {
+            return Ok(());
+        }
+        let shown = self.given.join(&directory.path);
+        if DIRECTORY_DEPTH_MAX < directory.depth {
+            return Err(Trouble::TooDeep { path: shown, limit: DIRECTORY_DEPTH_MAX }.into());
+        }
+        let list = || {
+            // The stamp comes before the names: if the next scan finds the same, no name was missed.
+            let stamp = Stamp::of(&directory.real.metadata()?);
+            Ok((stamp, fs::read_dir(&directory.real)?.collect::<io::Result<Vec<_>>>()?))
+        };
+        let (stamp, mut entries) = list().map_err(|error| Stop::of(&shown, &error))?;
+        self.scan.directories.insert(directory.real.clone(), stamp);
+        // In order, so that of two troubles it is always the same that is reported.
+        entries.sort_by_cached_key(DirEntry::file_name);
+        entries.iter().try_for_each(|entry| self.entry(directory, entry))
+    }
+
+    fn entry(&mut self, directory: &Directory, entry: &DirEntry) -> Result<(), Stop> {
+        let name = entry.file_name();
+        if name.as_encoded_bytes().starts_with(b".") || name == LOST_AND_FOUND {
+            return Ok(());
+        }
+        let is_relevant = Kind::of(&name.to_string_lossy()).is_some();
+        let path = directory.path.join(&name);
+        let depth = directory.depth + 1;
+        let kind = entry.file_type().map_err(|error| self.stop(&path, &error))?;
+        if kind.is_dir() {
+            self.ahead.push(Directory { real: entry.path(), path, depth });
+        } else if kind.is_symlink() {
+            self.link(path, &entry.path(), depth, is_relevant)?;
+        } else if is_relevant {
+            let metadata = entry.metadata().map_err(|error| self.stop(&path, &error))?;
+            self.file(&path, entry.path(), &metadata)?;
+        }
+        Ok(())
+    }
+
+    fn link(&mut self, path: PathBuf, link: &Path, depth: usize, is_relevant: bool) -> Result<(), Stop> {
+        let real = match link.canonicalize() {
+            Ok(real) => real,
+            // What the link is to name is absent.
+            Err(error) if is_gone(&error) => return Ok(()),
+            // There may be a whole directory of rules behind it.
+            Err(error) if is_relevant || error.kind() == ErrorKind::PermissionDenied => {
+                return Err(self.stop(&path, &error));
+            }
+            Err(_) => return Ok(()),
+        };
+        let metadata = real.metadata().map_err(|error| self.stop(&path, &error))?;
+        if !is_relevant && !metadata.is_dir() {
+            return Ok(());
+        }
+        if !real.starts_with(&self.root) {
+            return Err(Trouble::OutsideRoot { path: self.given.join(path), target: real }.into());
+        }
+        if metadata.is_dir() {
+            self.linked.push_back(Directory { real, path, depth });
+            return Ok(());
+        }
+        self.file(&path, real, &metadata)
+    }
+
+    fn file(&mut self, path: &Path, real: PathBuf, metadata: &Metadata) -> Result<(), Stop> {
+        if !metadata.is_file() {
+            return Err(Trouble::NotAFile { path: self.given.join(path) }.into());
+        }
+        let stamp = Stamp::of(metadata);
+        if (FILE_BYTES_MAX as u64) < stamp.size {
+            let path = self.given.join(path);
+            return Err(Trouble::TooLarge { path, bytes: stamp.size, limit: FILE_BYTES_MAX }.into());
+        }
+        self.n_files += 1;
+        self.n_bytes += stamp.size;
+        if FILES_MAX < self.n_files {
+            // The rest is counted only.
+            return Ok(());
+        }
+        let Some(names) = path.iter().map(OsStr::to_str).collect::<Option<Vec<_>>>() else {
+            return Err(Trouble::NameNotUtf8 { path: self.given.join(path) }.into());
+        };
+        self.scan.files.insert(names.join("/"), Found { real, stamp });
+        Ok(())
+    }
+
+    fn stop(&self, path: &Path, error: &io::Error) -> Stop {
+        Stop::of(&self.given.join(path), error)
+    }
+}
+
+/// The content of a file, if it still is the one that was found.
+fn read(shown: &Path, found: &Found) -> Result<Vec<u8>, Stop> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    // A pipe put in place since the scan must not hold us up. This is `O_NONBLOCK`, which regular files ignore.
+    #[cfg(target_os = "linux")]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, 0o4000);
+    let read = || {
+        let file = options.open(&found.real)?;
+        let mut bytes = Vec::new();
+        (&file).take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+        // The stamp of the open file, after it was read: neither another file nor another content has this one.
+        Ok((bytes, Stamp::of(&file.metadata()?)))
+    };
+    let (bytes, stamp) = read().map_err(|error| Stop::of(shown, &error))?;
+    if stamp == found.stamp { Ok(bytes) } else { Err(Stop::Moving) }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::StaleNetworkFileHandle)
+}
+
+fn is_same_file(a: &File, b: &File) -> bool {
+    a.path == b.path && Arc::ptr_eq(&a.bytes, &b.bytes)
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use std::{
+        os::unix::{ffi::OsStrExt as _, fs::symlink},
+        process::Command,
+        sync::atomic::{AtomicBool, Ordering},
+        thread,
+        time::Duration,
+    };
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A folder with these files, the directories made as needed.
+    fn folder(files: &[(&str, &str)]) -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        folder
+    }
+
+    /// `a.rune=1 b.rune=2`, or the trouble, with the folder called `ROOT`.
+    fn shown(seen: &Observation, root: &Path) -> String {
+        match seen {
+            Observation::Whole(set) => {
+                set.files().map(|(_, file)| format!("{}={}", file.path, file.text())).collect::<Vec<_>>().join(" ")
+            }
+            Observation::Moving => "moving".to_owned(),
+            Observation::Trouble(trouble) => trouble.to_string().replace(root.to_str().unwrap(), "ROOT"),
+        }
+    }
+
+    fn check_folder(root: &Path, expected: &str) {
+        assert_eq!(shown(&Scanner::new(root).look(), root), expected);
+    }
+
+    /// A folder with these files, changed by `change`, and what a look then says.
+    fn check(files: &[(&str, &str)], change: impl FnOnce(&Path), expected: &str) {
+        let folder = folder(files);
+        change(folder.path());
+        check_folder(folder.path(), expected);
+    }
+
+    fn bytes_of(seen: &Observation, path: &str) -> Arc<[u8]> {
+        let Observation::Whole(set) = seen else { panic!("not whole: {seen:?}") };
+        Arc::clone(&set.find(path).unwrap().bytes)
+    }
+
+    #[test]
+    fn ruleset_files_are_found_at_every_depth() {
+        check(
+            &[("b.rune", "1"), ("a/b/c.cedar", "2"), ("a/x.entities.json", "3"), ("README.md", "4")],
+            |_| (),
+            "a/b/c.cedar=2 a/x.entities.json=3 b.rune=1",
+        );
+    }
+
+    #[test]
+    fn hidden_and_temporary_names_are_passed_over() {
+        let hidden = [(".git/x.rune", "1"), (".a.rune.swp", "2"), ("a.rune~", "3"), ("lost+found/a.rune", "4")];
+        check(&hidden, |_| (), "no ruleset file in the folder ROOT; what is served stays");
+        let lock = |root: &Path| symlink("ada@host.42:1", root.join(".#a.rune")).unwrap();
+        check(&[("a.rune", "1")], lock, "a.rune=1");
+    }
+
+    #[test]
+    fn a_missing_folder_is_trouble() {
+        let folder = folder(&[("a.rune", "1")]);
+        let missing = folder.path().join("x");
+        check_folder(&missing, "there is no folder ROOT; what is served stays");
+        check_folder(&folder.path().join("a.rune"), "there is no folder ROOT; what is served stays");
+    }
+
+    /// The layout of a mounted Kubernetes `ConfigMap`: the files of a generation in a hidden directory, a hidden link to it.
+    fn publish_generation(root: &Path, name: &str, files: &[&str]) {
+        fs::create_dir(root.join(name)).unwrap();
+        for file in files {
+            fs::write(root.join(name).join(file), name).unwrap();
+        }
+        symlink(name, root.join("..data_tmp")).unwrap();
+        fs::rename(root.join("..data_tmp"), root.join("..data")).unwrap();
+    }
+
+    #[test]
+    fn a_mounted_config_map_is_read_under_its_visible_names() {
+        let folder = folder(&[]);
+        let root = folder.path();
+        publish_generation(root, "..1", &["a.rune", "b.rune"]);
+        symlink("..data/a.rune", root.join("a.rune")).unwrap();
+        symlink("..data/b.rune", root.join("b.rune")).unwrap();
+        let mut scanner = Scanner::new(root);
+        assert_eq!(shown(&scanner.look(), root), "a.rune=..1 b.rune=..1");
+        publish_generation(root, "..2", &["a.rune", "b.rune"]);
+        fs::remove_dir_all(root.join("..1")).unwrap();
+        assert_eq!(shown(&scanner.look(), root), "a.rune=..2 b.rune=..2");
+    }
+
+    #[test]
+    fn a_set_is_never_a_mixture_of_two_generations() {
+        const PAUSE: Duration = Duration::from_millis(5);
+        let folder = folder(&[("..1/a.rune", "1"), ("..1/b.rune", "1"), ("..2/a.rune", "2"), ("..2/b.rune", "2")]);
+        let root = folder.path();
+        symlink("..1", root.join("..data")).unwrap();
+        symlink("..data/a.rune", root.join("a.rune")).unwrap();
+        symlink("..data/b.rune", root.join("b.rune")).unwrap();
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for generation in ["..2", "..1"].into_iter().cycle() {
+                    if is_over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    symlink(generation, root.join("..tmp")).unwrap();
+                    fs::rename(root.join("..tmp"), root.join("..data")).unwrap();
+                    // Longer than a step of the clock that stamps the directory.
+                    thread::sleep(PAUSE);
+                }
+            });
+            let mut scanner = Scanner::new(root);
+            let seen: Vec<_> = (0..2_000).map(|_| shown(&scanner.look(), root)).collect();
+            // Before any assertion, or a failure would wait for the thread for ever.
+            is_over.store(true, Ordering::Relaxed);
+            let whole = ["a.rune=1 b.rune=1", "a.rune=2 b.rune=2"];
+            assert!(whole.iter().all(|whole| seen.iter().any(|seen| seen == whole)), "each is seen");
+            for seen in seen {
+                assert!(seen == "moving" || whole.contains(&seen.as_str()), "a mixture: {seen}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_retargeted_root_is_seen() {
+        let folder = folder(&[("1/a.rune", "1"), ("2/a.rune", "2")]);
+        let root = folder.path().join("current");
+        symlink("1", &root).unwrap();
+        let mut scanner = Scanner::new(&root);
+        assert_eq!(shown(&scanner.look(), &root), "a.rune=1");
+        fs::remove_file(&root).unwrap();
+        symlink("2", &root).unwrap();
+        assert_eq!(shown(&scanner.look(), &root), "a.rune=2");
+    }
+
+    #[test]
+    fn a_link_out_of_the_folder_is_refused() {
+        let outside = folder(&[("x.rune", "secret")]);
+        let target = outside.path().canonicalize().unwrap();
+        for (link, target) in [("a.rune", target.join("x.rune")), ("team", target)] {
+            check(
+                &[("b.rune", "1")],
+                |root| symlink(&target, root.join(link)).unwrap(),
+                &format!("the link ROOT/{link} leads out of the folder, to {}; what is served stays", target.display()),
+            );
+        }
+        let readme = |root: &Path| symlink(outside.path().join("x.rune"), root.join("README")).unwrap();
+        check(&[("b.rune", "1")], readme, "b.rune=1");
+    }
+
+    #[test]
+    fn a_link_to_nowhere_names_no_file() {
+        let links = |root: &Path| {
+            symlink("nowhere", root.join("b.rune")).unwrap();
+            symlink("self", root.join("self")).unwrap();
+        };
+        check(&[("a.rune", "1")], links, "a.rune=1");
+    }
+
+    #[test]
+    fn a_loop_of_links_is_walked_once() {
+        let links = |root: &Path| {
+            symlink(".", root.join("again")).unwrap();
+            symlink("../a", root.join("a/up")).unwrap();
+            symlink("a", root.join("A")).unwrap();
+        };
+        check(&[("a/a.rune", "1")], links, "a/a.rune=1");
+    }
+
+    #[test]
+    fn links_upon_links_do_not_multiply() {
+        let levels = |root: &Path| {
+            for level in 0..30 {
+                fs::create_dir(root.join(format!("..{level}"))).unwrap();
+                for link in ["a", "b"] {
+                    symlink(format!("../..{}", level + 1), root.join(format!("..{level}/{link}"))).unwrap();
+                }
+            }
+            fs::create_dir(root.join("..30")).unwrap();
+            fs::write(root.join("..30/x.rune"), "1").unwrap();
+            symlink("..0", root.join("top")).unwrap();
+        };
+        check(&[], levels, &format!("top/{}x.rune=1", "a/".repeat(30)));
+    }
+
+    #[test]
+    fn a_pipe_is_refused_and_not_opened() {
+        let pipe = |root: &Path| {
+            assert!(Command::new("mkfifo").arg(root.join("p.rune")).status().unwrap().success());
+        };
+        check(&[], pipe, "ROOT/p.rune is named like a ruleset file and is no file; what is served stays");
+        let folder = folder(&[]);
+        pipe(folder.path());
+        let real = folder.path().join("p.rune");
+        let stamp = Stamp { size: 1, ..Stamp::of(&real.metadata().unwrap()) };
+        let stop = read(Path::new("p.rune"), &Found { real, stamp });
+        assert!(matches!(stop, Err(Stop::Moving)), "one put in place since the scan does not block either");
+    }
+
+    #[test]
+    fn a_file_that_may_not_be_read_is_trouble() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let lock = |root: &Path| fs::set_permissions(root.join("a.rune"), fs::Permissions::from_mode(0o000)).unwrap();
+        let folder = folder(&[("a.rune", "1")]);
+        lock(folder.path());
+        if fs::read(folder.path().join("a.rune")).is_ok() {
+            return; // The superuser may.
+        }
+        let told = "ROOT/a.rune cannot be read, so its rules are unknown: Permission denied (os error 13); \
+                    what is served stays";
+        check_folder(folder.path(), told);
+    }
+
+    #[test]
+    fn limits_hold_before_anything_is_read() {
+        let sparse = |path: PathBuf, bytes: usize| fs::File::create(path).unwrap().set_len(bytes as u64).unwrap();
+        check(
+            &[],
+            |root| sparse(root.join("a.rune"), FILE_BYTES_MAX + 1),
+            "ROOT/a.rune has 8388609 bytes, and a file may have 8388608; what is served stays",
+        );
+        check(
+            &[],
+            |root| (0..33).for_each(|n| sparse(root.join(format!("{n}.rune")), FILE_BYTES_MAX)),
+            "the files have 276824064 bytes together, and a ruleset may have 268435456; what is served stays",
+        );
+        check(
+            &[],
+            |root| (0..=FILES_MAX).for_each(|n| sparse(root.join(format!("{n}.rune")), 0)),
+            "there are 10001 files, and a ruleset may have 10000; what is served stays",
+        );
+        let deep = "d/".repeat(DIRECTORY_DEPTH_MAX);
+        let told = format!("ROOT/{deep}d is nested deeper than 32 directories; what is served stays");
+        check(&[(&format!("{deep}d/a.rune"), "1")], |_| (), &told);
+        check(&[(&format!("{deep}a.rune"), "1")], |_| (), &format!("{deep}a.rune=1"));
+    }
+
+    #[test]
+    fn a_name_that_is_not_utf_8_is_trouble_if_it_is_a_ruleset_files() {
+        let write =
+            |name: &'static [u8]| move |root: &Path| fs::write(root.join(OsStr::from_bytes(name)), "2").unwrap();
+        check(&[("a.rune", "1")], write(b"\xff.txt"), "a.rune=1");
+        let told = "the name of ROOT/\u{fffd}.rune is not UTF-8; what is served stays";
+        check(&[("a.rune", "1")], write(b"\xff.rune"), told);
+    }
+
+    #[test]
+    fn a_file_that_did_not_change_is_not_held_twice() {
+        let folder = folder(&[("a.rune", "1"), ("b.rune", "1")]);
+        let mut scanner = Scanner::new(folder.path());
+        let first = scanner.look();
+        let Observation::Whole(set) = &first else { panic!("{first:?}") };
+        for _ in 0..2 * REREAD_EVERY {
+            let Observation::Whole(again) = scanner.look() else { panic!() };
+            assert!(Arc::ptr_eq(set, &again), "the whole set is the same");
+        }
+        fs::write(folder.path().join("b.rune"), "2").unwrap();
+        let second = scanner.look();
+        assert!(Arc::ptr_eq(&bytes_of(&first, "a.rune"), &bytes_of(&second, "a.rune")));
+        assert_eq!(*bytes_of(&second, "b.rune"), *b"2");
+        fs::write(folder.path().join("b.rune"), "2").unwrap();
+        assert!(Arc::ptr_eq(&bytes_of(&second, "b.rune"), &bytes_of(&scanner.look(), "b.rune")), "a touch");
+    }
+
+    #[test]
+    fn a_change_with_the_same_size_and_mtime_is_seen() {
+        let folder = folder(&[("a.rune", "1")]);
+        let path = folder.path().join("a.rune");
+        let mut scanner = Scanner::new(folder.path());
+        scanner.look();
+        scanner.look();
+        let modified = path.metadata().unwrap().modified().unwrap();
+        // The ctime is counted in steps of up to 10 ms.
+        thread::sleep(Duration::from_millis(20));
+        fs::write(&path, "2").unwrap();
+        fs::OpenOptions::new().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+        assert_eq!(path.metadata().unwrap().modified().unwrap(), modified);
+        assert_eq!(shown(&scanner.look(), folder.path()), "a.rune=2");
+    }
+
+    #[test]
+    fn a_file_written_again_within_one_step_of_the_clock_is_seen() {
+        let folder = folder(&[]);
+        let path = folder.path().join("a.rune");
+        let mut scanner = Scanner::new(folder.path());
+        for round in 0..500 {
+            for text in [format!("{round:04}"), format!("{:04}", 9_999 - round)] {
+                fs::write(&path, &text).unwrap();
+                assert_eq!(shown(&scanner.look(), folder.path()), format!("a.rune={text}"));
+            }
+        }
+    }
+
+    #[test]
+    fn now_and_then_everything_is_read_whatever_the_stamps_say() {
+        let folder = folder(&[("a.rune", "1")]);
+        let mut scanner = Scanner::new(folder.path());
+        scanner.look();
+        scanner.look();
+        scanner.cache.get_mut("a.rune").unwrap().file = File::new("a.rune", *b"stale");
+        scanner.last = None;
+        for _ in 3..REREAD_EVERY {
+            assert_eq!(shown(&scanner.look(), folder.path()), "a.rune=stale");
+        }
+        assert_eq!(shown(&scanner.look(), folder.path()), "a.rune=1");
+    }
+
+    #[test]
+    fn a_file_that_changed_since_the_scan_is_moving() {
+        let folder = folder(&[("a.rune", "1")]);
+        let found = scan(folder.path()).unwrap().files.remove("a.rune").unwrap();
+        fs::write(folder.path().join("a.rune"), "12").unwrap();
+        assert!(matches!(read(Path::new("a.rune"), &found), Err(Stop::Moving)));
+        fs::remove_file(folder.path().join("a.rune")).unwrap();
+        assert!(matches!(read(Path::new("a.rune"), &found), Err(Stop::Moving)));
+    }
+}

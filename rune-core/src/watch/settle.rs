@@ -1,0 +1,627 @@
+//! Decides when to look at the folder, and what to make of what was seen.
+//!
+//! ```text
+//!   hints      x  x x               x x x x x x x x x x x x x x x
+//!              |    |<- quiet ->|   |<----------- hold --------->|
+//!   looks                       ^                                ^
+//!
+//!   a file     ______|‾‾‾‾‾‾|______________|‾‾‾‾‾‾‾‾‾‾‾‾‾‾‾‾‾‾‾‾‾
+//!                     gone, back           gone |<-- grace -->|
+//!   published  x                                              x
+//! ```
+//!
+//! The settler reads no clock and opens no file: the driver tells it the time, as the time since its own start, and what
+//! the disk said. So a test can live through a day in a microsecond.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use super::scan::Trouble;
+use crate::base::{Sources, Version};
+
+/// How long the settler waits for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// Without a hint for so long, an edit is over. Editors write, rename and touch within a millisecond or two.
+    pub quiet: Duration,
+    /// The same in a burst: tools that write many files pause longer between two of them.
+    pub burst_quiet: Duration,
+    /// More signs of change than these are a burst. One save of one file gives a handful.
+    pub burst_hints: u32,
+    /// Signs that do not end are cut after so long.
+    pub hold_max: Duration,
+    /// The same in a burst. Checking out a thousand files takes less.
+    pub burst_hold_max: Duration,
+    /// A file that is gone or emptied counts as such after so long: many tools remove a file and write it again.
+    pub grace: Duration,
+    /// Without any hint, look so often: events get lost, and some file systems send none.
+    pub tick: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            quiet: Duration::from_millis(5),
+            burst_quiet: Duration::from_millis(25),
+            burst_hints: 12,
+            hold_max: Duration::from_millis(250),
+            burst_hold_max: Duration::from_secs(2),
+            grace: Duration::from_millis(500),
+            tick: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What the disk said when the driver looked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observation {
+    /// The set that was read between two equal scans.
+    Whole(Arc<Sources>),
+    /// The two scans differed, or a file changed or went away while it was read.
+    Moving,
+    /// There is no set to read.
+    Trouble(Trouble),
+}
+
+/// What to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// A new whole set: build it. Or, after trouble, the set of before: all is well again.
+    Publish(Arc<Sources>),
+    /// Say so; what is served stays.
+    Trouble(Trouble),
+}
+
+/// The state between hints and published sets.
+#[derive(Debug)]
+pub struct Settler {
+    timing: Timing,
+    /// When to look if nothing is heard before; none until the first look is done.
+    next: Option<Duration>,
+    /// Signs of change that no look has answered.
+    signs: Option<Signs>,
+    /// The set seen last, published or not.
+    seen: Option<Version>,
+    published: Option<Arc<Sources>>,
+    /// The trouble reported last, if nothing was published since.
+    reported: Option<Trouble>,
+    /// Files of the published set that are gone or emptied, and since when.
+    held: BTreeMap<Arc<str>, Duration>,
+}
+
+impl Settler {
+    /// A settler that has seen nothing. Its first look is due at once, and what that finds is published without a wait.
+    #[must_use]
+    pub fn new(timing: Timing) -> Self {
+        Self { timing, next: None, signs: None, seen: None, published: None, reported: None, held: BTreeMap::new() }
+    }
+
+    /// Something may have changed. A hint that came while the driver looked is told after what it saw.
+    pub fn on_hint(&mut self, now: Duration) {
+        self.note(now).is_explained = true;
+    }
+
+    /// When the driver is to look next: at most a tick after the last look, or while signs are pending, when they have
+    /// been quiet or are cut.
+    ///
+    /// The tick does not interrupt a burst. It would find half of a checkout as still as a whole one.
+    #[must_use]
+    pub fn look_at(&self) -> Duration {
+        let Some(next) = self.next else { return Duration::ZERO };
+        let Some(signs) = self.signs else { return next };
+        self.quiet_at(signs).min(self.cut_at(signs))
+    }
+
+    /// The driver looked, and this is what it saw.
+    pub fn on_observation(&mut self, now: Duration, seen: Observation) -> Option<Outcome> {
+        let is_first = self.next.replace(now.saturating_add(self.timing.tick)).is_none();
+        let signs = self.signs.take();
+        match seen {
+            Observation::Moving => self.on_moving(now, signs),
+            Observation::Whole(set) if set.is_empty() => self.on_nothing(now, Trouble::Empty { path: PathBuf::new() }),
+            Observation::Whole(set) if is_first => Some(self.publish(set)),
+            Observation::Whole(set) => self.on_set(now, set, signs),
+            Observation::Trouble(trouble @ (Trouble::RootMissing { .. } | Trouble::Empty { .. })) => {
+                self.on_nothing(now, trouble)
+            }
+            Observation::Trouble(trouble) => self.report(trouble),
+        }
+    }
+
+    fn on_moving(&mut self, now: Duration, signs: Option<Signs>) -> Option<Outcome> {
+        let is_cut = signs.is_some_and(|signs| self.cut_at(signs) <= now);
+        self.signs = signs.filter(|_| !is_cut);
+        self.on_hint(now);
+        if is_cut { self.report(Trouble::Unstable) } else { None }
+    }
+
+    fn on_set(&mut self, now: Duration, set: Arc<Sources>, signs: Option<Signs>) -> Option<Outcome> {
+        let version = set.version();
+        let is_surprise = self.seen.replace(version) != Some(version) && !signs.is_some_and(|signs| signs.is_explained);
+        if self.published.as_ref().is_some_and(|published| published.version() == version) {
+            self.held.clear();
+            return self.reported.is_some().then(|| self.publish(set));
+        }
+        if self.is_held(now, Some(&set)) {
+            return None;
+        }
+        // Looks that cut a stream of hints are seconds apart. A file that is written over and over is truncated at many
+        // of them, and was not empty all the time between two.
+        if !self.held.is_empty() && signs.is_some_and(|signs| now < self.quiet_at(signs)) {
+            return self.report(Trouble::Unstable);
+        }
+        // A change that no hint announced may be the first of many, as stable as it looked: it must outlast a quiet
+        // time too. Without this a tick that falls on the first milliseconds of a checkout publishes a part of it.
+        if is_surprise && signs.is_none_or(|signs| now < self.cut_at(signs)) {
+            self.signs = signs;
+            self.note(now);
+            return None;
+        }
+        Some(self.publish(set))
+    }
+
+    /// There is no file at all.
+    fn on_nothing(&mut self, now: Duration, trouble: Trouble) -> Option<Outcome> {
+        if self.is_held(now, None) { None } else { self.report(trouble) }
+    }
+
+    /// Whether a file that was published is missing or empty in `set`, and not yet for as long as the grace. Then the next
+    /// look is due when the grace of the youngest such file is over. A file that is back is forgotten.
+    fn is_held(&mut self, now: Duration, set: Option<&Sources>) -> bool {
+        let published = self.published.iter().flat_map(|published| published.files());
+        let lost = published.filter(|(_, before)| {
+            let found = set.and_then(|set| set.find(&before.path));
+            found.is_none_or(|found| found.bytes.is_empty() && !before.bytes.is_empty())
+        });
+        let since = |path| self.held.get(path).copied().unwrap_or(now);
+        self.held = lost.map(|(_, file)| (Arc::clone(&file.path), since(&file.path))).collect();
+
+        let Some(youngest) = self.held.values().max() else { return false };
+        let until = youngest.saturating_add(self.timing.grace);
+        if until <= now {
+            return false;
+        }
+        self.next = self.next.map(|next| next.min(until));
+        true
+    }
+
+    fn publish(&mut self, set: Arc<Sources>) -> Outcome {
+        self.seen = Some(set.version());
+        self.published = Some(Arc::clone(&set));
+        self.reported = None;
+        self.held.clear();
+        Outcome::Publish(set)
+    }
+
+    fn report(&mut self, trouble: Trouble) -> Option<Outcome> {
+        if self.reported.as_ref() == Some(&trouble) {
+            return None;
+        }
+        self.reported = Some(trouble.clone());
+        Some(Outcome::Trouble(trouble))
+    }
+
+    fn note(&mut self, now: Duration) -> &mut Signs {
+        let signs = self.signs.get_or_insert(Signs { first: now, last: now, n: 0, is_explained: false });
+        signs.last = now;
+        signs.n = signs.n.saturating_add(1);
+        signs
+    }
+
+    fn is_burst(&self, signs: Signs) -> bool {
+        self.timing.burst_hints < signs.n
+    }
+
+    fn quiet_at(&self, signs: Signs) -> Duration {
+        let quiet = if self.is_burst(signs) { self.timing.burst_quiet } else { self.timing.quiet };
+        signs.last.saturating_add(quiet)
+    }
+
+    fn cut_at(&self, signs: Signs) -> Duration {
+        let hold = if self.is_burst(signs) { self.timing.burst_hold_max } else { self.timing.hold_max };
+        signs.first.saturating_add(hold)
+    }
+}
+
+/// Signs of change since the last look that found the folder still.
+#[derive(Debug, Clone, Copy)]
+struct Signs {
+    first: Duration,
+    last: Duration,
+    n: u32,
+    /// Whether a hint, or a look at moving files, is among them: then the next look may well find another set.
+    is_explained: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::File;
+
+    /// What happens to the folder and to the driver. Files are told as `a=1 b=2`; `b=` is an empty file.
+    #[derive(Clone, Copy)]
+    enum Event {
+        /// The folder holds these files now, and a hint says so.
+        Save(&'static str),
+        /// The same without a hint.
+        Quietly(&'static str),
+        Hint,
+        /// From now on, files change while they are read.
+        Moves,
+        /// From now on, this file cannot be read.
+        Locked(&'static str),
+        /// The folder is gone.
+        Gone,
+    }
+    use Event::{Gone, Hint, Locked, Moves, Quietly, Save};
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn set(files: &str) -> Sources {
+        let file = |(path, text): (&str, &str)| File::new(path, text.as_bytes());
+        Sources::new(files.split_whitespace().filter_map(|file| file.split_once('=')).map(file).collect())
+    }
+
+    fn shown(set: &Sources) -> String {
+        set.files().map(|(_, file)| format!("{}={}", file.path, file.text())).collect::<Vec<_>>().join(" ")
+    }
+
+    /// What a look sees after an event; none if the event only hints.
+    fn observation(event: Event) -> Option<Observation> {
+        Some(match event {
+            Save(files) | Quietly(files) => Observation::Whole(Arc::new(set(files))),
+            Hint => return None,
+            Moves => Observation::Moving,
+            Locked(path) => Observation::Trouble(Trouble::Unreadable { path: path.into(), message: String::new() }),
+            Gone => Observation::Trouble(Trouble::RootMissing { path: "folder".into() }),
+        })
+    }
+
+    /// Lives through a script of events, each at its millisecond, until `end`. What came of it is told the same way.
+    fn live(timing: Timing, script: &[(u64, Event)], end: u64) -> Vec<String> {
+        let mut settler = Settler::new(timing);
+        let mut script = script.iter().peekable();
+        let mut disk = Observation::Moving;
+        let mut told = Vec::new();
+        loop {
+            let look = settler.look_at();
+            if let Some((at, event)) = script.next_if(|(at, _)| ms(*at) <= look) {
+                disk = observation(*event).unwrap_or(disk);
+                if matches!(event, Save(_) | Hint) {
+                    settler.on_hint(ms(*at));
+                }
+                continue;
+            }
+            if ms(end) < look {
+                return told;
+            }
+            let outcome = settler.on_observation(look, disk.clone());
+            assert!(look < settler.look_at(), "time moves on");
+            told.extend(outcome.map(|outcome| match outcome {
+                Outcome::Publish(set) => format!("{}: {}", look.as_millis(), shown(&set)),
+                Outcome::Trouble(Trouble::RootMissing { .. }) => format!("{}: gone", look.as_millis()),
+                Outcome::Trouble(Trouble::Empty { .. }) => format!("{}: empty", look.as_millis()),
+                Outcome::Trouble(Trouble::Unstable) => format!("{}: unstable", look.as_millis()),
+                Outcome::Trouble(Trouble::Unreadable { path, .. }) => {
+                    format!("{}: cannot read {}", look.as_millis(), path.display())
+                }
+                Outcome::Trouble(trouble) => format!("{}: {trouble}", look.as_millis()),
+            }));
+        }
+    }
+
+    fn check(script: &[(u64, Event)], expected: &[&str]) {
+        assert_eq!(live(Timing::default(), script, 10_000), expected);
+    }
+
+    #[test]
+    fn the_first_set_is_published_at_once() {
+        check(&[(0, Quietly("a=1"))], &["0: a=1"]);
+        check(&[(0, Save("a= b=1"))], &["0: a= b=1"]);
+    }
+
+    #[test]
+    fn a_single_save_is_published_after_a_quiet_time() {
+        check(&[(0, Save("a=1")), (100, Save("a=2"))], &["0: a=1", "105: a=2"]);
+    }
+
+    #[test]
+    fn hints_closer_than_the_quiet_time_are_one_publication() {
+        let script = [(0, Save("a=1 b=1")), (100, Save("a=2 b=1")), (104, Save("a=2 b=2")), (108, Hint)];
+        check(&script, &["0: a=1 b=1", "113: a=2 b=2"]);
+    }
+
+    #[test]
+    fn hints_further_apart_are_two() {
+        let script = [(0, Save("a=1 b=1")), (100, Save("a=2 b=1")), (106, Save("a=2 b=2"))];
+        check(&script, &["0: a=1 b=1", "105: a=2 b=1", "111: a=2 b=2"]);
+    }
+
+    #[test]
+    fn a_burst_waits_for_a_longer_quiet_time() {
+        let burst = (100..113).map(|at| (at, Save("a=2")));
+        let script: Vec<_> = [(0, Save("a=1"))].into_iter().chain(burst).chain([(130, Save("a=3"))]).collect();
+        check(&script, &["0: a=1", "155: a=3"]);
+    }
+
+    #[test]
+    fn a_stream_of_hints_is_cut() {
+        let stream = |step: u64| (0..1_000).map(move |n| (100 + n * step, if n == 0 { Save("a=2") } else { Hint }));
+        let script = |step| [(0, Save("a=1"))].into_iter().chain(stream(step)).collect::<Vec<_>>();
+        let patient = Timing { quiet: ms(50), ..Timing::default() };
+        assert_eq!(live(patient, &script(40), 1_000), ["0: a=1", "350: a=2"], "after hold_max");
+        check(&script(4), &["0: a=1", "2100: a=2"]);
+    }
+
+    #[test]
+    fn a_tick_looks_every_second() {
+        let mut settler = Settler::new(Timing::default());
+        for second in 0..5 {
+            assert_eq!(settler.look_at(), ms(1_000 * second));
+            let _ = settler.on_observation(settler.look_at(), observation(Save("a=1")).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_change_without_a_hint_is_published_once_it_outlasts_a_quiet_time() {
+        check(&[(0, Save("a=1")), (2_500, Quietly("a=2"))], &["0: a=1", "3005: a=2"]);
+        let script = [(0, Save("a=1 b=1")), (2_999, Quietly("a=2 b=1")), (3_002, Quietly("a=2 b=2"))];
+        check(&script, &["0: a=1 b=1", "3010: a=2 b=2"]);
+    }
+
+    #[test]
+    fn a_tick_does_not_interrupt_a_burst() {
+        let burst = (0..100).map(|n| (990 + n, if n < 99 { Save("a=2 b=1") } else { Save("a=2 b=2") }));
+        let script: Vec<_> = [(0, Save("a=1 b=1"))].into_iter().chain(burst).collect();
+        check(&script, &["0: a=1 b=1", "1114: a=2 b=2"]);
+    }
+
+    #[test]
+    fn a_change_without_a_hint_that_goes_on_is_cut() {
+        let texts = ["a=2", "a=3"];
+        let writes = (0..1_000).map(|n| (990 + n, Quietly(texts[usize::from(n % 10 < 5)])));
+        let script: Vec<_> = [(0, Save("a=1"))].into_iter().chain(writes).collect();
+        let told = live(Timing { burst_hints: 1_000, ..Timing::default() }, &script, 1_260);
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[1].starts_with("1250: "), "{told:?}");
+    }
+
+    #[test]
+    fn a_file_that_comes_back_within_the_grace_was_never_gone() {
+        check(&[(0, Save("a=1 b=1")), (100, Save("a=1")), (400, Save("a=1 b=1"))], &["0: a=1 b=1"]);
+        let script = [(0, Save("a=1 b=1")), (100, Save("a=1")), (400, Save("a=1 b=2"))];
+        check(&script, &["0: a=1 b=1", "405: a=1 b=2"]);
+    }
+
+    #[test]
+    fn a_file_that_stays_away_is_gone_after_the_grace() {
+        check(&[(0, Save("a=1 b=1")), (100, Save("a=1"))], &["0: a=1 b=1", "605: a=1"]);
+        check(&[(0, Save("a=1 b=1")), (100, Save("a=1")), (500, Hint)], &["0: a=1 b=1", "605: a=1"]);
+    }
+
+    #[test]
+    fn the_youngest_file_that_is_gone_decides() {
+        let script = [(0, Save("a=1 b=1 c=1")), (100, Save("a=1 b=1")), (400, Save("a=1"))];
+        check(&script, &["0: a=1 b=1 c=1", "905: a=1"]);
+    }
+
+    #[test]
+    fn an_emptied_file_waits_likewise() {
+        check(&[(0, Save("a=1 b=1")), (100, Save("a=1 b="))], &["0: a=1 b=1", "605: a=1 b="]);
+        let script = [(0, Save("a=1 b=1")), (100, Save("a=1 b=")), (300, Save("a=1 b=2"))];
+        check(&script, &["0: a=1 b=1", "305: a=1 b=2"]);
+        check(&[(0, Save("a=1 b=")), (100, Save("a=2 b="))], &["0: a=1 b=", "105: a=2 b="]);
+    }
+
+    #[test]
+    fn a_file_emptied_and_then_removed_waits_once() {
+        let script = [(0, Save("a=1 b=1")), (100, Save("a=1 b=")), (300, Save("a=1"))];
+        check(&script, &["0: a=1 b=1", "605: a=1"]);
+    }
+
+    #[test]
+    fn a_file_that_is_empty_at_each_cut_of_a_stream_of_hints_is_not_an_emptied_file() {
+        let stream = (0..1_000).map(|n| (100 + 4 * n, if n % 10 == 5 { Save("a=2") } else { Save("a=") }));
+        let script =
+            |end| [(0, Save("a=1"))].into_iter().chain(stream.clone()).chain([(4_100, end)]).collect::<Vec<_>>();
+        check(&script(Save("a=2")), &["0: a=1", "4104: a=2"]);
+        let longer = |n: usize| (0..n).flat_map(|n| [(4_100 + 4 * n as u64, Save("a="))]);
+        let script: Vec<_> = script(Save("a=")).into_iter().chain(longer(200)).collect();
+        check(&script, &["0: a=1", "4104: unstable", "4921: a="]);
+    }
+
+    #[test]
+    fn an_edit_waits_with_the_file_that_is_gone() {
+        let script = [(0, Save("a=1 b=1")), (100, Save("a=1")), (200, Save("a=2"))];
+        check(&script, &["0: a=1 b=1", "605: a=2"]);
+        let script = [(0, Save("a=1 b=1")), (100, Save("a=1")), (200, Save("a=2")), (300, Save("a=2 b=1"))];
+        check(&script, &["0: a=1 b=1", "305: a=2 b=1"]);
+    }
+
+    #[test]
+    fn an_emptied_folder_is_trouble_after_the_grace_and_recovers() {
+        let script = [(0, Save("a=1")), (100, Save("")), (3_000, Save("a=1"))];
+        check(&script, &["0: a=1", "605: empty", "3005: a=1"]);
+        check(&[(0, Save("a=1")), (100, Save("")), (300, Save("a=1"))], &["0: a=1"]);
+    }
+
+    #[test]
+    fn an_empty_folder_is_trouble_at_once_when_nothing_was_published() {
+        check(&[(0, Save("")), (100, Save("a=1"))], &["0: empty", "105: a=1"]);
+    }
+
+    #[test]
+    fn a_missing_folder_waits_for_the_grace_only_after_a_publication() {
+        check(&[(0, Gone), (100, Save("a=1"))], &["0: gone", "105: a=1"]);
+        check(&[(0, Save("a=1")), (100, Gone), (101, Hint)], &["0: a=1", "606: gone"]);
+        check(&[(0, Save("a=1")), (100, Gone), (101, Hint), (300, Save("a=2"))], &["0: a=1", "305: a=2"]);
+    }
+
+    #[test]
+    fn a_file_missing_after_the_folder_was_has_been_missing_all_the_time() {
+        let script = [(0, Save("a=1 b=1")), (100, Gone), (101, Hint), (300, Save("a=1"))];
+        check(&script, &["0: a=1 b=1", "606: a=1"]);
+    }
+
+    #[test]
+    fn the_same_bytes_publish_nothing() {
+        check(&[(0, Save("a=1")), (100, Save("a=1")), (200, Hint)], &["0: a=1"]);
+    }
+
+    #[test]
+    fn a_revert_publishes_again() {
+        let script = [(0, Save("a=1")), (100, Save("a=?")), (200, Save("a=1"))];
+        check(&script, &["0: a=1", "105: a=?", "205: a=1"]);
+    }
+
+    #[test]
+    fn trouble_is_said_once_until_it_changes() {
+        let script = [(0, Save("a=1")), (100, Locked("a")), (101, Hint), (2_000, Locked("b")), (2_001, Hint)];
+        check(&script, &["0: a=1", "106: cannot read a", "2006: cannot read b"]);
+    }
+
+    #[test]
+    fn after_trouble_the_same_set_is_published_again() {
+        let script = [(0, Save("a=1")), (100, Locked("a")), (101, Hint), (200, Save("a=1")), (300, Locked("a"))];
+        check(&script, &["0: a=1", "106: cannot read a", "205: a=1", "1205: cannot read a"]);
+    }
+
+    #[test]
+    fn moving_files_are_looked_at_again_soon() {
+        let script = [(0, Save("a=1")), (100, Moves), (101, Hint), (110, Quietly("a=2"))];
+        check(&script, &["0: a=1", "111: a=2"]);
+        check(&[(0, Moves), (3, Quietly("a=1"))], &["5: a=1"]);
+    }
+
+    #[test]
+    fn files_that_never_rest_are_trouble_once() {
+        let script = [(0, Save("a=1")), (100, Moves), (101, Hint), (8_000, Quietly("a=1"))];
+        let told = live(Timing::default(), &script, 10_000);
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert_eq!(told[1], "2101: unstable", "{told:?}");
+        assert!(told[2].ends_with(": a=1"), "{told:?}");
+    }
+
+    /// Marsaglia's xorshift64: a seed is a test case.
+    struct Dice(u64);
+
+    impl Dice {
+        fn below(&mut self, n: u64) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0 % n
+        }
+
+        fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+            choices[usize::try_from(self.below(choices.len() as u64)).unwrap()]
+        }
+    }
+
+    /// A folder of three files, a driver that is sometimes late, and what the settler promises about them.
+    struct World {
+        settler: Settler,
+        timing: Timing,
+        now: Duration,
+        /// For each file its text, or none if it is gone.
+        disk: [Option<&'static str>; 3],
+        published: Option<Arc<Sources>>,
+        is_troubled: bool,
+        /// For each file since when every look found it gone or empty.
+        lost: [Option<Duration>; 3],
+    }
+
+    const PATHS: [&str; 3] = ["a", "b", "c"];
+
+    impl World {
+        fn files(&self) -> Sources {
+            let file = |(path, text): (&str, Option<&str>)| text.map(|text| File::new(path, text.as_bytes()));
+            Sources::new(PATHS.into_iter().zip(self.disk).filter_map(file).collect())
+        }
+
+        fn look(&mut self, seen: &Observation) {
+            for (lost, text) in self.lost.iter_mut().zip(self.disk) {
+                let is_lost = match seen {
+                    Observation::Whole(_) => text.is_none_or(str::is_empty),
+                    Observation::Trouble(Trouble::RootMissing { .. }) => true,
+                    _ => continue,
+                };
+                *lost = is_lost.then(|| lost.unwrap_or(self.now));
+            }
+            let is_first = self.settler.next.is_none();
+            let outcome = self.settler.on_observation(self.now, seen.clone());
+            assert!(self.now < self.settler.look_at(), "time moves on");
+            match outcome {
+                Some(Outcome::Publish(set)) => {
+                    assert_eq!(*seen, Observation::Whole(Arc::clone(&set)), "what is published was just seen");
+                    assert!(!set.is_empty(), "nothing is never published");
+                    if let Some(before) = &self.published {
+                        assert!(self.is_troubled || *before != set, "the same set is published again");
+                        for (path, lost) in PATHS.into_iter().zip(self.lost) {
+                            let has_bytes = |set: &Sources| set.find(path).is_some_and(|file| !file.bytes.is_empty());
+                            if has_bytes(before) && !has_bytes(&set) {
+                                assert!(lost.unwrap() + self.timing.grace <= self.now, "{path} is lost too early");
+                            }
+                        }
+                    }
+                    self.is_troubled = false;
+                    self.published = Some(set);
+                }
+                Some(Outcome::Trouble(_)) => self.is_troubled = true,
+                None => assert!(!is_first || *seen == Observation::Moving, "a first look says something"),
+            }
+        }
+
+        /// Lets time pass, looking whenever a look is due. One look in `faults` sees something else than the files.
+        fn pass(&mut self, until: Duration, dice: &mut Dice, faults: u64) {
+            while self.settler.look_at() <= until {
+                // A driver is late now and then, but it knows the time.
+                let late = Duration::from_micros(dice.pick(&[0, 0, 0, 100, 2_000]));
+                self.now = self.now.max(self.settler.look_at() + late);
+                let seen = match dice.below(faults) {
+                    0 => observation(dice.pick(&[Moves, Moves, Locked("a"), Gone])).unwrap(),
+                    _ => Observation::Whole(Arc::new(self.files())),
+                };
+                self.look(&seen);
+            }
+            self.now = self.now.max(until);
+        }
+    }
+
+    #[test]
+    fn ten_thousand_lives_keep_every_promise() {
+        for seed in 1..=10_000 {
+            let mut dice = Dice(seed * 0x9E37_79B9_7F4A_7C15);
+            let timing = Timing { burst_hints: 3, ..Timing::default() };
+            let mut world = World {
+                settler: Settler::new(timing),
+                timing,
+                now: Duration::ZERO,
+                disk: [Some("1"); 3],
+                published: None,
+                is_troubled: false,
+                lost: [None; 3],
+            };
+            for _ in 0..12 {
+                let wait = dice.pick(&[0, 1, 4, 30, 300, 700, 1_500]);
+                let until = world.now + ms(wait) + Duration::from_micros(dice.below(1_000));
+                world.pass(until, &mut dice, 8);
+                let n_changes = dice.pick(&[0, 1, 1, 3]);
+                for _ in 0..n_changes {
+                    world.disk[dice.pick(&[0, 1, 2])] = dice.pick(&[None, Some(""), Some("1"), Some("2"), Some("3")]);
+                }
+                if dice.below(4) != 0 {
+                    world.settler.on_hint(world.now);
+                }
+            }
+            let rest = timing.burst_hold_max + timing.grace + timing.tick;
+            world.pass(world.now + rest, &mut dice, u64::MAX);
+            let files = world.files();
+            assert_eq!(world.is_troubled, files.is_empty(), "seed {seed}");
+            if !files.is_empty() {
+                assert_eq!(world.published.as_deref(), Some(&files), "seed {seed}");
+            }
+        }
+    }
+}
