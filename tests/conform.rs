@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests read files and the environment")]
 
 mod support;
+mod todo;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +21,12 @@ use serde_json::Value as Json;
 
 /// Cases of Cedar that are given: 2,653 generated ones, and 17 written by hand.
 const CEDAR_CASES: usize = 2_670;
-const CEDAR_REQUESTS: usize = 21_224;
+const CEDAR_REQUESTS: usize = 21_283;
+/// Requests of the Todo scenario, in each of two drafts.
+const TODO_REQUESTS: usize = 40;
+
+/// One operator or keyword, and what a mutant has in its place. A harness that does not see the difference sees nothing.
+const MUTANTS: [(&str, &str); 5] = [("permit", "forbid"), ("==", "!="), ("&&", "||"), ("<", "<="), (" in ", " == ")];
 
 fn main() -> ExitCode {
     let Some(corpora) = std::env::var_os("RUNE_CORPORA").map(PathBuf::from) else {
@@ -29,10 +35,26 @@ fn main() -> ExitCode {
         return if is_ci { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     };
     let mut failures = Vec::new();
-    let (n_cases, n_requests) = cedar(&corpora.join("cedar"), &mut failures);
+    let files = cedar_files(&corpora.join("cedar"));
+    let (n_cases, n_requests) = cedar(&files, None, &mut failures);
     println!("conform: cedar: {n_cases} cases, {n_requests} requests");
     if n_cases < CEDAR_CASES || n_requests < CEDAR_REQUESTS {
         failures.push(format!("expected at least {CEDAR_CASES} cases and {CEDAR_REQUESTS} requests of Cedar"));
+    }
+    for mutant in MUTANTS {
+        let mut found = Vec::new();
+        cedar(&files, Some(mutant), &mut found);
+        println!("conform: mutant `{}` for `{}`: {} cases fail", mutant.1, mutant.0, found.len());
+        if found.is_empty() {
+            failures.push(format!("no case tells `{}` from `{}`", mutant.0, mutant.1));
+        }
+    }
+    for draft in ["00", "01"] {
+        let n_requests = todo::run(&corpora.join(format!("authzen/todo-1.0-{draft}.json")), &mut failures);
+        println!("conform: AuthZEN Todo, draft {draft}: {n_requests} requests");
+        if n_requests < TODO_REQUESTS {
+            failures.push(format!("expected {TODO_REQUESTS} requests of the Todo scenario"));
+        }
     }
     for failure in failures.iter().take(20) {
         println!("conform: FAILED {failure}");
@@ -41,15 +63,16 @@ fn main() -> ExitCode {
     if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Runs every Cedar case and returns how many cases and requests there were.
-fn cedar(root: &Path, failures: &mut Vec<String>) -> (usize, usize) {
-    let files = cedar_files(root);
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// Runs every Cedar case, perhaps with mutated policies, and returns how many cases and requests there were.
+fn cedar(files: &Files, mutant: Option<(&str, &str)>, failures: &mut Vec<String>) -> (usize, usize) {
     let (mut n_cases, mut n_requests) = (0, 0);
     for (path, bytes) in files.iter().filter(|(path, _)| is_case(path)) {
         let case: Json = serde_json::from_slice(bytes).unwrap_or_else(|error| panic!("{path}: {error}"));
         n_cases += 1;
         n_requests += case["requests"].as_array().map_or(0, Vec::len);
-        if let Err(failure) = run_case(&case, &files) {
+        if let Err(failure) = run_case(&case, files, mutant) {
             failures.push(format!("{path}: {failure}"));
         }
     }
@@ -63,7 +86,7 @@ fn is_case(path: &str) -> bool {
 }
 
 /// Every file of the corpus, by its path inside it.
-fn cedar_files(root: &Path) -> BTreeMap<String, Vec<u8>> {
+fn cedar_files(root: &Path) -> Files {
     let mut files = BTreeMap::new();
     let archive = fs::File::open(root.join("corpus-tests.tar.gz")).expect("the corpus has its archive");
     for entry in tar::Archive::new(flate2::read::GzDecoder::new(archive)).entries().expect("a tar archive") {
@@ -88,16 +111,16 @@ fn cedar_files(root: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-fn run_case(case: &Json, files: &BTreeMap<String, Vec<u8>>) -> Result<(), String> {
+fn run_case(case: &Json, files: &Files, mutant: Option<(&str, &str)>) -> Result<(), String> {
     let file = |key: &str, name: &str| {
         let path = case[key].as_str().unwrap_or_default();
         File::new(name, files.get(path).unwrap_or_else(|| panic!("{path} is missing")).as_slice())
     };
-    let sources = Sources::new(vec![
-        file("policies", "p.cedar"),
-        file("schema", "s.cedarschema"),
-        file("entities", "e.entities.json"),
-    ]);
+    let mut policies = file("policies", "p.cedar");
+    if let Some((from, to)) = mutant {
+        policies = File::new("p.cedar", policies.text().replacen(from, to, 1).as_bytes());
+    }
+    let sources = Sources::new(vec![policies, file("schema", "s.cedarschema"), file("entities", "e.entities.json")]);
     // A case that is expected to validate must; the others are run as Cedar's own authorizer runs them.
     let options =
         if case["shouldValidate"] == true { Options::default() } else { Options { invalid_policy: Severity::Warning } };

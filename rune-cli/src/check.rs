@@ -14,7 +14,7 @@ pub(crate) struct Arguments {
     dir: PathBuf,
 }
 
-pub(crate) fn run(arguments: &Arguments, output: &Output) -> Result<Outcome> {
+pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     let built = build(&arguments.dir)?;
     let report = match &built {
         Ok(program) => program.warnings(),

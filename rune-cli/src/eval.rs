@@ -12,21 +12,21 @@ use crate::{Outcome, check, output::Output, report};
 pub(crate) struct Arguments {
     /// The folder of policies.
     dir: PathBuf,
-    /// Who asks: 'User::"ada"'.
+    /// Who asks: `User::"ada"`.
     #[arg(long)]
     principal: EntityRef,
-    /// To do what: 'Action::"read"'.
+    /// To do what: `Action::"read"`.
     #[arg(long)]
     action: EntityRef,
-    /// To what: 'Document::"plan"'.
+    /// To what: `Document::"plan"`.
     #[arg(long)]
     resource: EntityRef,
-    /// The circumstances, a JSON object: '{ "hour": 9 }'.
+    /// The circumstances, a JSON object: `{ "hour": 9 }`.
     #[arg(long, value_name = "JSON")]
     context: Option<String>,
 }
 
-pub(crate) fn run(arguments: &Arguments, output: &Output) -> Result<Outcome> {
+pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     let request = Request::new(arguments.principal.clone(), arguments.action.clone(), arguments.resource.clone());
     let request = match &arguments.context {
         None => request,

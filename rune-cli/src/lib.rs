@@ -50,9 +50,9 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let output = output::Output::new(arguments.json);
     let outcome = match &arguments.command {
-        Command::Check(arguments) => check::run(arguments, &output),
-        Command::Eval(arguments) => eval::run(arguments, &output),
-        Command::Serve(arguments) => serve::run(arguments, &output),
+        Command::Check(arguments) => check::run(arguments, output),
+        Command::Eval(arguments) => eval::run(arguments, output),
+        Command::Serve(arguments) => serve::run(arguments, output),
     };
     match outcome {
         Ok(Outcome::Yes) => ExitCode::SUCCESS,

@@ -18,26 +18,26 @@ impl Output {
         Self { is_json, has_colour: io::stderr().is_terminal() && !wants_none }
     }
 
-    pub(crate) fn is_json(&self) -> bool {
+    pub(crate) fn is_json(self) -> bool {
         self.is_json
     }
 
     /// Whether standard error takes colours.
-    pub(crate) fn has_colour(&self) -> bool {
+    pub(crate) fn has_colour(self) -> bool {
         self.has_colour
     }
 
     /// A result: `json` for machines, else `text`.
-    pub(crate) fn result(&self, text: &str, json: impl FnOnce() -> Json) {
+    pub(crate) fn result(self, text: &str, json: impl FnOnce() -> Json) {
         if self.is_json {
-            self.line(&json().to_string());
+            line(&json().to_string());
         } else {
-            self.line(text);
+            line(text);
         }
     }
 
     /// Text for people that is not a result: findings, and what happens meanwhile.
-    pub(crate) fn note(&self, text: &str) {
+    pub(crate) fn note(self, text: &str) {
         if !self.is_json {
             // A reader that has gone away is no reason to stop serving.
             drop(writeln!(io::stderr().lock(), "{text}"));
@@ -45,16 +45,16 @@ impl Output {
     }
 
     /// Why there is no result.
-    pub(crate) fn error(&self, message: &str) {
+    pub(crate) fn error(self, message: &str) {
         if self.is_json {
-            self.line(&json!({ "error": message }).to_string());
+            line(&json!({ "error": message }).to_string());
         } else {
             drop(writeln!(io::stderr().lock(), "error: {message}"));
         }
     }
+}
 
-    fn line(&self, text: &str) {
-        let mut out = io::stdout().lock();
-        drop(writeln!(out, "{text}").and_then(|()| out.flush()));
-    }
+fn line(text: &str) {
+    let mut out = io::stdout().lock();
+    drop(writeln!(out, "{text}").and_then(|()| out.flush()));
 }

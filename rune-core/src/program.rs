@@ -160,9 +160,8 @@ impl<'s> Build<'s> {
         self.read();
         let mut values = Pool::default();
         let cedar = schema::read(&self.schemas, &mut values, &mut self.findings);
-        if self.schemas.is_empty() {
-            self.note_missing_schema();
-        } else if cedar.is_none() {
+        let has_schema = !self.schemas.is_empty();
+        if has_schema && cedar.is_none() {
             // Everything else would be a consequence.
             return Err(self.findings.into_report(self.sources.clone()));
         }
@@ -172,10 +171,6 @@ impl<'s> Build<'s> {
         let schema = cedar.map(|cedar| cedar.schema);
         let entities = check::entities::check(&entity_tables, &entity_lists, schema.as_ref(), &mut values, found);
         let policies = policy::lower(&checked, &mut values, found);
-        if policies.is_empty() && !findings.has_error() {
-            let place = sources.files().next().map_or(Span::NOWHERE, |(file, _)| Span::new(file, 0..0));
-            findings.push(Finding::new(Code::NoPolicies, place, "there is no policy, so every request is denied"));
-        }
         let action_type = action_type(schema.as_ref(), &values);
         let facts = match FactView::build(values, &entities) {
             Ok(facts) => facts,
@@ -188,6 +183,9 @@ impl<'s> Build<'s> {
                 return Err(findings.into_report(sources.clone()));
             }
         };
+        if !findings.has_error() {
+            note_what_is_missing(has_schema, &policies, sources, &mut findings);
+        }
         let has_error = findings.has_error();
         let warnings = findings.into_report(sources.clone());
         if has_error {
@@ -216,6 +214,11 @@ impl<'s> Build<'s> {
             let message = format!("the file has {} bytes, more than {}", file.bytes.len(), limits::FILE_BYTES_MAX);
             let finding = Finding::new(Code::FileTooLarge, Span::new(id, 0..0), message);
             self.findings.push(finding.help("split it into several files"));
+            return None;
+        }
+        if file.bytes.trim_ascii().is_empty() {
+            let finding = Finding::new(Code::EmptyFile, Span::new(id, 0..0), "the file is empty");
+            self.findings.push(finding.help("delete it, or say in a comment that nothing is meant to be here"));
             return None;
         }
         match std::str::from_utf8(&file.bytes) {
@@ -314,12 +317,17 @@ impl<'s> Build<'s> {
             }
         }
     }
+}
 
-    fn note_missing_schema(&mut self) {
-        let place = self.sources.files().next().map_or(Span::NOWHERE, |(file, _)| Span::new(file, 0..0));
-        let message = "there is no schema, so nothing is checked against one";
-        let finding = Finding::new(Code::NoSchema, place, message);
-        self.findings.push(finding.help("add a `[schema]` section or a `*.cedarschema` file"));
+/// What a ruleset may do without, and probably should not.
+fn note_what_is_missing(has_schema: bool, policies: &PolicySet, sources: &Sources, findings: &mut Findings) {
+    let place = sources.files().next().map_or(Span::NOWHERE, |(file, _)| Span::new(file, 0..0));
+    if !has_schema {
+        let finding = Finding::new(Code::NoSchema, place, "there is no schema, so nothing is checked against one");
+        findings.push(finding.help("add a `[schema]` section or a `*.cedarschema` file"));
+    }
+    if policies.is_empty() {
+        findings.push(Finding::new(Code::NoPolicies, place, "there is no policy, so every request is denied"));
     }
 }
 

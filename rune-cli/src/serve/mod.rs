@@ -4,7 +4,7 @@ mod authzen;
 mod http;
 mod status;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt::Write as _, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use rune_core::{
@@ -33,13 +33,12 @@ pub struct Arguments {
     pub wait: bool,
 }
 
-pub(crate) fn run(arguments: &Arguments, output: &Output) -> Result<Outcome> {
+pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
     runtime.block_on(async {
         let (events, mut first) = tokio::sync::mpsc::unbounded_channel();
-        let teller = *output;
         let watch = Watch::start(&arguments.watch, WatchOptions::default(), move |event| {
-            tell(&teller, &event);
+            tell(output, &event);
             // Only the first event is waited for.
             let _ = events.send(());
         })
@@ -49,13 +48,13 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> Result<Outcome> {
         if served.engine().is_none() && !arguments.wait {
             return Ok(Outcome::Unusable);
         }
-        let server = Server::bind(arguments.listen, served).await?;
-        let address = server.address();
+        let bound = Server::bind(arguments.listen, served).await?;
+        let address = bound.address();
         output.result(
             &format!("listening on http://{address}"),
             || json!({ "event": "listening", "address": address.to_string() }),
         );
-        let stopped = server.run(terminated()).await;
+        let stopped = bound.run(terminated()).await;
         drop(watch);
         stopped.map(|()| Outcome::Yes)
     })
@@ -131,7 +130,7 @@ async fn terminated() {
 }
 
 /// Says what came of an edit.
-fn tell(output: &Output, event: &Event) {
+fn tell(output: Output, event: &Event) {
     use rune_core::reload::Outcome as Tried;
     let (text, json) = match event {
         Event::Tried(Tried::Live(reload)) => (
@@ -148,14 +147,15 @@ fn tell(output: &Output, event: &Event) {
             let mut text = report::text(&refusal.report, output.has_colour());
             text.push_str("\n\nrefused: what was served still is");
             for change in &refusal.not_in_force {
-                text.push_str(&format!("\nnot in force: {change}"));
+                let _ = write!(text, "\nnot in force: {change}");
             }
             let json = json!({ "event": "refusal", "version": refusal.version.to_string(), "findings": report::json(&refusal.report) });
             (text, json)
         }
-        Event::Trouble(trouble) => {
-            (format!("trouble: {trouble}"), json!({ "event": "trouble", "message": trouble.to_string() }))
-        }
+        Event::Trouble(trouble) => (
+            format!("trouble: {trouble}; what is served stays"),
+            json!({ "event": "trouble", "message": trouble.to_string() }),
+        ),
     };
     if output.is_json() {
         output.result("", || json);

@@ -35,6 +35,9 @@ const ARITIES: [(&str, usize); 22] = [
     ("toDays", 1),
 ];
 
+/// What a stand-in's argument begins with, so that its failure can be told as what it stands for.
+pub(crate) const STAND_IN: &str = "\u{1}";
+
 /// The tree of a policy whose calls are all well-formed, and what was said of the calls that were not.
 pub(super) type WellFormed = (Pst, Vec<String>);
 
@@ -103,7 +106,7 @@ fn mend(json: &mut Json, calls: &mut Vec<String>) {
                 _ => None,
             };
             if let Some(call) = call {
-                *json = json!({ "decimal": [{ "Value": call }] });
+                *json = json!({ "decimal": [{ "Value": format!("{STAND_IN}{call}") }] });
                 calls.push(call);
             }
         }

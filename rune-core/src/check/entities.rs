@@ -160,7 +160,7 @@ impl<V: Values> Checker<'_, V> {
             Some((Shape::List(parents), _)) => parents.iter().collect(),
             Some((_, parent)) => vec![parent],
         };
-        let span = id.span.start.min(kind.span.start)..node.span.end;
+        let span = id.span.start..node.span.end;
         Some(Written { kind: kind.name.clone(), id: id.name.clone(), span, attributes, tags, parents })
     }
 

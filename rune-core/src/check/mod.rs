@@ -1,6 +1,6 @@
 //! Trees to a checked set, or every reason why not: identities, types, and what belongs to what.
 
-mod arity;
+pub(crate) mod arity;
 pub mod entities;
 pub mod policies;
 

@@ -347,10 +347,13 @@ fn validate(
         finding.severity = severity;
         findings.push(finding);
     };
+    let mut invalid = BTreeSet::new();
     for error in result.validation_errors() {
+        invalid.insert(error.policy_id());
         report(error.policy_id(), error, Code::PolicyInvalid, severity);
     }
-    for warning in result.validation_warnings() {
+    // What is odd about a policy with an error follows from the error.
+    for warning in result.validation_warnings().filter(|warning| !invalid.contains(warning.policy_id())) {
         report(warning.policy_id(), warning, Code::PolicySuspicious, Severity::Warning);
     }
 }

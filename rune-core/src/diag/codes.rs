@@ -48,6 +48,8 @@ codes! {
     NotUtf8 = "not-utf8", Error;
     /// A file is larger than the limit.
     FileTooLarge = "file-too-large", Error;
+    /// A file without text: half of a save, or a slip. What it held last would be gone without a word.
+    EmptyFile = "empty-file", Error;
     /// A file in a notation of Cedar's that RUNE does not read, which must not be passed over in silence.
     UnsupportedFormat = "unsupported-format", Error;
     /// A `.rune` file does not begin with its version.

@@ -41,6 +41,8 @@ pub enum Failure {
         /// What it takes.
         form: &'static str,
     },
+    /// A call with too few or too many arguments: which, as a string.
+    WrongArity(Value),
     /// More steps than a decision may take.
     TooManySteps,
 }
@@ -64,6 +66,10 @@ impl Failure {
             Self::Malformed { function, argument, form } => {
                 format!("{} is not what `{function}` takes: {form}", values.show(argument))
             }
+            Self::WrongArity(call) => match values.view(call) {
+                View::Text(call) => format!("a call of {call}"),
+                _ => "a call with the wrong number of arguments".to_owned(),
+            },
             Self::TooManySteps => "the decision takes more steps than it may".to_owned(),
         }
     }

@@ -213,6 +213,11 @@ impl<'p, V: Values> Builder<'p, V> {
         self.push(Node::Constant(value), &[])
     }
 
+    /// A step that fails.
+    pub fn fail(&mut self, failure: Failure) -> NodeId {
+        self.push(Node::Fail(failure), &[])
+    }
+
     /// A part of the request.
     pub fn var(&mut self, var: Var) -> NodeId {
         self.push(Node::Var(var), &[])

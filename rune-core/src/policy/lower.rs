@@ -12,9 +12,9 @@ use cedar_policy::pst::{
 
 use crate::{
     base::{Pool, Symbol, Value, Values, limits},
-    check::{CheckedPolicies, Link, Statement},
+    check::{CheckedPolicies, Link, Statement, arity},
     diag::{Code, Finding, Findings},
-    expr::{Builder, Expr, Glob, Method, Node, NodeId, TooHigh, Var},
+    expr::{Builder, Expr, Failure, Glob, Method, Node, NodeId, TooHigh, Var},
 };
 
 use super::{ActionScope, Effect, Policy, PolicySet, Scope};
@@ -181,6 +181,10 @@ fn expression(pst: &Pst, to: &mut Builder<'_, Pool>) -> Result<NodeId, Refusal> 
             PstVar::Resource => Var::Resource,
             PstVar::Context => Var::Context,
         }),
+        Pst::UnaryOp { op: UnaryOp::Decimal, expr } if stand_in(expr).is_some() => {
+            let call = to.values().text(stand_in(expr).unwrap_or_default());
+            to.fail(Failure::WrongArity(call))
+        }
         Pst::UnaryOp { op, expr } => {
             let operand = expression(expr, to)?;
             unary(*op, operand, to)?
@@ -261,6 +265,14 @@ fn chain(pst: &Pst, chained: BinaryOp, to: &mut Builder<'_, Pool>) -> Result<Nod
         }
     }
     Ok(if chained == BinaryOp::And { to.all(&operands) } else { to.any(&operands) })
+}
+
+/// The call that a stand-in stands for; see [`arity`].
+fn stand_in(argument: &Pst) -> Option<&str> {
+    match argument {
+        Pst::Literal(Literal::String(text)) => text.strip_prefix(arity::STAND_IN),
+        _ => None,
+    }
 }
 
 fn unary(op: UnaryOp, operand: NodeId, to: &mut Builder<'_, Pool>) -> Result<NodeId, Refusal> {
@@ -358,7 +370,8 @@ mod tests {
     #[test]
     fn every_wildcard_arm_refuses() {
         let text = include_str!("lower.rs").split("#[cfg(test)]").next().unwrap();
-        let arms: Vec<_> = text.lines().map(str::trim).filter(|line| line.starts_with("_ =>")).collect();
+        let arms: Vec<_> =
+            text.lines().map(str::trim).filter(|line| line.starts_with("_ =>") && *line != "_ => None,").collect();
         assert_eq!(arms.len(), 4, "literals, expressions, unary and binary operators: {arms:?}");
         assert!(arms.iter().all(|arm| arm.starts_with("_ => return Err(unknown(")), "{arms:?}");
     }

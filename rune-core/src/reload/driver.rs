@@ -147,6 +147,7 @@ impl Driver {
             match self.inbox.recv_timeout(wait) {
                 Ok(Message::Hint) => {
                     self.settler.on_hint(self.start.elapsed());
+                    // All hints that wait are told before the settler is asked again when to look.
                     continue;
                 }
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
@@ -158,8 +159,9 @@ impl Driver {
     }
 
     fn look(&mut self) {
-        let seen = self.scanner.look();
+        // First the watches: what happens after the look must give a hint.
         self.watcher.refresh();
+        let seen = self.scanner.look();
         self.coordinator.on_degraded(self.watcher.degraded().map(str::to_owned));
         let read = Instant::now();
         match self.settler.on_observation(self.start.elapsed(), seen) {
@@ -169,7 +171,7 @@ impl Driver {
                 (self.tell)(Event::Trouble(trouble));
             }
             Some(watch::Outcome::Publish(sources)) => {
-                let outcome = self.coordinator.on_sources(SystemTime::now(), sources, || read.elapsed());
+                let outcome = self.coordinator.on_sources(SystemTime::now(), &sources, || read.elapsed());
                 (self.tell)(Event::Tried(outcome));
             }
         }

@@ -125,7 +125,7 @@ impl ReloadCoordinator {
     }
 
     /// Serves these sources if they can be, and says so either way. `elapsed` tells the time since the sources were read.
-    pub fn on_sources(&mut self, now: SystemTime, sources: Arc<Sources>, elapsed: impl Fn() -> Duration) -> Outcome {
+    pub fn on_sources(&mut self, now: SystemTime, sources: &Arc<Sources>, elapsed: impl Fn() -> Duration) -> Outcome {
         self.served.update(|status| status.trouble = None);
         let live = self.served.engine().map(|engine| engine.lineup());
         // Compared with what is live, not with what was last tried: going back to it is a recovery.
@@ -145,7 +145,7 @@ impl ReloadCoordinator {
                 Outcome::Live(reload)
             }
             Err(report) => {
-                let not_in_force = live.map(|lineup| not_in_force(lineup.stable(), &sources)).unwrap_or_default();
+                let not_in_force = live.map(|lineup| not_in_force(lineup.stable(), sources)).unwrap_or_default();
                 let refusal = Refusal { at: now, version: sources.version(), report, not_in_force };
                 self.served.update(|status| {
                     status.last_refusal = Some(refusal.clone());
@@ -201,7 +201,7 @@ mod tests {
         let mut coordinator = ReloadCoordinator::new(Options::default());
         let mut seen = Vec::new();
         for set in sets {
-            let outcome = coordinator.on_sources(SystemTime::UNIX_EPOCH, sources(set), || Duration::ZERO);
+            let outcome = coordinator.on_sources(SystemTime::UNIX_EPOCH, &sources(set), || Duration::ZERO);
             let status = coordinator.served().status();
             coordinator.collect();
             seen.push(match outcome {
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn nothing_is_served_before_the_first_good_version() {
         let mut coordinator = ReloadCoordinator::new(Options::default());
-        coordinator.on_sources(SystemTime::UNIX_EPOCH, sources(&[]), || Duration::ZERO);
+        coordinator.on_sources(SystemTime::UNIX_EPOCH, &sources(&[]), || Duration::ZERO);
         assert!(coordinator.served().engine().is_none());
         assert!(coordinator.served().status().is_refused);
     }

@@ -90,5 +90,6 @@ pub fn too_high(excess: Excess, span: Span) -> Finding {
 
 /// The first line of what Cedar says, in our manner: lower case, no full stop.
 fn plain(text: &str) -> String {
-    text.lines().next().unwrap_or_default().trim().trim_end_matches('.').to_owned()
+    let line = text.lines().next().unwrap_or_default().trim().trim_end_matches('.');
+    line.strip_prefix("error parsing schema: ").unwrap_or(line).to_owned()
 }

@@ -119,8 +119,11 @@ impl Section {
 /// Cuts a `.rune` file into its sections. What is wrong becomes findings, and the other sections still come out.
 pub fn parse(file: FileId, text: &str, findings: &mut Findings) -> Vec<Section> {
     let mut cutter = Cutter { file, text, findings, open: Vec::new(), swallowed: None };
-    let sections = cutter.cut();
-    cutter.report_open();
+    let mut sections = cutter.cut();
+    if let Some(open) = cutter.report_open() {
+        // Whatever its own language says of that section would be a consequence.
+        sections.retain(|section| !section.body.contains(&open));
+    }
     sections
 }
 
@@ -282,9 +285,9 @@ impl Cutter<'_> {
         }
     }
 
-    /// Brackets that the end of the file leaves open.
-    fn report_open(&mut self) {
-        let Some(&at) = self.open.first() else { return };
+    /// Reports the first bracket that the end of the file leaves open, and returns its place.
+    fn report_open(&mut self) -> Option<usize> {
+        let at = *self.open.first()?;
         let bracket = self.text.get(at..at + 1).unwrap_or_default();
         let span = Span::new(self.file, at..at + 1);
         let mut finding = Finding::new(Code::UnclosedBracket, span, format!("this `{bracket}` is never closed"));
@@ -293,6 +296,7 @@ impl Cutter<'_> {
                 finding.related(Span::new(self.file, header..header + 1), "so this section is taken to be inside it");
         }
         self.findings.push(finding);
+        Some(at)
     }
 }
 

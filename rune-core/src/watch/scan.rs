@@ -14,14 +14,13 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     ffi::OsStr,
-    fmt,
     fs::{self, DirEntry, Metadata, OpenOptions},
     io::{self, ErrorKind, Read as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use super::settle::Observation;
+use super::{settle::Observation, trouble::Trouble};
 use crate::base::{
     File, Kind, Sources,
     limits::{DIRECTORY_DEPTH_MAX, FILE_BYTES_MAX, FILES_MAX, SOURCE_BYTES_MAX},
@@ -33,107 +32,9 @@ const REREAD_EVERY: u64 = 30;
 /// The directory that `fsck` keeps at the top of a volume. Only the superuser can read it.
 const LOST_AND_FOUND: &str = "lost+found";
 
-/// Why there is no set of files. Whatever the reason, what was served still is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
-    /// The watched folder is gone, or is no folder.
-    RootMissing {
-        /// The folder, as it was given.
-        path: PathBuf,
-    },
-    /// The watched folder holds no ruleset file. An empty folder is not an empty policy.
-    Empty {
-        /// The folder, as it was given.
-        path: PathBuf,
-    },
-    /// A file or directory could not be read, so its rules are unknown.
-    Unreadable {
-        /// The file or directory.
-        path: PathBuf,
-        /// What the operating system says.
-        message: String,
-    },
-    /// A pipe, a socket or a device has the name of a ruleset file. It was not opened.
-    NotAFile {
-        /// Its path.
-        path: PathBuf,
-    },
-    /// A link leads out of the watched folder. It was not followed.
-    OutsideRoot {
-        /// The link.
-        path: PathBuf,
-        /// Where it leads.
-        target: PathBuf,
-    },
-    /// A file is too large.
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// Its size.
-        bytes: u64,
-        /// The largest size.
-        limit: usize,
-    },
-    /// There are too many files.
-    TooManyFiles {
-        /// How many there are.
-        n: usize,
-        /// How many there may be.
-        limit: usize,
-    },
-    /// All files together are too large.
-    TooManyBytes {
-        /// Their size.
-        bytes: u64,
-        /// The largest size.
-        limit: usize,
-    },
-    /// A directory is nested too deeply.
-    TooDeep {
-        /// The directory.
-        path: PathBuf,
-        /// The depth below the watched folder that there may be.
-        limit: usize,
-    },
-    /// The path of a ruleset file is not UTF-8.
-    NameNotUtf8 {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The files did not rest for as long as the settler waits.
-    Unstable,
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::RootMissing { path } => write!(f, "there is no folder {}", path.display()),
-            Self::Empty { path } => write!(f, "no ruleset file in the folder {}", path.display()),
-            Self::Unreadable { path, message } => {
-                write!(f, "{} cannot be read, so its rules are unknown: {message}", path.display())
-            }
-            Self::NotAFile { path } => write!(f, "{} is named like a ruleset file and is no file", path.display()),
-            Self::OutsideRoot { path, target } => {
-                write!(f, "the link {} leads out of the folder, to {}", path.display(), target.display())
-            }
-            Self::TooLarge { path, bytes, limit } => {
-                write!(f, "{} has {bytes} bytes, and a file may have {limit}", path.display())
-            }
-            Self::TooManyFiles { n, limit } => write!(f, "there are {n} files, and a ruleset may have {limit}"),
-            Self::TooManyBytes { bytes, limit } => {
-                write!(f, "the files have {bytes} bytes together, and a ruleset may have {limit}")
-            }
-            Self::TooDeep { path, limit } => {
-                write!(f, "{} is nested deeper than {limit} directories", path.display())
-            }
-            Self::NameNotUtf8 { path } => write!(f, "the name of {} is not UTF-8", path.display()),
-            Self::Unstable => f.write_str("the files keep changing"),
-        }?;
-        f.write_str("; what is served stays")
-    }
-}
-
-impl std::error::Error for Trouble {}
+/// `O_NONBLOCK`: to open a pipe returns at once. Regular files ignore it.
+#[cfg(target_os = "linux")]
+const O_NONBLOCK: i32 = 0o4000;
 
 /// Reads a folder again and again, and of its files only those that changed.
 #[derive(Debug)]
@@ -162,14 +63,15 @@ impl Scanner {
 
     /// What the folder holds now. Costs a walk over it; if something changed, two, and the reading of what did.
     pub fn look(&mut self) -> Observation {
-        match self.whole() {
+        match self.whole(|| ()) {
             Ok(sources) => Observation::Whole(sources),
             Err(Stop::Moving) => Observation::Moving,
             Err(Stop::Trouble(trouble)) => Observation::Trouble(trouble),
         }
     }
 
-    fn whole(&mut self) -> Result<Arc<Sources>, Stop> {
+    /// The set, if it is the same before and after `meanwhile`.
+    fn whole(&mut self, meanwhile: impl FnOnce()) -> Result<Arc<Sources>, Stop> {
         self.n_looks += 1;
         let n_reads = self.n_reads;
         let before = scan(&self.root)?;
@@ -177,13 +79,14 @@ impl Scanner {
             return Err(Trouble::Empty { path: self.root.clone() }.into());
         }
         let files = before.files.iter().map(|(path, found)| self.read(path, found)).collect::<Result<Vec<_>, _>>()?;
-        // The scans of the last look may be older than this one by any time: no stamp changed since.
+        // Nothing was read and no stamp changed since the last look: its second scan was the first of this one.
         if let Some((scan, sources)) = &self.last
             && *scan == before
             && n_reads == self.n_reads
         {
             return Ok(Arc::clone(sources));
         }
+        meanwhile();
         // Trouble that came up since the first scan is a change too. The next look reports it if it lasts.
         if scan(&self.root).ok().as_ref() != Some(&before) {
             return Err(Stop::Moving);
@@ -289,7 +192,7 @@ impl Stamp {
         }
     }
 
-    /// Where there are no inodes, the time of creation stands in: of the file, it tells a replaced one.
+    /// Where there are no inodes, the time of creation tells a file from the one it replaced.
     #[cfg(not(unix))]
     fn of(metadata: &Metadata) -> Self {
         let time = |time: io::Result<std::time::SystemTime>| {
@@ -415,6 +318,9 @@ impl Walk<'_> {
             self.link(path, &entry.path(), depth, is_relevant)?;
         } else if is_relevant {
             let metadata = entry.metadata().map_err(|error| self.stop(&path, &error))?;
+            if metadata.file_type() != kind {
+                return Err(Stop::Moving);
+            }
             self.file(&path, entry.path(), &metadata)?;
         }
         Ok(())
@@ -476,9 +382,9 @@ impl Walk<'_> {
 fn read(shown: &Path, found: &Found) -> Result<Vec<u8>, Stop> {
     let mut options = OpenOptions::new();
     options.read(true);
-    // A pipe put in place since the scan must not hold us up. This is `O_NONBLOCK`, which regular files ignore.
+    // A pipe may have been put in place since the scan.
     #[cfg(target_os = "linux")]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, 0o4000);
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, O_NONBLOCK);
     let read = || {
         let file = options.open(&found.real)?;
         let mut bytes = Vec::new();
@@ -512,6 +418,9 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+
+    /// Longer than the steps of the clock that stamps files.
+    const CLOCK_STEP: Duration = Duration::from_millis(11);
 
     /// A folder with these files, the directories made as needed.
     fn folder(files: &[(&str, &str)]) -> TempDir {
@@ -602,7 +511,6 @@ mod tests {
 
     #[test]
     fn a_set_is_never_a_mixture_of_two_generations() {
-        const PAUSE: Duration = Duration::from_millis(5);
         let folder = folder(&[("..1/a.rune", "1"), ("..1/b.rune", "1"), ("..2/a.rune", "2"), ("..2/b.rune", "2")]);
         let root = folder.path();
         symlink("..1", root.join("..data")).unwrap();
@@ -617,8 +525,7 @@ mod tests {
                     }
                     symlink(generation, root.join("..tmp")).unwrap();
                     fs::rename(root.join("..tmp"), root.join("..data")).unwrap();
-                    // Longer than a step of the clock that stamps the directory.
-                    thread::sleep(PAUSE);
+                    thread::sleep(CLOCK_STEP);
                 }
             });
             let mut scanner = Scanner::new(root);
@@ -737,8 +644,11 @@ mod tests {
             "the files have 276824064 bytes together, and a ruleset may have 268435456; what is served stays",
         );
         check(
-            &[],
-            |root| (0..=FILES_MAX).for_each(|n| sparse(root.join(format!("{n}.rune")), 0)),
+            &[("a.rune", "1")],
+            |root| {
+                (0..FILES_MAX)
+                    .for_each(|n| fs::hard_link(root.join("a.rune"), root.join(format!("{n}.rune"))).unwrap());
+            },
             "there are 10001 files, and a ruleset may have 10000; what is served stays",
         );
         let deep = "d/".repeat(DIRECTORY_DEPTH_MAX);
@@ -775,6 +685,16 @@ mod tests {
     }
 
     #[test]
+    fn a_removed_file_is_in_no_later_set() {
+        let folder = folder(&[("a.rune", "1"), ("b.rune", "1")]);
+        let mut scanner = Scanner::new(folder.path());
+        scanner.look();
+        scanner.look();
+        fs::remove_file(folder.path().join("b.rune")).unwrap();
+        assert_eq!(shown(&scanner.look(), folder.path()), "a.rune=1");
+    }
+
+    #[test]
     fn a_change_with_the_same_size_and_mtime_is_seen() {
         let folder = folder(&[("a.rune", "1")]);
         let path = folder.path().join("a.rune");
@@ -782,8 +702,7 @@ mod tests {
         scanner.look();
         scanner.look();
         let modified = path.metadata().unwrap().modified().unwrap();
-        // The ctime is counted in steps of up to 10 ms.
-        thread::sleep(Duration::from_millis(20));
+        thread::sleep(CLOCK_STEP);
         fs::write(&path, "2").unwrap();
         fs::OpenOptions::new().write(true).open(&path).unwrap().set_modified(modified).unwrap();
         assert_eq!(path.metadata().unwrap().modified().unwrap(), modified);
@@ -808,13 +727,42 @@ mod tests {
         let folder = folder(&[("a.rune", "1")]);
         let mut scanner = Scanner::new(folder.path());
         scanner.look();
+        scanner.cache.get_mut("a.rune").unwrap().file = File::new("a.rune", *b"stale");
+        scanner.last = None;
+        assert_eq!(shown(&scanner.look(), folder.path()), "a.rune=1", "a stamp is trusted from the second reading on");
         scanner.look();
         scanner.cache.get_mut("a.rune").unwrap().file = File::new("a.rune", *b"stale");
         scanner.last = None;
-        for _ in 3..REREAD_EVERY {
+        for _ in 4..REREAD_EVERY {
             assert_eq!(shown(&scanner.look(), folder.path()), "a.rune=stale");
         }
         assert_eq!(shown(&scanner.look(), folder.path()), "a.rune=1");
+    }
+
+    #[test]
+    fn whatever_changes_between_the_scans_is_moving() {
+        let check = |what: &str, change: &dyn Fn(&Path)| {
+            let folder = folder(&[("a.rune", "1"), ("..1/b.rune", "1"), ("..2/b.rune", "2"), ("team/c.rune", "1")]);
+            symlink("..1", folder.path().join("..data")).unwrap();
+            symlink("..data/b.rune", folder.path().join("b.rune")).unwrap();
+            let mut scanner = Scanner::new(folder.path());
+            assert!(scanner.whole(|| ()).is_ok(), "{what}");
+            fs::write(folder.path().join("a.rune"), "2").unwrap();
+            thread::sleep(CLOCK_STEP);
+            let seen = scanner.whole(|| change(folder.path()));
+            assert!(matches!(seen, Err(Stop::Moving)), "{what}: {seen:?}");
+        };
+        let point = |root: &Path, target: &str| {
+            symlink(target, root.join("..tmp")).unwrap();
+            fs::rename(root.join("..tmp"), root.join("..data")).unwrap();
+        };
+        check("a write", &|root| fs::write(root.join("a.rune"), "3").unwrap());
+        check("a touch", &|root| fs::write(root.join("team/c.rune"), "1").unwrap());
+        check("a removal", &|root| fs::remove_file(root.join("team/c.rune")).unwrap());
+        check("a new file", &|root| fs::write(root.join("d.rune"), "1").unwrap());
+        check("the end of it all", &|root| fs::remove_dir_all(root).unwrap());
+        check("another target", &|root| point(root, "..2"));
+        check("another target and back", &|root| ["..2", "..1"].into_iter().for_each(|target| point(root, target)));
     }
 
     #[test]

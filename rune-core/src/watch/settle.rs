@@ -15,7 +15,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use super::scan::Trouble;
+use super::trouble::Trouble;
 use crate::base::{Sources, Version};
 
 /// How long the settler waits for what.
@@ -84,7 +84,7 @@ pub struct Settler {
     published: Option<Arc<Sources>>,
     /// The trouble reported last, if nothing was published since.
     reported: Option<Trouble>,
-    /// Files of the published set that are gone or emptied, and since when.
+    /// Files of the published set that are gone or emptied, and new ones that are empty, and since when.
     held: BTreeMap<Arc<str>, Duration>,
 }
 
@@ -164,16 +164,21 @@ impl Settler {
         if self.is_held(now, None) { None } else { self.report(trouble) }
     }
 
-    /// Whether a file that was published is missing or empty in `set`, and not yet for as long as the grace. Then the next
-    /// look is due when the grace of the youngest such file is over. A file that is back is forgotten.
+    /// Whether a file that was published is missing or empty in `set`, or a new one still is empty, and not yet for as long
+    /// as the grace. Then the next look is due when the grace of the youngest such file is over. A file that is back is
+    /// forgotten.
     fn is_held(&mut self, now: Duration, set: Option<&Sources>) -> bool {
         let published = self.published.iter().flat_map(|published| published.files());
         let lost = published.filter(|(_, before)| {
             let found = set.and_then(|set| set.find(&before.path));
             found.is_none_or(|found| found.bytes.is_empty() && !before.bytes.is_empty())
         });
+        // A new file is created before it is written.
+        let is_new = |path: &str| self.published.as_ref().is_none_or(|published| published.find(path).is_none());
+        let found = set.iter().flat_map(|set| set.files());
+        let blank = found.filter(|(_, file)| file.bytes.is_empty() && is_new(&file.path));
         let since = |path| self.held.get(path).copied().unwrap_or(now);
-        self.held = lost.map(|(_, file)| (Arc::clone(&file.path), since(&file.path))).collect();
+        self.held = lost.chain(blank).map(|(_, file)| (Arc::clone(&file.path), since(&file.path))).collect();
 
         let Some(youngest) = self.held.values().max() else { return false };
         let until = youngest.saturating_add(self.timing.grace);
@@ -263,8 +268,16 @@ mod tests {
         Sources::new(files.split_whitespace().filter_map(|file| file.split_once('=')).map(file).collect())
     }
 
-    fn shown(set: &Sources) -> String {
-        set.files().map(|(_, file)| format!("{}={}", file.path, file.text())).collect::<Vec<_>>().join(" ")
+    fn shown(outcome: &Outcome) -> String {
+        match outcome {
+            Outcome::Publish(set) => {
+                set.files().map(|(_, file)| format!("{}={}", file.path, file.text())).collect::<Vec<_>>().join(" ")
+            }
+            Outcome::Trouble(Trouble::RootMissing { .. }) => "gone".to_owned(),
+            Outcome::Trouble(Trouble::Empty { .. }) => "empty".to_owned(),
+            Outcome::Trouble(Trouble::Unreadable { path, .. }) => format!("cannot read {}", path.display()),
+            Outcome::Trouble(_) => "unstable".to_owned(),
+        }
     }
 
     /// What a look sees after an event; none if the event only hints.
@@ -298,16 +311,7 @@ mod tests {
             }
             let outcome = settler.on_observation(look, disk.clone());
             assert!(look < settler.look_at(), "time moves on");
-            told.extend(outcome.map(|outcome| match outcome {
-                Outcome::Publish(set) => format!("{}: {}", look.as_millis(), shown(&set)),
-                Outcome::Trouble(Trouble::RootMissing { .. }) => format!("{}: gone", look.as_millis()),
-                Outcome::Trouble(Trouble::Empty { .. }) => format!("{}: empty", look.as_millis()),
-                Outcome::Trouble(Trouble::Unstable) => format!("{}: unstable", look.as_millis()),
-                Outcome::Trouble(Trouble::Unreadable { path, .. }) => {
-                    format!("{}: cannot read {}", look.as_millis(), path.display())
-                }
-                Outcome::Trouble(trouble) => format!("{}: {trouble}", look.as_millis()),
-            }));
+            told.extend(outcome.map(|outcome| format!("{}: {}", look.as_millis(), shown(&outcome))));
         }
     }
 
@@ -324,6 +328,12 @@ mod tests {
     #[test]
     fn a_single_save_is_published_after_a_quiet_time() {
         check(&[(0, Save("a=1")), (100, Save("a=2"))], &["0: a=1", "105: a=2"]);
+    }
+
+    #[test]
+    fn a_new_file_that_is_still_empty_is_waited_for() {
+        check(&[(0, Save("a=1")), (100, Save("a=1 b=")), (130, Save("a=1 b=2"))], &["0: a=1", "135: a=1 b=2"]);
+        check(&[(0, Save("a=1")), (100, Save("a=1 b="))], &["0: a=1", "605: a=1 b="]);
     }
 
     #[test]
@@ -530,6 +540,8 @@ mod tests {
         is_troubled: bool,
         /// For each file since when every look found it gone or empty.
         lost: [Option<Duration>; 3],
+        /// When the last hint was told.
+        hinted: Duration,
     }
 
     const PATHS: [&str; 3] = ["a", "b", "c"];
@@ -538,6 +550,17 @@ mod tests {
         fn files(&self) -> Sources {
             let file = |(path, text): (&str, Option<&str>)| text.map(|text| File::new(path, text.as_bytes()));
             Sources::new(PATHS.into_iter().zip(self.disk).filter_map(file).collect())
+        }
+
+        /// Changes some files, or none, and most often tells.
+        fn edit(&mut self, dice: &mut Dice) {
+            for _ in 0..dice.pick(&[0, 1, 1, 3]) {
+                self.disk[dice.pick(&[0, 1, 2])] = dice.pick(&[None, Some(""), Some("1"), Some("2"), Some("3")]);
+            }
+            if dice.below(4) != 0 {
+                self.settler.on_hint(self.now);
+                self.hinted = self.now;
+            }
         }
 
         fn look(&mut self, seen: &Observation) {
@@ -562,6 +585,7 @@ mod tests {
                             let has_bytes = |set: &Sources| set.find(path).is_some_and(|file| !file.bytes.is_empty());
                             if has_bytes(before) && !has_bytes(&set) {
                                 assert!(lost.unwrap() + self.timing.grace <= self.now, "{path} is lost too early");
+                                assert!(self.hinted + self.timing.quiet <= self.now, "{path} is lost while files move");
                             }
                         }
                     }
@@ -592,8 +616,9 @@ mod tests {
     #[test]
     fn ten_thousand_lives_keep_every_promise() {
         for seed in 1..=10_000 {
-            let mut dice = Dice(seed * 0x9E37_79B9_7F4A_7C15);
-            let timing = Timing { burst_hints: 3, ..Timing::default() };
+            let mut dice = Dice(u64::wrapping_mul(seed, 0x9E37_79B9_7F4A_7C15));
+            let (hold_max, burst_hold_max) = (ms(20), ms(60));
+            let timing = Timing { burst_hints: 3, hold_max, burst_hold_max, ..Timing::default() };
             let mut world = World {
                 settler: Settler::new(timing),
                 timing,
@@ -602,17 +627,16 @@ mod tests {
                 published: None,
                 is_troubled: false,
                 lost: [None; 3],
+                hinted: Duration::ZERO,
             };
             for _ in 0..12 {
                 let wait = dice.pick(&[0, 1, 4, 30, 300, 700, 1_500]);
                 let until = world.now + ms(wait) + Duration::from_micros(dice.below(1_000));
                 world.pass(until, &mut dice, 8);
-                let n_changes = dice.pick(&[0, 1, 1, 3]);
-                for _ in 0..n_changes {
-                    world.disk[dice.pick(&[0, 1, 2])] = dice.pick(&[None, Some(""), Some("1"), Some("2"), Some("3")]);
-                }
-                if dice.below(4) != 0 {
-                    world.settler.on_hint(world.now);
+                // Most often a single edit, and now and then a stream that is cut.
+                for _ in 0..dice.pick(&[1, 1, 1, 1, 1, 1, 1, 40]) {
+                    world.edit(&mut dice);
+                    world.pass(world.now + ms(2), &mut dice, 8);
                 }
             }
             let rest = timing.burst_hold_max + timing.grace + timing.tick;

@@ -7,8 +7,8 @@
 //!   /srv/neighbour       not reported
 //! ```
 //!
-//! A hint may be false, and now and then one is missing: a file that is written without a pause, a link outside that is
-//! retargeted, a mapped or a network file. The settler's tick finds those.
+//! A hint may be false, and now and then one is missing: a file that is written without a pause, a link further up in the
+//! path of the root that is retargeted, a mapped or a network file. The settler's tick finds those.
 
 use std::{
     collections::BTreeSet,
@@ -26,15 +26,16 @@ use notify_debouncer_full::{DebounceEventResult, DebouncedEvent, Debouncer, NoCa
 
 use super::scan::Place;
 
-/// How old an event is when it is passed on, and how often the debouncer looks for such: a hint comes after two to four
+/// How old an event is when it is passed on, and how often the debouncer looks for such: a hint comes after four to eight
 /// milliseconds. The second may not exceed the first. Longer costs latency for nothing, as the settler waits for quiet
-/// itself; and a path that is written faster than the first is not reported at all.
-const DEBOUNCE: Duration = Duration::from_millis(2);
+/// itself, and a path that is written faster than the first is not reported at all; shorter keeps a processor busy, since
+/// the debouncer polls.
+const DEBOUNCE: Duration = Duration::from_millis(4);
 
 /// Hints of one batch of events. A burst is a burst from a dozen on, and a thousand would only fill the driver's queue.
 const BATCH_HINTS_MAX: usize = 64;
 
-/// A watcher that could not watch tries again at every so manieth look: about twice a minute.
+/// A watcher that could not watch tries again after so many looks: about twice a minute.
 const RETRY_EVERY: u32 = 30;
 
 /// The one message: something may have changed, or events were lost.
@@ -182,7 +183,7 @@ fn debouncer(
     new_debouncer_opt(DEBOUNCE, Some(DEBOUNCE), on_batch, NoCache::new(), config)
 }
 
-/// The scope is replaced as a whole, so a panic elsewhere leaves nothing half done in it.
+/// The scope is replaced as a whole, so a panic elsewhere left nothing half done in it.
 fn lock(scope: &Mutex<Scope>) -> MutexGuard<'_, Scope> {
     scope.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -196,7 +197,7 @@ fn is_gone(error: &notify::Error) -> bool {
 }
 
 fn polling_only(error: &notify::Error) -> String {
-    format!("cannot watch: {error}; changes are found by looking, once a second")
+    format!("cannot watch: {error}; changes are found by polling")
 }
 
 #[cfg(test)]
@@ -226,7 +227,7 @@ mod tests {
     /// Asserts that hints come, and waits until no more do.
     fn check_hints(hints: &Receiver<Hint>, what: &str) {
         assert_eq!(hints.recv_timeout(ms(2_000)), Ok(Hint), "{what}");
-        while hints.recv_timeout(ms(50)).is_ok() {}
+        while hints.recv_timeout(ms(100)).is_ok() {}
     }
 
     fn check_silence(hints: &Receiver<Hint>, what: &str) {

@@ -1,0 +1,132 @@
+//! The command line: what it prints where, and what it exits with.
+
+#![expect(clippy::disallowed_methods, reason = "the test writes files")]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a panic is how a test reports")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use serde_json::Value as Json;
+
+fn rune(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_rune")).args(arguments).env("NO_COLOR", "1").output().expect("the binary runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/policies").join(name)
+}
+
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        fs::write(dir.path().join(path), text).unwrap();
+    }
+    dir
+}
+
+fn ask<'a>(dir: &'a str, principal: &'a str, context: &'a str) -> Vec<&'a str> {
+    let request = ["--action", "Action::\"read\"", "--resource", "Document::\"plan\""];
+    [&["eval", dir, "--principal", principal][..], &request, &["--context", context]].concat()
+}
+
+#[test]
+fn every_example_is_in_order() {
+    for name in ["todo", "documents"] {
+        let run = rune(&["check", example(name).to_str().unwrap()]);
+        assert_eq!(run.status.code(), Some(0), "{run:?}");
+        assert!(text(&run.stdout).starts_with("ok: "), "{run:?}");
+        assert!(run.stderr.is_empty(), "no warning either: {run:?}");
+    }
+}
+
+#[test]
+fn findings_are_shown_with_the_marked_source_line() {
+    let dir = folder(&[("a.cedar", "// one\npermit (principal, actoin, resource);\n")]);
+    let run = rune(&["check", dir.path().to_str().unwrap()]);
+    assert_eq!(run.status.code(), Some(1));
+    let shown = text(&run.stderr);
+    for part in ["error[policy-syntax]", "--> a.cedar:2:20", "2 | permit (principal, actoin, resource);", "^^^^^^"] {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+    assert_eq!(text(&run.stdout), "refused: 1 error\n");
+}
+
+#[test]
+fn json_is_all_there_is_on_standard_output() {
+    let dir = folder(&[("a.rune", "version = \"rune/1.0\"\n[rules]\np(a).\n")]);
+    let run = rune(&["check", "--json", dir.path().to_str().unwrap()]);
+    assert_eq!(run.status.code(), Some(1));
+    assert!(run.stderr.is_empty());
+    let json: Json = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(json["valid"], false);
+    let finding = json["findings"].as_array().unwrap().iter().find(|finding| finding["severity"] == "error").unwrap();
+    assert_eq!(finding["code"], "not-supported-yet");
+    assert_eq!(
+        (&finding["path"], finding["line"].as_u64(), finding["column"].as_u64()),
+        (&"a.rune".into(), Some(2), Some(1))
+    );
+}
+
+#[test]
+fn eval_says_which_policies_decide_and_exits_with_the_decision() {
+    let documents = example("documents");
+    let documents = documents.to_str().unwrap();
+    let inside = r#"{ "hour": 9, "source": "10.1.2.3" }"#;
+    let run = rune(&ask(documents, "User::\"ada\"", inside));
+    assert_eq!(
+        (run.status.code(), text(&run.stdout)),
+        (Some(0), "allow\nallowed by readers (policies.cedar:8:1)\n".to_owned())
+    );
+    let run = rune(&ask(documents, "User::\"bob\"", inside));
+    assert_eq!(
+        (run.status.code(), text(&run.stdout)),
+        (Some(1), "deny\nforbidden by secrets (policies.cedar:14:1)\n".to_owned())
+    );
+    let run = rune(&[&["--json"], &ask(documents, "User::\"eve\"", inside)[..]].concat());
+    let json: Json = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(run.status.code(), Some(1));
+    assert_eq!(json["kind"], "forbidden_by");
+    assert_eq!(json["policies"][0]["annotations"]["reason"], "Your account is suspended.");
+    let run = rune(&ask(documents, "User::\"ada\"", r#"{ "hour": "nine" }"#));
+    assert_eq!(
+        (run.status.code(), text(&run.stdout)),
+        (Some(1), "deny\nerror: context: `hour`: expected Long, found a string\n".to_owned())
+    );
+}
+
+#[test]
+fn policies_that_fail_are_listed() {
+    let dir = folder(&[(
+        "a.cedar",
+        "permit (principal, action, resource);\nforbid (principal, action, resource) when { principal.x };",
+    )]);
+    let run = rune(&ask(dir.path().to_str().unwrap(), "User::\"ada\"", "{}"));
+    let expected = "allow\nallowed by a.cedar:policy0 (a.cedar:1:1)\n\
+                    passed over a.cedar:policy1 (a.cedar:2:1): the entity User::\"ada\" does not exist\n";
+    assert_eq!((run.status.code(), text(&run.stdout)), (Some(0), expected.to_owned()));
+}
+
+#[test]
+fn what_cannot_be_decided_by_exits_with_two() {
+    let empty = tempfile::tempdir().unwrap();
+    let broken = folder(&[("a.cedar", "permit (")]);
+    for dir in [empty.path(), broken.path(), Path::new("/nowhere/at/all")] {
+        let run = rune(&ask(dir.to_str().unwrap(), "User::\"ada\"", "{}"));
+        assert_eq!(run.status.code(), Some(2), "{run:?}");
+        assert!(run.stdout.is_empty() && !run.stderr.is_empty(), "{run:?}");
+        let run = rune(&[&["--json"], &ask(dir.to_str().unwrap(), "User::\"ada\"", "{}")[..]].concat());
+        assert!(serde_json::from_slice::<Json>(&run.stdout).unwrap()["error"].is_string(), "{run:?}");
+    }
+    for usage in [&["eval"][..], &["eval", "x", "--principal", "ada"], &["check"], &["nonsense"], &["serve"]] {
+        assert_eq!(rune(usage).status.code(), Some(2), "{usage:?}");
+    }
+    let run = rune(&ask(example("todo").to_str().unwrap(), "user::\"x\"", "{"));
+    assert_eq!(run.status.code(), Some(2), "{run:?}");
+}
