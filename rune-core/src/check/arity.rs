@@ -9,31 +9,7 @@ use cedar_policy::{
 };
 use serde_json::{Value as Json, json};
 
-/// How many arguments Cedar's extension functions take, receivers included (`cedar-policy-core`, `extensions`).
-const ARITIES: [(&str, usize); 22] = [
-    ("decimal", 1),
-    ("ip", 1),
-    ("datetime", 1),
-    ("duration", 1),
-    ("isIpv4", 1),
-    ("isIpv6", 1),
-    ("isLoopback", 1),
-    ("isMulticast", 1),
-    ("isInRange", 2),
-    ("lessThan", 2),
-    ("lessThanOrEqual", 2),
-    ("greaterThan", 2),
-    ("greaterThanOrEqual", 2),
-    ("offset", 2),
-    ("durationSince", 2),
-    ("toDate", 1),
-    ("toTime", 1),
-    ("toMilliseconds", 1),
-    ("toSeconds", 1),
-    ("toMinutes", 1),
-    ("toHours", 1),
-    ("toDays", 1),
-];
+use crate::syntax::ast::Method;
 
 /// What a stand-in's argument begins with, so that its failure can be told as what it stands for.
 pub(crate) const STAND_IN: &str = "\u{1}";
@@ -98,8 +74,9 @@ fn mend(json: &mut Json, calls: &mut Vec<String>) {
             }
             let call = match members.iter().next() {
                 Some((name, Json::Array(arguments))) if members.len() == 1 => {
-                    let arity = ARITIES.iter().find(|(function, arity)| function == name && *arity != arguments.len());
-                    arity.map(|(function, arity)| {
+                    let arity =
+                        Method::ALL.iter().find(|(function, _, arity)| function == name && *arity != arguments.len());
+                    arity.map(|(function, _, arity)| {
                         format!("`{function}` with {} arguments, not {arity}", arguments.len())
                     })
                 }

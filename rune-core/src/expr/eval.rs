@@ -1,8 +1,11 @@
 //! Evaluation of an [`Expr`] for one request.
 
-use crate::base::{Scratch, Symbol, Value, Values, View, value::member};
+use crate::{
+    base::{Scratch, Symbol, Value, Values, View, value::member},
+    syntax::ast::Var,
+};
 
-use super::{Expr, Item, ListId, Node, NodeId, Var, extension};
+use super::{Expr, Item, ListId, Node, NodeId, extension};
 
 /// What an expression can ask about entities.
 pub trait World {

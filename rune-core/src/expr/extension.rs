@@ -5,51 +5,12 @@
 
 use std::net::IpAddr;
 
-use crate::base::{Datum, IpNet, Value, Values, View};
+use crate::{
+    base::{Datum, IpNet, Value, Values, View},
+    syntax::ast::Method,
+};
 
 use super::eval::{Failure, kind};
-
-/// A function of an extension type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each variant is the function of Cedar's that has its name")]
-pub enum Method {
-    Decimal,
-    Ip,
-    Datetime,
-    Duration,
-    IsIpv4,
-    IsIpv6,
-    IsLoopback,
-    IsMulticast,
-    IsInRange,
-    LessThan,
-    LessThanOrEqual,
-    GreaterThan,
-    GreaterThanOrEqual,
-    Offset,
-    DurationSince,
-    ToDate,
-    ToTime,
-    ToMilliseconds,
-    ToSeconds,
-    ToMinutes,
-    ToHours,
-    ToDays,
-}
-
-impl Method {
-    /// The constructor with this name in Cedar's texts and JSON.
-    #[must_use]
-    pub fn constructor(name: &str) -> Option<Self> {
-        Some(match name {
-            "decimal" => Self::Decimal,
-            "ip" => Self::Ip,
-            "datetime" => Self::Datetime,
-            "duration" => Self::Duration,
-            _ => return None,
-        })
-    }
-}
 
 const DAY_MS: i64 = 86_400_000;
 

@@ -4,12 +4,14 @@
 //! whatever its effect (`cedar-spec`, `Cedar/Spec/Authorizer.lean`).
 
 mod lower;
+mod pst;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     base::{Span, Symbol, Value, Values, View},
-    expr::{Evaluator, Expr, Failure, World, eval::Failure as Why},
+    expr::{Evaluator, Expr, Failure, World},
+    syntax::ast::Var,
 };
 
 pub use lower::lower;
@@ -163,7 +165,7 @@ fn first_satisfied<'s, W: World>(
     for policy in policies {
         match policy.is_satisfied(evaluator) {
             Ok(true) => return Ok(Some(policy)),
-            Err(failure @ Why::TooManySteps) => return Err(failure),
+            Err(failure @ Failure::TooManySteps) => return Err(failure),
             Ok(false) | Err(_) => {}
         }
     }
@@ -173,7 +175,6 @@ fn first_satisfied<'s, W: World>(
 impl Policy {
     /// Whether scope and condition hold. The scope comes first, as in Cedar: where it does not hold nothing can fail.
     fn is_satisfied<W: World>(&self, evaluator: &mut Evaluator<'_, '_, W>) -> Result<bool, Failure> {
-        use crate::expr::Var;
         evaluator.spend(1)?;
         let (world, values) = (evaluator.world(), evaluator.values());
         let holds = |scope: Scope, entity: Value| match scope {

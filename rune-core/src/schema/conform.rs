@@ -17,8 +17,8 @@ use cedar_policy::EntityUid;
 use crate::{
     base::{Datum, Symbol, Value, Values, View},
     diag::Code,
-    expr::{Method, extension},
-    syntax::{Node, Shape},
+    expr::extension,
+    syntax::{Node, Shape, ast::Method},
 };
 
 use super::{RecordType, Required, Schema, Type, is_action_type};

@@ -3,6 +3,7 @@
 //! What Cedar's parsers read (schemas, policies) passes through here only for its [`height`](height::measure): nesting is
 //! counted by a plain scan before any recursive parser sees the text.
 
+pub mod ast;
 pub mod cedar;
 pub mod container;
 pub mod height;
