@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use rune_core::{Options, Program, Report, Severity};
+use rune_core::{BuildError, Options, Program, Report, Severity};
 use serde_json::json;
 
 use crate::{Outcome, output::Output, report};
@@ -25,10 +25,13 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     if !report.findings.is_empty() {
         output.note(&report::text(report, output.has_colour()));
     }
-    let summary = match &built {
-        Ok(program) => format!("ok: {program}{}", plural(n_warnings, ", 1 warning", "warnings")),
-        Err(_) => format!("refused: {}{}", number(n_errors, "error"), plural(n_warnings, ", 1 warning", "warnings")),
+    let mut summary = match &built {
+        Ok(program) => format!("ok: {program}"),
+        Err(_) => format!("refused: {}", number(n_errors, "error")),
     };
+    if 0 < n_warnings {
+        summary = format!("{summary}, {}", number(n_warnings, "warning"));
+    }
     output.result(&summary, || {
         json!({
             "valid": built.is_ok(),
@@ -42,22 +45,15 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
 
 /// The program that a folder is, or every reason why it is none.
 pub(crate) fn build(dir: &Path) -> Result<Result<Program, Report>> {
-    match rune_core::reload::driver::read(dir) {
-        Ok(sources) => Ok(Program::build(sources, Options::default())),
-        Err(trouble) => Err(anyhow::anyhow!(trouble.to_string())),
+    let sources = rune_core::reload::driver::read(dir)?;
+    match Program::build(sources, Options::default()) {
+        Ok(program) => Ok(Ok(program)),
+        Err(BuildError::Refused(report)) => Ok(Err(report)),
+        Err(error @ BuildError::NoThread(_)) => Err(error.into()),
     }
 }
 
-/// `n things`, or `1 thing`.
+/// `1 thing`, `n things`.
 fn number(n: usize, thing: &str) -> String {
     if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
-}
-
-/// Nothing for none, `one` for one, `, n many` for more.
-fn plural(n: usize, one: &str, many: &str) -> String {
-    match n {
-        0 => String::new(),
-        1 => one.to_owned(),
-        n => format!(", {n} {many}"),
-    }
 }

@@ -36,9 +36,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
         Ok(program) => program,
         Err(refusal) => {
             output.note(&report::text(&refusal, output.has_colour()));
-            if output.is_json() {
-                output.result("", || json!({ "error": "the ruleset is refused", "findings": report::json(&refusal) }));
-            }
+            output.json(|| json!({ "error": "the ruleset is refused", "findings": report::json(&refusal) }));
             return Ok(Outcome::Unusable);
         }
     };
@@ -91,6 +89,7 @@ fn json(explanation: &Explanation) -> Json {
         "policies": explanation.determining.iter().map(policy_json).collect::<Json>(),
         "errors": failed.collect::<Json>(),
         "version": decision.version.to_string(),
+        "incomplete": explanation.is_incomplete,
     });
     if let (Json::Object(members), Some(error)) = (&mut json, error) {
         members.insert("error".to_owned(), json!(error));

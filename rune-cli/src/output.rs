@@ -18,10 +18,6 @@ impl Output {
         Self { is_json, has_colour: io::stderr().is_terminal() && !wants_none }
     }
 
-    pub(crate) fn is_json(self) -> bool {
-        self.is_json
-    }
-
     /// Whether standard error takes colours.
     pub(crate) fn has_colour(self) -> bool {
         self.has_colour
@@ -33,6 +29,13 @@ impl Output {
             line(&json().to_string());
         } else {
             line(text);
+        }
+    }
+
+    /// A document for machines, where they are listening.
+    pub(crate) fn json(self, json: impl FnOnce() -> Json) {
+        if self.is_json {
+            line(&json().to_string());
         }
     }
 

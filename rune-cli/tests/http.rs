@@ -238,11 +238,12 @@ fn an_emptied_or_vanished_folder_leaves_the_last_good_version_in_force() {
     let server = Server::start(RUNE, &root, &[]);
     fs::remove_file(root.join("p.rune")).unwrap();
     let status = server.status_when("the empty folder is told", |status| status["state"] == "trouble");
-    assert!(status["trouble"].as_str().unwrap().contains("no ruleset file"), "{status}");
+    assert!(status["trouble"]["message"].as_str().unwrap().contains("no ruleset file"), "{status}");
     assert!(decides(&mut server.client(), &body("ada", "read", "")));
     fs::remove_dir(&root).unwrap();
-    let told =
-        |status: &serde_json::Value| status["trouble"].as_str().is_some_and(|told| told.contains("there is no folder"));
+    let told = |status: &serde_json::Value| {
+        status["trouble"]["message"].as_str().is_some_and(|told| told.contains("there is no folder"))
+    };
     server.status_when("the missing folder is told", told);
     fs::create_dir(&root).unwrap();
     fs::write(root.join("p.rune"), POLICIES.replace("== User::\"ada\"", "is User")).unwrap();

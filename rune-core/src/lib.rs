@@ -38,7 +38,7 @@ pub mod reload;
 pub use base::{File, Sources, Span, Version};
 pub use diag::{Finding, Report, Severity};
 pub use engine::{Decision, Effect, Engine, EntityRef, Explanation, Generation, Lineup, Request, Why};
-pub use program::{Options, Program};
+pub use program::{BuildError, Options, Program};
 #[cfg(feature = "watch")]
 pub use reload::{Status, Watch};
 pub use syntax::json::JsonError;

@@ -23,9 +23,8 @@ use super::http::{App, Fault, JsonBody, answer};
 
 /// `POST /access/v1/evaluation`.
 pub(super) async fn evaluation(State(served): State<App>, JsonBody(body): JsonBody) -> Result<Response, Fault> {
-    let lineup = served.engine().ok_or_else(Fault::not_ready)?.lineup();
-    let request = request(&body, lineup.stable().action_type())?;
-    let decision = lineup.decide(&request);
+    let engine = served.engine().ok_or_else(Fault::not_ready)?;
+    let decision = engine.decide(&request(&body)?);
     let mut response = answer(&decision_json(&decision));
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static("rune-generation"), decision.generation.get().into());
@@ -45,7 +44,7 @@ fn decision_json(decision: &Decision) -> Json {
     }
 }
 
-fn request(body: &Node, action_type: &str) -> Result<Request, Fault> {
+fn request(body: &Node) -> Result<Request, Fault> {
     expect_object(body, "the body")?;
     let (principal, principal_attributes) = entity(body, "subject")?;
     let (resource, resource_attributes) = entity(body, "resource")?;
@@ -61,7 +60,7 @@ fn request(body: &Node, action_type: &str) -> Result<Request, Fault> {
             members.push((Key { span: 0..0, name: "action".to_owned() }, properties));
         }
     }
-    let mut request = Request::new(principal, EntityRef::new(action_type, name), resource).with_context(context);
+    let mut request = Request::by_action_name(principal, name, resource).with_context(context);
     if let Some(attributes) = principal_attributes {
         request = request.with_principal_attributes(attributes);
     }

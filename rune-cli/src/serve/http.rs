@@ -1,26 +1,31 @@
 //! Routes, headers, and bodies that are JSON.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{FromRequest, Request, State},
     http::{HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
-    serve::ListenerExt as _,
+};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
 };
 use rune_core::{
-    base::limits,
+    base::limits::REQUEST_BYTES_MAX,
     reload::Served,
     syntax::{Node, json},
 };
 use serde_json::Value as Json;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 
-use super::{authzen, status};
+use super::{Ended, authzen, limits, status};
 
 /// What every handler can ask.
 pub(super) type App = Arc<Served>;
@@ -35,19 +40,64 @@ pub(super) fn router(served: Arc<Served>) -> Router {
         .with_state(served)
 }
 
+/// Accepts connections until `stop` is ready, and then lets those that there are end.
 pub(super) async fn serve(
     listener: TcpListener,
     app: Router,
     stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    // An answer is one small write; waiting to fill a packet would only delay it.
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    axum::serve(listener, app).with_graceful_shutdown(stop).await
+) -> anyhow::Result<Ended> {
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(limits::HEAD_MAX);
+    let connections = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
+    tokio::pin!(stop);
+    loop {
+        // At the limit nothing is accepted; who comes then waits in the system's queue.
+        let place = tokio::select! {
+            place = places.clone().acquire_owned() => place?,
+            () = &mut stop => break,
+        };
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                // A client that went away, or no descriptor: neither ends the server, nor may it spin.
+                Err(_) => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    continue;
+                }
+            },
+            () = &mut stop => break,
+        };
+        // An answer is one small write; waiting to fill a packet would only delay it.
+        let _ = stream.set_nodelay(true);
+        let service = TowerToHyperService::new(app.clone());
+        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            // An error ends this connection, and its client knows.
+            drop(connection.await);
+            drop(place);
+        });
+    }
+    drop(listener);
+    let ended = tokio::time::timeout(limits::SHUTDOWN_MAX, connections.shutdown()).await;
+    Ok(if ended.is_ok() { Ended::Answered } else { Ended::Cut })
 }
 
 /// Ready as soon as there is a version to decide by, and from then on: a refused edit leaves the last good one in force.
+/// Not ready if nobody watches the folder any more.
 async fn ready(State(served): State<App>) -> Response {
-    if served.engine().is_some() { "ready".into_response() } else { Fault::not_ready().into_response() }
+    let status = served.status();
+    if status.lineup.is_none() {
+        return Fault::not_ready().into_response();
+    }
+    if status.is_unwatched {
+        let message = "the folder is no longer watched".to_owned();
+        return Fault { status: StatusCode::SERVICE_UNAVAILABLE, message }.into_response();
+    }
+    if status.is_refused || status.trouble.is_some() {
+        return "ready; the last edit is not in force: see /api/v1/status".into_response();
+    }
+    "ready".into_response()
 }
 
 /// What is wrong with a request, as a status and a sentence.
@@ -91,14 +141,25 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
         if !essence.eq_ignore_ascii_case("application/json") {
             return Err(Fault::bad_request("the content type must be application/json"));
         }
-        let body: Bytes =
-            axum::body::to_bytes(request.into_body(), limits::REQUEST_BYTES_MAX).await.map_err(|_| Fault {
-                status: StatusCode::PAYLOAD_TOO_LARGE,
-                message: format!("the body did not arrive, or is larger than {} bytes", limits::REQUEST_BYTES_MAX),
-            })?;
+        let body = read_body(request.into_body()).await?;
         let text = std::str::from_utf8(&body).map_err(|_| Fault::bad_request("the body is not UTF-8 text"))?;
         let node = json::parse(text).map_err(|error| Fault::bad_request(format!("the body is not JSON: {error}")))?;
         Ok(Self(node))
+    }
+}
+
+/// The whole body, of a client that keeps to the limits.
+async fn read_body(body: Body) -> Result<Bytes, Fault> {
+    let fault = |status, message: String| Fault { status, message };
+    let body = Limited::new(body, REQUEST_BYTES_MAX);
+    match tokio::time::timeout(limits::BODY_MAX, body.collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let message = format!("the body is larger than {REQUEST_BYTES_MAX} bytes");
+            Err(fault(StatusCode::PAYLOAD_TOO_LARGE, message))
+        }
+        Ok(Err(_)) => Err(Fault::bad_request("the body did not arrive")),
+        Err(_) => Err(fault(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".to_owned())),
     }
 }
 

@@ -2,9 +2,11 @@
 
 mod authzen;
 mod http;
+pub mod limits;
+mod log;
 mod status;
 
-use std::{fmt::Write as _, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use rune_core::{
@@ -12,12 +14,11 @@ use rune_core::{
     reload::{Served, WatchOptions, driver::Event},
 };
 use serde_json::json;
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::net::TcpListener;
 
-use crate::{Outcome, output::Output, report};
+use crate::{Outcome, output::Output};
 
-/// What may be in flight when the server is told to stop gets so long to end.
-const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
+use log::Log;
 
 /// Where and what to serve.
 #[derive(Debug, Clone, clap::Args)]
@@ -36,16 +37,27 @@ pub struct Arguments {
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
     runtime.block_on(async {
+        // Before anything that takes time: a server that is told to stop while it loads stops as any other.
+        let mut stop = Stop::new().context("cannot wait for signals")?;
+        let log = Log::start(output).context("no thread for the log")?;
         let (events, mut first) = tokio::sync::mpsc::unbounded_channel();
         let watch = Watch::start(&arguments.watch, WatchOptions::default(), move |event| {
-            tell(output, &event);
-            // Only the first event is waited for.
-            let _ = events.send(());
+            let is_last_word = !matches!(event, Event::Degraded(_));
+            log.tell(event);
+            if is_last_word {
+                // Only the first is waited for.
+                let _ = events.send(());
+            }
         })
         .context("cannot watch the folder")?;
-        first.recv().await;
+        tokio::select! {
+            _ = first.recv() => {}
+            () = stop.told() => return Ok(Outcome::Yes),
+        }
         let served = watch.served().clone();
         if served.engine().is_none() && !arguments.wait {
+            // The log says why, from its own thread.
+            drop(watch);
             return Ok(Outcome::Unusable);
         }
         let bound = Server::bind(arguments.listen, served).await?;
@@ -54,10 +66,37 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
             &format!("listening on http://{address}"),
             || json!({ "event": "listening", "address": address.to_string() }),
         );
-        let stopped = bound.run(terminated()).await;
-        drop(watch);
-        stopped.map(|()| Outcome::Yes)
+        let ended = bound.run(async move { stop.told().await }).await?;
+        if ended == Ended::Cut {
+            output.note(&format!("requests in flight were cut after {} seconds", limits::SHUTDOWN_MAX.as_secs()));
+        }
+        Ok(Outcome::Yes)
     })
+}
+
+/// The signals that tell the process to end: `SIGTERM`, or `SIGINT` from a terminal.
+struct Stop {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            #[cfg(unix)]
+            terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?,
+        })
+    }
+
+    async fn told(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        #[cfg(not(unix))]
+        drop(tokio::signal::ctrl_c().await);
+    }
 }
 
 /// A server that has its address.
@@ -91,75 +130,16 @@ impl Server {
     /// # Errors
     ///
     /// If connections can no longer be accepted.
-    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-        let (stopping, stopped) = oneshot::channel();
-        let app = http::router(self.served);
-        let serve = http::serve(self.listener, app, async move {
-            stop.await;
-            // The receiver is gone only when serving has ended by itself.
-            let _ = stopping.send(());
-        });
-        let overdue = async {
-            match stopped.await {
-                Ok(()) => tokio::time::sleep(SHUTDOWN_MAX).await,
-                Err(_) => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            served = serve => served.context("cannot serve"),
-            () = overdue => Ok(()),
-        }
+    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<Ended> {
+        http::serve(self.listener, http::router(self.served), stop).await
     }
 }
 
-/// Until the process is told to end: `SIGTERM`, or `SIGINT` from a terminal.
-async fn terminated() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt => {}
-            }
-            return;
-        }
-    }
-    drop(interrupt.await);
-}
-
-/// Says what came of an edit.
-fn tell(output: Output, event: &Event) {
-    use rune_core::reload::Outcome as Tried;
-    let (text, json) = match event {
-        Event::Tried(Tried::Live(reload)) => (
-            format!(
-                "serving generation {}, version {:.12}, after {} ms",
-                reload.generation,
-                reload.version,
-                reload.took.as_millis()
-            ),
-            json!({ "event": "reload", "generation": reload.generation.get(), "version": reload.version.to_string(), "took_ms": reload.took.as_millis() }),
-        ),
-        Event::Tried(Tried::Unchanged) => ("back to what is served".to_owned(), json!({ "event": "recovered" })),
-        Event::Tried(Tried::Refused(refusal)) => {
-            let mut text = report::text(&refusal.report, output.has_colour());
-            text.push_str("\n\nrefused: what was served still is");
-            for change in &refusal.not_in_force {
-                let _ = write!(text, "\nnot in force: {change}");
-            }
-            let json = json!({ "event": "refusal", "version": refusal.version.to_string(), "findings": report::json(&refusal.report) });
-            (text, json)
-        }
-        Event::Trouble(trouble) => (
-            format!("trouble: {trouble}; what is served stays"),
-            json!({ "event": "trouble", "message": trouble.to_string() }),
-        ),
-    };
-    if output.is_json() {
-        output.result("", || json);
-    } else {
-        output.note(&text);
-    }
+/// How a server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Every request in flight was answered.
+    Answered,
+    /// Some were still in flight after [`limits::SHUTDOWN_MAX`].
+    Cut,
 }

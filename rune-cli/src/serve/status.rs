@@ -19,16 +19,17 @@ pub(super) async fn status(State(served): State<App>) -> Response {
 
 fn json(served: &Served) -> Json {
     let status = served.status();
-    let lineup = served.engine().map(|engine| engine.lineup());
-    let state = match (&lineup, &status.trouble, status.is_refused) {
-        (None, ..) => "waiting",
-        (_, Some(_), _) => "trouble",
-        (_, None, true) => "refused",
-        (_, None, false) => "serving",
+    let state = match (&status.lineup, &status.trouble) {
+        _ if status.is_unwatched => "unwatched",
+        (None, _) => "waiting",
+        (_, Some(_)) => "trouble",
+        _ if status.building.is_some() => "building",
+        _ if status.is_refused => "refused",
+        _ => "serving",
     };
     let mut json = json!({ "state": state });
     let Json::Object(members) = &mut json else { return json };
-    if let Some(lineup) = lineup {
+    if let Some(lineup) = &status.lineup {
         let program = lineup.stable();
         members.insert("generation".to_owned(), json!(lineup.generation().get()));
         members.insert("version".to_owned(), json!(program.version().to_string()));
@@ -52,8 +53,12 @@ fn json(served: &Served) -> Json {
     if let Some(refusal) = &status.last_refusal {
         members.insert("last_refusal".to_owned(), refusal_json(refusal, status.is_refused));
     }
-    if let Some(trouble) = &status.trouble {
-        members.insert("trouble".to_owned(), json!(trouble.to_string()));
+    if let Some(building) = status.building {
+        members.insert("building".to_owned(), json!(building.to_string()));
+    }
+    if let Some(since) = &status.trouble {
+        let trouble = json!({ "at": time(since.at), "message": since.trouble.to_string() });
+        members.insert("trouble".to_owned(), trouble);
     }
     if let Some(degraded) = &status.degraded {
         members.insert("degraded".to_owned(), json!(degraded));

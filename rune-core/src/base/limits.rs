@@ -3,7 +3,7 @@
 /// Bytes of one source file. A larger one is data, and data has its own formats.
 pub const FILE_BYTES_MAX: usize = 8 << 20;
 
-/// Bytes of all source files of a ruleset together: what a reload holds in memory twice.
+/// Bytes of all source files of a ruleset together. A build holds them several times over: as text, as trees, as values.
 pub const SOURCE_BYTES_MAX: usize = 256 << 20;
 
 /// Source files of one ruleset: a scan of this many takes tens of milliseconds.
@@ -29,6 +29,12 @@ pub const BUILD_STACK_BYTES: usize = 256 << 20;
 /// Evaluation recurses once per level on the caller's stack; this takes a fraction of the smallest that threads are
 /// usually given.
 pub const EXPRESSION_HEIGHT_MAX: usize = 500;
+
+/// Ancestors of all entities together, sets that entities share counted once. Each takes four bytes.
+pub const ANCESTORS_MAX: usize = 64 << 20;
+
+/// Characters of a value that a message shows.
+pub const SHOWN_CHARS_MAX: usize = 200;
 
 /// Nodes visited while one decision is made. A set of 10,000 policies with conditions of 100 nodes each is a tenth.
 pub const DECISION_STEPS_MAX: u64 = 10_000_000;

@@ -1,6 +1,9 @@
 //! The files of a ruleset, places in them, and the version that they are.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use sha2::{Digest, Sha256};
 
@@ -19,6 +22,8 @@ pub enum Kind {
     LinksJson,
     /// A notation of Cedar's that is not read. Named so that such a file is refused, not passed over.
     Unsupported,
+    /// A name that is nearly one of the others: `entities.json`, `A.CEDAR`. Named so that it is told, not passed over.
+    Misnamed,
 }
 
 impl Kind {
@@ -40,37 +45,78 @@ impl Kind {
             (".cedar.json", Self::Unsupported),
             (".cedarschema.json", Self::Unsupported),
         ];
-        kinds.into_iter().find(|(suffix, _)| name.len() > suffix.len() && name.ends_with(suffix)).map(|(_, kind)| kind)
+        let known = |name: &str| {
+            kinds
+                .into_iter()
+                .find(|(suffix, _)| suffix.len() < name.len() && name.ends_with(suffix))
+                .map(|(_, kind)| kind)
+        };
+        let is_near = || {
+            let lower = name.to_lowercase();
+            ["entities.json", "links.json"].contains(&lower.as_str()) || known(&lower).is_some()
+        };
+        known(name).or_else(|| is_near().then_some(Self::Misnamed))
     }
 }
 
 /// One file: its path below the root of the ruleset, with `/` between names, and its bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct File {
     /// Path below the root.
     pub path: Arc<str>,
     /// Content as it was read.
     pub bytes: Arc<[u8]>,
+    /// Where its lines are, found when a place is first shown.
+    lines: Arc<OnceLock<Lines>>,
 }
+
+/// Where the lines of a text begin, and how much of the bytes is text.
+#[derive(Debug)]
+struct Lines {
+    starts: Vec<usize>,
+    text_end: usize,
+}
+
+impl PartialEq for File {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path && self.bytes == other.bytes
+    }
+}
+
+impl Eq for File {}
 
 impl File {
     /// A file with this path and content.
     pub fn new(path: impl Into<Arc<str>>, bytes: impl Into<Arc<[u8]>>) -> Self {
-        Self { path: path.into(), bytes: bytes.into() }
+        Self { path: path.into(), bytes: bytes.into(), lines: Arc::default() }
     }
 
     /// The content as text; what is not UTF-8 is a finding elsewhere, and here the part before it.
     #[must_use]
     pub fn text(&self) -> &str {
-        match std::str::from_utf8(&self.bytes) {
-            Ok(text) => text,
-            Err(error) => self
-                .bytes
-                .get(..error.valid_up_to())
-                .and_then(|valid| std::str::from_utf8(valid).ok())
-                .unwrap_or_default(),
-        }
+        self.bytes.get(..text_end(&self.bytes)).and_then(|valid| std::str::from_utf8(valid).ok()).unwrap_or_default()
     }
+
+    /// Where byte `at` stands, for people. The first call walks over the file, later ones over a line.
+    fn place(&self, at: usize) -> LineColumn {
+        let lines = self.lines.get_or_init(|| {
+            let text_end = text_end(&self.bytes);
+            let breaks = self.bytes.iter().take(text_end).enumerate().filter(|(_, byte)| **byte == b'\n');
+            Lines { starts: std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect(), text_end }
+        });
+        let at = at.min(lines.text_end);
+        let line = lines.starts.partition_point(|start| *start <= at);
+        let start = lines.starts.get(line.saturating_sub(1)).copied().unwrap_or_default();
+        // Bytes that begin a character; one inside a character counts as that character.
+        let before = self.bytes.get(start..at).unwrap_or_default();
+        let n_before = before.iter().filter(|byte| **byte & 0xC0 != 0x80).count();
+        let is_inside = self.bytes.get(at).is_some_and(|byte| at < lines.text_end && byte & 0xC0 == 0x80);
+        LineColumn { line, column: n_before + usize::from(!is_inside) }
+    }
+}
+
+fn text_end(bytes: &[u8]) -> usize {
+    std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len)
 }
 
 /// Position of a file in its [`Sources`].
@@ -213,20 +259,10 @@ impl Sources {
         self.version
     }
 
-    /// Where a span begins, for people. Costs a walk over the file up to there.
+    /// Where a span begins, for people.
     #[must_use]
     pub fn place(&self, span: Span) -> LineColumn {
-        let text = self.file(span.file).map_or("", File::text);
-        let mut start = (span.start as usize).min(text.len());
-        while !text.is_char_boundary(start) {
-            start -= 1;
-        }
-        let before = text.get(..start).unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        LineColumn {
-            line: before.bytes().filter(|byte| *byte == b'\n').count() + 1,
-            column: before.get(line_start..).unwrap_or_default().chars().count() + 1,
-        }
+        self.file(span.file).map_or(LineColumn { line: 1, column: 1 }, |file| file.place(span.start as usize))
     }
 }
 
@@ -266,5 +302,8 @@ mod tests {
         assert_eq!(Kind::of("x/a.rune"), Some(Kind::Rune));
         assert_eq!(Kind::of("x/a.entities.json"), Some(Kind::EntitiesJson));
         assert_eq!(Kind::of("a.cedarschema.json"), Some(Kind::Unsupported));
+        assert_eq!(Kind::of("x/entities.json"), Some(Kind::Misnamed));
+        assert_eq!(Kind::of("A.CEDAR"), Some(Kind::Misnamed));
+        assert_eq!(Kind::of("a.json"), None);
     }
 }

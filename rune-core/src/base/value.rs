@@ -113,6 +113,9 @@ pub enum View<'a> {
     Ip(IpNet),
 }
 
+/// What stands behind an id that no store gave out. There is none; should there be, it is nothing that could be true.
+const NOTHING: View<'static> = View::Record(&[]);
+
 impl Datum {
     fn view(&self) -> View<'_> {
         match self {
@@ -195,6 +198,35 @@ pub trait Values {
     {
         show(self, value)
     }
+
+    /// The value in Cedar's notation, cut where it gets too long for a message.
+    fn show_briefly(&self, value: Value) -> String
+    where
+        Self: Sized,
+    {
+        let size = match self.view(value) {
+            View::Text(text) => text.len(),
+            View::Set(elements) => elements.len(),
+            View::Record(members) => members.len(),
+            _ => 0,
+        };
+        // A value that is large at its root is not written out to be cut.
+        if limits::SHOWN_CHARS_MAX < size {
+            return match self.view(value) {
+                View::Text(text) => {
+                    let head: String = text.chars().take(limits::SHOWN_CHARS_MAX).collect();
+                    format!("{}…", quote(&head))
+                }
+                View::Set(_) => format!("a set of {size} elements"),
+                _ => format!("a record of {size} members"),
+            };
+        }
+        let shown = show(self, value);
+        match shown.char_indices().nth(limits::SHOWN_CHARS_MAX) {
+            Some((end, _)) => format!("{}…", shown.get(..end).unwrap_or_default()),
+            None => shown,
+        }
+    }
 }
 
 /// The member of a record by name.
@@ -245,12 +277,6 @@ impl Pool {
     fn find_text(&self, text: &str) -> Option<Value> {
         self.find(hash_text(&self.hasher, text), |held| matches!(held, Datum::Text(held) if **held == *text))
     }
-
-    /// The symbol of a name that is already held.
-    #[must_use]
-    pub fn find_symbol(&self, name: &str) -> Option<Symbol> {
-        self.find_text(name).map(Symbol)
-    }
 }
 
 impl Values for Pool {
@@ -274,7 +300,7 @@ impl Values for Pool {
     fn view(&self, value: Value) -> View<'_> {
         match value.as_inline() {
             Some(number) => View::Long(number),
-            None => self.data.get(value.0 as usize).map_or(View::Bool(false), Datum::view),
+            None => self.data.get(value.0 as usize).map_or(NOTHING, Datum::view),
         }
     }
 }
@@ -292,12 +318,6 @@ impl<'p> Scratch<'p> {
     #[must_use]
     pub fn new(pool: &'p Pool) -> Self {
         Self { pool, data: Vec::new(), index: HashTable::new() }
-    }
-
-    /// The pool below.
-    #[must_use]
-    pub fn pool(&self) -> &'p Pool {
-        self.pool
     }
 }
 
@@ -320,12 +340,21 @@ impl Values for Scratch<'_> {
     }
 
     fn text(&mut self, text: &str) -> Value {
-        self.pool.find_text(text).unwrap_or_else(|| self.intern(Datum::Text(text.into())))
+        if let Some(value) = self.pool.find_text(text) {
+            return value;
+        }
+        let is_it = |held: &Datum| matches!(held, Datum::Text(held) if **held == *text);
+        let hash = hash_text(&self.pool.hasher, text);
+        let local = self.index.find(hash, |at| self.data.get(*at as usize).is_some_and(is_it));
+        match local {
+            Some(at) => Value(at | LOCAL),
+            None => self.intern(Datum::Text(text.into())),
+        }
     }
 
     fn view(&self, value: Value) -> View<'_> {
         if value.0 & (INLINE | LOCAL) == LOCAL {
-            self.data.get((value.0 & !LOCAL) as usize).map_or(View::Bool(false), Datum::view)
+            self.data.get((value.0 & !LOCAL) as usize).map_or(NOTHING, Datum::view)
         } else {
             self.pool.view(value)
         }

@@ -7,7 +7,7 @@ use crate::{
     diag::{Code, Finding, Findings, nearest},
     schema::{
         Schema,
-        conform::{Misfit, Reader, Undeclared, looks_like_entity, parse_entity},
+        conform::{Misfit, Reader, Undeclared, is_type_name, looks_like_entity},
         is_action_type,
     },
     syntax::{Key, Node, Shape},
@@ -122,7 +122,7 @@ impl<V: Values> Checker<'_, V> {
         members: &'n [(Key, Node)],
     ) -> Option<Written<'n>> {
         // A type is written as Cedar writes it; what is not such a name would be a type that nothing can mention.
-        if parse_entity(&format!("{}::\"\"", kind.name)).is_none() {
+        if !is_type_name(&kind.name) {
             self.refuse(file, &kind.span, format!("`{}` is not the name of a type", kind.name), SHORT_FORM);
             return None;
         }
@@ -201,10 +201,6 @@ impl<V: Values> Checker<'_, V> {
         let entity = self.keep(file, entity)?;
         let View::Entity(kind, id) = self.values.view(entity) else { return None };
         let (kind, id) = (self.values.name(kind).to_owned(), self.values.name(id).to_owned());
-        if parse_entity(&format!("{kind}::\"\"")).is_none() {
-            self.refuse(file, &uid.span, format!("`{kind}` is not the name of a type"), JSON_FORM);
-            return None;
-        }
         let table = |name| match node.member(name).map(|node| (&node.shape, &node.span)) {
             None => Ok(Vec::new()),
             Some((Shape::Table(members), _)) => Ok(members.iter().collect()),
@@ -318,6 +314,10 @@ impl<V: Values> Checker<'_, V> {
                     let name = self.values.name(kind);
                     let message = format!("the schema has no entity type {name}");
                     let finding = Finding::new(Code::UnknownEntityType, span, message);
+                    if !self.findings.has_room() {
+                        self.findings.push(finding);
+                        return false;
+                    }
                     let known: Vec<_> = schema.entity_types().map(|(name, _)| self.values.name(name)).collect();
                     match nearest(name, known) {
                         Some(near) => finding.help(format!("did you mean `{near}`?")),

@@ -79,6 +79,7 @@ pub fn check(
     validation: Severity,
     findings: &mut Findings,
 ) -> CheckedPolicies {
+    let n_errors = findings.n_errors();
     let mut statements = Vec::new();
     let mut n_before: BTreeMap<FileId, usize> = BTreeMap::new();
     for (at, (piece, origin)) in pieces.iter().enumerate() {
@@ -98,9 +99,9 @@ pub fn check(
         }
     }
     // What Cedar says of the whole set assumes that its parts are right.
-    if !findings.has_error()
+    if let Some(schema) = schema
+        && findings.n_errors() == n_errors
         && let Some(set) = cedar_set(&checked, findings)
-        && let Some(schema) = schema
     {
         validate(&checked, &set, pieces, schema, validation, findings);
     }
@@ -192,6 +193,15 @@ fn identify(statements: &mut [Statement], findings: &mut Findings) {
             }
         }
     }
+    // An id may be another policy's file and position, if somebody means it to be.
+    let mut taken: BTreeMap<Arc<str>, Span> = BTreeMap::new();
+    for statement in statements.iter() {
+        if let Some(other) = taken.insert(statement.id.clone(), statement.span) {
+            let message = format!("`{}` is also where another policy stands", statement.id);
+            let finding = Finding::new(Code::DuplicatePolicyId, statement.span, message);
+            findings.push(finding.related(other, "the other policy").help("give the policy an id of its own"));
+        }
+    }
 }
 
 /// Reads links in the notation of Cedar's command line: `[{ template_id, link_id, args: { "?principal": "User::\"a\"" } }]`.
@@ -202,6 +212,8 @@ fn read_links(
     findings: &mut Findings,
 ) -> Vec<Link> {
     let mut links: Vec<Link> = Vec::new();
+    let by_id: BTreeMap<&str, usize> =
+        statements.iter().enumerate().map(|(at, statement)| (&*statement.id, at)).collect();
     let mut taken: BTreeSet<Arc<str>> = statements.iter().map(|statement| statement.id.clone()).collect();
     for (file, node) in files {
         let path = sources.file(*file).map_or("", |file| &*file.path);
@@ -213,7 +225,7 @@ fn read_links(
         };
         for (at, node) in nodes.iter().enumerate() {
             let span = Span::new(*file, node.span.clone());
-            match read_link(node, span, &format!("{path}:link{at}"), statements) {
+            match read_link(node, span, &format!("{path}:link{at}"), statements, &by_id) {
                 Ok(link) => {
                     if !taken.insert(link.id.clone()) {
                         let message = format!("`{}` is already the id of another policy", link.id);
@@ -234,7 +246,13 @@ fn read_links(
 const LINK_FORM: &str =
     r#"write `{ "template_id": "share", "link_id": "share-1", "args": { "?principal": "User::\"ada\"" } }`"#;
 
-fn read_link(node: &Node, span: Span, fallback: &str, statements: &[Statement]) -> Result<Link, Box<Finding>> {
+fn read_link(
+    node: &Node,
+    span: Span,
+    fallback: &str,
+    statements: &[Statement],
+    by_id: &BTreeMap<&str, usize>,
+) -> Result<Link, Box<Finding>> {
     let refuse = |message: String| Box::new(Finding::new(Code::InvalidLink, span, message).help(LINK_FORM));
     let text = |name: &str| node.member(name).and_then(Node::as_text);
     if let Shape::Table(members) = &node.shape
@@ -251,7 +269,7 @@ fn read_link(node: &Node, span: Span, fallback: &str, statements: &[Statement]) 
         }
     };
     let templates = || statements.iter().filter(|s| matches!(s.cedar, CedarStatement::Template(_)));
-    let found = statements.iter().enumerate().find(|(_, statement)| *statement.id == *template_id);
+    let found = by_id.get(template_id).and_then(|at| Some((*at, statements.get(*at)?)));
     let Some((template, statement)) = found.filter(|(_, s)| matches!(s.cedar, CedarStatement::Template(_))) else {
         let message = format!("there is no template `{template_id}`");
         let finding = Finding::new(Code::InvalidLink, span, message);
@@ -325,10 +343,12 @@ fn validate(
     findings: &mut Findings,
 ) {
     let result = Validator::new(schema.validator.clone()).validate(set, ValidationMode::Strict);
+    let statements: BTreeMap<&str, &Statement> = checked.statements.iter().map(|s| (&*s.id, s)).collect();
+    let links: BTreeMap<&str, &Link> = checked.links.iter().map(|link| (&*link.id, link)).collect();
     let place = |id: &PolicyId| {
         let id: &str = id.as_ref();
-        let statement = checked.statements.iter().find(|statement| *statement.id == *id);
-        let link = checked.links.iter().find(|link| *link.id == *id);
+        let link = links.get(id).copied();
+        let statement = statements.get(id).copied();
         let statement = statement.or_else(|| link.and_then(|link| checked.statements.get(link.template)))?;
         Some((pieces.get(statement.piece).map(|(piece, _)| piece)?, statement, link))
     };

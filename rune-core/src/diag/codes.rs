@@ -23,12 +23,6 @@ macro_rules! codes {
                 match self { $(Self::$name => $text,)+ }
             }
 
-            /// What the code means, in a sentence or two.
-            #[must_use]
-            pub fn meaning(self) -> &'static str {
-                match self { $(Self::$name => concat!($($doc),+),)+ }
-            }
-
             /// Whether it refuses the version, where nothing else is said.
             #[must_use]
             pub fn severity(self) -> Severity {
@@ -46,6 +40,10 @@ codes! {
     NoSources = "no-sources", Error;
     /// A file is not UTF-8 text.
     NotUtf8 = "not-utf8", Error;
+    /// A carriage return that no line feed follows: to some readers the end of a comment, to others not.
+    LoneCarriageReturn = "lone-carriage-return", Error;
+    /// A name that is nearly that of a source file, so that the file is not read.
+    MisnamedFile = "misnamed-file", Warning;
     /// A file is larger than the limit.
     FileTooLarge = "file-too-large", Error;
     /// A file without text: half of a save, or a slip. What it held last would be gone without a word.
@@ -84,6 +82,8 @@ codes! {
     SchemaInvalid = "schema-invalid", Error;
     /// Cedar's schema reader found something odd.
     SchemaSuspicious = "schema-suspicious", Warning;
+    /// An annotation where it has no effect.
+    IneffectiveAnnotation = "ineffective-annotation", Warning;
     /// There is no schema, so policies, entities and requests are not checked against one.
     NoSchema = "no-schema", Warning;
 
@@ -126,6 +126,8 @@ codes! {
     DuplicateEntity = "duplicate-entity", Error;
     /// An entity that is its own ancestor.
     EntityCycle = "entity-cycle", Error;
+    /// More ancestors in all than the limit.
+    HierarchyTooLarge = "hierarchy-too-large", Error;
     /// A parent of a type that the schema does not allow there.
     ParentNotAllowed = "parent-not-allowed", Error;
     /// A string that looks like an entity where no schema says that it is one.

@@ -70,17 +70,15 @@ impl Finding {
 pub struct Findings {
     list: Vec<Finding>,
     n_beyond: usize,
-    has_error: bool,
+    n_errors: usize,
 }
 
 impl Findings {
     /// Adds one.
     pub fn push(&mut self, finding: Finding) {
-        self.has_error |= finding.severity == Severity::Error;
+        self.n_errors += usize::from(finding.severity == Severity::Error);
         // An error always finds room: a build full of warnings must still say why it is refused.
-        if self.list.len() < limits::FINDINGS_MAX
-            || (finding.severity == Severity::Error && self.list.len() < 2 * limits::FINDINGS_MAX)
-        {
+        if self.has_room() || (finding.severity == Severity::Error && self.list.len() < 2 * limits::FINDINGS_MAX) {
             self.list.push(finding);
         } else {
             self.n_beyond += 1;
@@ -90,7 +88,19 @@ impl Findings {
     /// Whether one of them refuses the version.
     #[must_use]
     pub fn has_error(&self) -> bool {
-        self.has_error
+        0 < self.n_errors
+    }
+
+    /// How many of them refuse the version, those that are not kept included.
+    #[must_use]
+    pub fn n_errors(&self) -> usize {
+        self.n_errors
+    }
+
+    /// Whether one more would be kept. Advice that costs something is worth it only then.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.list.len() < limits::FINDINGS_MAX
     }
 
     /// The findings in the order of their places, errors and warnings together, each once.
@@ -114,35 +124,38 @@ pub struct Report {
     pub n_beyond: usize,
 }
 
-impl Report {
-    /// Whether one of the findings is an error.
-    #[must_use]
-    pub fn is_refusal(&self) -> bool {
-        self.findings.iter().any(|finding| finding.severity == Severity::Error)
-    }
-}
-
 impl fmt::Display for Report {
-    /// One line a finding: `a.rune:3:7: error[unknown-section]: …`, its help below it.
+    /// The findings without the text that they are about: what, where, and advice.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, finding) in self.findings.iter().enumerate() {
             if 0 < at {
                 writeln!(f)?;
             }
-            if let Some(file) = self.sources.file(finding.span.file) {
-                let place = self.sources.place(finding.span);
-                write!(f, "{}:{}:{}: ", file.path, place.line, place.column)?;
-            }
             let Finding { code, severity, message, .. } = finding;
             write!(f, "{severity}[{code}]: {message}")?;
+            if let Some(place) = self.place(finding.span) {
+                write!(f, "\n --> {place}")?;
+            }
+            for (span, label) in &finding.related {
+                write!(f, "\n ::: {}: {label}", self.place(*span).unwrap_or_default())?;
+            }
             if let Some(help) = &finding.help {
-                write!(f, "\n  help: {help}")?;
+                write!(f, "\n help: {help}")?;
             }
         }
         if 0 < self.n_beyond {
             write!(f, "\nand {} more", self.n_beyond)?;
         }
         Ok(())
+    }
+}
+
+impl Report {
+    /// `a.rune:3:7`, or none for what stands in no file.
+    fn place(&self, span: Span) -> Option<String> {
+        let file = self.sources.file(span.file)?;
+        let place = self.sources.place(span);
+        Some(format!("{}:{}:{}", file.path, place.line, place.column))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     base::{Scratch, Symbol, Value, Values, View, value::member},
-    expr::World,
+    expr::{Member, World},
     facts::FactView,
     program::Program,
     schema::{
@@ -13,7 +13,7 @@ use crate::{
     syntax::{Node, Shape},
 };
 
-use super::request::{EntityRef, Request};
+use super::request::{ActionRef, EntityRef, Request};
 
 /// A request that a program can decide.
 pub(super) struct Bound<'p> {
@@ -35,17 +35,28 @@ impl<'p> Bound<'p> {
 #[derive(Debug)]
 pub(super) struct RequestWorld<'p> {
     facts: &'p FactView,
-    supplied: Vec<(Value, Value)>,
+    supplied: Vec<(Value, Vec<(Symbol, Value)>)>,
 }
 
 impl World for RequestWorld<'_> {
-    fn attributes(&self, entity: Value) -> Option<Value> {
-        let supplied = self.supplied.iter().find(|(of, _)| *of == entity).map(|(_, record)| *record);
-        supplied.or_else(|| self.facts.attributes(entity))
+    fn attribute(&self, entity: Value, name: Symbol) -> Member {
+        // Of two parts of the request that are one entity, the later one's word counts.
+        let supplied = || self.supplied.iter().rev().filter(|(of, _)| *of == entity);
+        match supplied().find_map(|(_, members)| member(members, name)) {
+            Some(value) => Member::Is(value),
+            None => match self.facts.attribute(entity, name) {
+                // What a request says of an entity makes it known.
+                Member::NoEntity if supplied().next().is_some() => Member::Missing,
+                stored => stored,
+            },
+        }
     }
 
-    fn tags(&self, entity: Value) -> Option<Value> {
-        self.facts.tags(entity)
+    fn tag(&self, entity: Value, name: Symbol) -> Member {
+        match self.facts.tag(entity, name) {
+            Member::NoEntity if self.supplied.iter().any(|(of, _)| *of == entity) => Member::Missing,
+            stored => stored,
+        }
     }
 
     fn is_in(&self, entity: Value, ancestor: Value) -> bool {
@@ -53,17 +64,16 @@ impl World for RequestWorld<'_> {
     }
 }
 
-/// Hands the bound request to `act`, or says what is wrong with it.
-pub(super) fn with<R>(program: &Program, request: &Request, act: impl FnOnce(Result<Bound<'_>, String>) -> R) -> R {
-    act(bind(program, request))
-}
-
-fn bind<'p>(program: &'p Program, request: &Request) -> Result<Bound<'p>, String> {
+/// Binds a request to a program, or says what is wrong with it.
+pub(super) fn bind<'p>(program: &'p Program, request: &Request) -> Result<Bound<'p>, String> {
     let facts = program.facts();
     let mut values = Scratch::new(facts.values());
     let mut entity = |of: &EntityRef| values.entity(&of.kind, &of.id);
-    let (principal, action, resource) =
-        (entity(&request.principal), entity(&request.action), entity(&request.resource));
+    let (principal, resource) = (entity(&request.principal), entity(&request.resource));
+    let action = match &request.action {
+        ActionRef::Entity(action) => values.entity(&action.kind, &action.id),
+        ActionRef::Named(name) => values.entity(program.action_type(), name),
+    };
     let reader = Reader { schema: program.schema(), undeclared: Undeclared::Drop };
     let Shape::Table(_) = &request.context.shape else { return Err("the context is not an object".to_owned()) };
     let context = match program.schema() {
@@ -131,20 +141,12 @@ fn supply(
     ignored: &mut Vec<String>,
 ) -> Result<(), String> {
     let supplied = conform::supplied(reader, values, attributes, entity);
-    let SuppliedAttributes { taken, ignored: left } =
+    let SuppliedAttributes { mut taken, ignored: left } =
         supplied.map_err(|misfit| format!("{part}: {}", misfit.describe()))?;
     ignored.extend(left.iter().map(|name| format!("{part}.{name}")));
-    if taken.is_empty() {
-        return Ok(());
+    if !taken.is_empty() {
+        taken.sort_unstable_by_key(|(name, _)| *name);
+        world.supplied.push((entity, taken));
     }
-    let stored: Vec<(Symbol, Value)> = match world.attributes(entity).map(|record| values.view(record)) {
-        Some(View::Record(members)) => {
-            members.iter().filter(|(name, _)| member(&taken, *name).is_none()).copied().collect()
-        }
-        _ => Vec::new(),
-    };
-    let merged = values.record(stored.into_iter().chain(taken).collect());
-    world.supplied.retain(|(of, _)| *of != entity);
-    world.supplied.push((entity, merged));
     Ok(())
 }

@@ -114,10 +114,12 @@ pub struct Explanation {
     pub failed: Vec<Failed>,
     /// Attributes that the request supplied and that the schema does not take from requests: `principal.role`.
     pub ignored: Vec<String>,
+    /// Whether the explanation ran out of steps: then there may be more reasons and more failures.
+    pub is_incomplete: bool,
 }
 
 impl Explanation {
     pub(super) fn of(decision: Decision) -> Self {
-        Self { decision, determining: Vec::new(), failed: Vec::new(), ignored: Vec::new() }
+        Self { decision, determining: Vec::new(), failed: Vec::new(), ignored: Vec::new(), is_incomplete: false }
     }
 }

@@ -47,6 +47,16 @@ pub struct Lineup {
 }
 
 impl Lineup {
+    /// The first lineup of an engine.
+    pub(crate) fn first(program: Program) -> Arc<Self> {
+        Arc::new(Self { generation: Generation(1), stable: Arc::new(program) })
+    }
+
+    /// The lineup after this one.
+    pub(crate) fn followed_by(&self, stable: Arc<Program>) -> Arc<Self> {
+        Arc::new(Self { generation: Generation(self.generation.0 + 1), stable })
+    }
+
     /// The number of this lineup.
     #[must_use]
     pub fn generation(&self) -> Generation {
@@ -63,7 +73,7 @@ impl Lineup {
     #[must_use]
     pub fn decide(&self, request: &Request) -> Decision {
         let program = &*self.stable;
-        let why = bind::with(program, request, |bound| match bound {
+        let why = match bind::bind(program, request) {
             Err(fault) => Why::Error(fault),
             Ok(mut bound) => {
                 let (values, world, parts) = bound.parts();
@@ -75,7 +85,7 @@ impl Lineup {
                     Verdict::Undecided(failure) => Why::Error(failure.describe(evaluator.values())),
                 }
             }
-        });
+        };
         Decision { why, generation: self.generation, version: program.version() }
     }
 
@@ -84,19 +94,18 @@ impl Lineup {
     pub fn explain(&self, request: &Request) -> Explanation {
         let program = &*self.stable;
         let mut explanation = Explanation::of(self.decide(request));
-        bind::with(program, request, |bound| {
-            let Ok(mut bound) = bound else { return };
-            explanation.ignored.clone_from(&bound.ignored);
-            let (values, world, parts) = bound.parts();
-            let mut evaluator = Evaluator::new(values, world, parts, limits::EXPLANATION_STEPS_MAX);
-            let reasons = program.policies().reasons(&mut evaluator);
-            explanation.determining = reasons.determining.iter().map(|policy| PolicyRef::of(policy, program)).collect();
-            let failed = reasons.failed.iter().map(|(policy, failure)| Failed {
-                policy: PolicyRef::of(policy, program),
-                message: failure.describe(evaluator.values()),
-            });
-            explanation.failed = failed.collect();
+        let Ok(mut bound) = bind::bind(program, request) else { return explanation };
+        explanation.ignored.clone_from(&bound.ignored);
+        let (values, world, parts) = bound.parts();
+        let mut evaluator = Evaluator::new(values, world, parts, limits::EXPLANATION_STEPS_MAX);
+        let reasons = program.policies().reasons(&mut evaluator);
+        explanation.determining = reasons.determining.iter().map(|policy| PolicyRef::of(policy, program)).collect();
+        let failed = reasons.failed.iter().map(|(policy, failure)| Failed {
+            policy: PolicyRef::of(policy, program),
+            message: failure.describe(evaluator.values()),
         });
+        explanation.failed = failed.collect();
+        explanation.is_incomplete = reasons.is_incomplete;
         explanation
     }
 }
@@ -111,8 +120,12 @@ impl Engine {
     /// An engine that serves `program` as generation 1.
     #[must_use]
     pub fn new(program: Program) -> Self {
-        let lineup = Lineup { generation: Generation(1), stable: Arc::new(program) };
-        Self { lineup: ArcSwap::from_pointee(lineup) }
+        Self { lineup: ArcSwap::from(Lineup::first(program)) }
+    }
+
+    /// An engine that serves this lineup.
+    pub(crate) fn serving(lineup: Arc<Lineup>) -> Self {
+        Self { lineup: ArcSwap::new(lineup) }
     }
 
     /// What is served now. For several decisions by one generation; [`Self::decide`] does this for one.
@@ -136,8 +149,14 @@ impl Engine {
     /// Serves `program` from now on, and returns what was served before. Decisions that have begun end where they began.
     ///
     /// Whoever drops the last reference to a lineup frees all of it: keep what is returned until no reader has it.
+    #[must_use = "a reader that drops the last reference frees the whole lineup"]
     pub fn swap(&self, program: Program) -> Arc<Lineup> {
         let stable = Arc::new(program);
-        self.lineup.rcu(|served| Lineup { generation: Generation(served.generation.0 + 1), stable: stable.clone() })
+        self.lineup.rcu(|served| served.followed_by(stable.clone()))
+    }
+
+    /// Serves this lineup from now on, and returns what was served before.
+    pub(crate) fn serve(&self, lineup: Arc<Lineup>) -> Arc<Lineup> {
+        self.lineup.swap(lineup)
     }
 }

@@ -30,6 +30,24 @@ impl fmt::Display for EntityRef {
     }
 }
 
+/// The action of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ActionRef {
+    /// With its type.
+    Entity(EntityRef),
+    /// By its id alone: of the type that the actions of the program have.
+    Named(String),
+}
+
+impl fmt::Display for ActionRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Entity(entity) => entity.fmt(f),
+            Self::Named(name) => write!(f, "Action::{}", quote(name)),
+        }
+    }
+}
+
 /// A text that does not name an entity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntityRefError(String);
@@ -70,7 +88,7 @@ impl FromStr for EntityRef {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     pub(super) principal: EntityRef,
-    pub(super) action: EntityRef,
+    pub(super) action: ActionRef,
     pub(super) resource: EntityRef,
     pub(super) context: Node,
     pub(super) principal_attributes: Option<Node>,
@@ -81,6 +99,16 @@ impl Request {
     /// A request without circumstances.
     #[must_use]
     pub fn new(principal: EntityRef, action: EntityRef, resource: EntityRef) -> Self {
+        Self::of(principal, ActionRef::Entity(action), resource)
+    }
+
+    /// A request for the action of this name: of the type that all actions of the schema have, else of type `Action`.
+    #[must_use]
+    pub fn by_action_name(principal: EntityRef, action: impl Into<String>, resource: EntityRef) -> Self {
+        Self::of(principal, ActionRef::Named(action.into()), resource)
+    }
+
+    fn of(principal: EntityRef, action: ActionRef, resource: EntityRef) -> Self {
         let context = Node { span: 0..0, shape: Shape::Table(Vec::new()) };
         Self { principal, action, resource, context, principal_attributes: None, resource_attributes: None }
     }

@@ -17,12 +17,13 @@ pub struct TooHigh;
 ///
 /// If it is too high to be evaluated on any stack.
 pub fn compile(ast: &Ast, values: &mut impl Values) -> Result<Expr, TooHigh> {
-    let mut compiler = Compiler { values, nodes: Vec::new(), heights: Vec::new(), items: Vec::new() };
+    let mut compiler =
+        Compiler { values, nodes: Vec::new(), heights: Vec::new(), items: Vec::new(), failures: Vec::new() };
     let root = compiler.expr(ast);
     if limits::EXPRESSION_HEIGHT_MAX < compiler.height(root) {
         return Err(TooHigh);
     }
-    Ok(Expr { nodes: compiler.nodes.into(), items: compiler.items.into(), root })
+    Ok(Expr { nodes: compiler.nodes.into(), items: compiler.items.into(), failures: compiler.failures.into(), root })
 }
 
 struct Compiler<'v, V> {
@@ -30,6 +31,7 @@ struct Compiler<'v, V> {
     nodes: Vec<Node>,
     heights: Vec<usize>,
     items: Vec<Item>,
+    failures: Vec<Failure>,
 }
 
 impl<V: Values> Compiler<'_, V> {
@@ -97,7 +99,7 @@ impl<V: Values> Compiler<'_, V> {
             }
             ExprKind::Fail(call) => {
                 let call = self.values.text(call);
-                self.push(Node::Fail(Failure::WrongArity(call)), &[])
+                self.fail(Failure::WrongArity(call))
             }
         }
     }
@@ -150,11 +152,15 @@ impl<V: Values> Compiler<'_, V> {
     /// A call of an extension's function; of a constant, its result or its failure.
     fn call(&mut self, method: Method, operand: NodeId) -> NodeId {
         let Some(argument) = self.known(operand) else { return self.push(Node::Call(method, operand), &[operand]) };
-        let node = match extension::call(self.values, method, argument) {
-            Ok(value) => Node::Constant(value),
-            Err(failure) => Node::Fail(failure),
-        };
-        self.push(node, &[])
+        match extension::call(self.values, method, argument) {
+            Ok(value) => self.constant(value),
+            Err(failure) => self.fail(failure),
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) -> NodeId {
+        self.failures.push(failure);
+        self.push(Node::Fail(clip(self.failures.len() - 1)), &[])
     }
 
     /// A set; of constants, a constant.

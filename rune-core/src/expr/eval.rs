@@ -9,10 +9,10 @@ use super::{Expr, Item, ListId, Node, NodeId, extension};
 
 /// What an expression can ask about entities.
 pub trait World {
-    /// The attributes of an entity, as a record; none if the entity is not known.
-    fn attributes(&self, entity: Value) -> Option<Value>;
-    /// The tags of an entity, as a record; none if the entity is not known.
-    fn tags(&self, entity: Value) -> Option<Value>;
+    /// The attribute of an entity.
+    fn attribute(&self, entity: Value, name: Symbol) -> Member;
+    /// The tag of an entity.
+    fn tag(&self, entity: Value, name: Symbol) -> Member;
     /// Whether `entity` is `ancestor`, or below it.
     fn is_in(&self, entity: Value, ancestor: Value) -> bool;
 }
@@ -56,18 +56,20 @@ impl Failure {
     pub fn describe(&self, values: &impl Values) -> String {
         match *self {
             Self::Type { expected, found } => format!("expected {expected}, found {found}"),
-            Self::NoEntity(entity) => format!("the entity {} does not exist", values.show(entity)),
+            Self::NoEntity(entity) => format!("the entity {} does not exist", values.show_briefly(entity)),
             Self::NoAttribute(owner, name) => {
                 let name = values.name(name);
                 match values.view(owner) {
-                    View::Entity(..) => format!("{} has no attribute `{name}`", values.show(owner)),
+                    View::Entity(..) => format!("{} has no attribute `{name}`", values.show_briefly(owner)),
                     _ => format!("the record has no attribute `{name}`"),
                 }
             }
-            Self::NoTag(entity, tag) => format!("{} has no tag {}", values.show(entity), values.show(tag)),
+            Self::NoTag(entity, tag) => {
+                format!("{} has no tag {}", values.show_briefly(entity), values.show_briefly(tag))
+            }
             Self::Overflow(operation) => format!("{operation} goes beyond 64 bits"),
             Self::Malformed { function, argument, form } => {
-                format!("{} is not what `{function}` takes: {form}", values.show(argument))
+                format!("{} is not what `{function}` takes: {form}", values.show_briefly(argument))
             }
             Self::WrongArity(call) => match values.view(call) {
                 View::Text(call) => format!("a call of {call}"),
@@ -146,15 +148,6 @@ impl<'a, 'p, W: World> Evaluator<'a, 'p, W> {
         self.truth(value)
     }
 
-    /// The value of an expression.
-    ///
-    /// # Errors
-    ///
-    /// The first failure, in the order of evaluation.
-    pub fn value(&mut self, expr: &Expr) -> Outcome {
-        self.node(expr, expr.root)
-    }
-
     /// Counts so many steps.
     ///
     /// # Errors
@@ -164,13 +157,23 @@ impl<'a, 'p, W: World> Evaluator<'a, 'p, W> {
         spend(&mut self.steps_left, n_steps)
     }
 
+    /// Counts as many steps as a set has elements or a text has bytes, before they are looked at.
+    fn spend_size(&mut self, value: Value) -> Result<(), Failure> {
+        let size = match self.values.view(value) {
+            View::Set(elements) => elements.len(),
+            View::Text(text) => text.len(),
+            _ => 0,
+        };
+        self.spend(size)
+    }
+
     // Recurses once per level of the expression, whose height is limited when it is built.
     #[expect(clippy::too_many_lines, reason = "one arm for each kind of node, and nothing else")]
     fn node(&mut self, expr: &Expr, id: NodeId) -> Outcome {
         self.spend(1)?;
         match expr.node(id) {
             Node::Constant(value) => Ok(value),
-            Node::Fail(failure) => Err(failure),
+            Node::Fail(at) => Err(expr.failure(at)),
             Node::Var(var) => Ok(self.var(var)),
             Node::All(list) => self.chain(expr, list, false),
             Node::Any(list) => self.chain(expr, list, true),
@@ -209,18 +212,16 @@ impl<'a, 'p, W: World> Evaluator<'a, 'p, W> {
             }
             Node::ContainsAll(a, b) => {
                 let (a, b) = self.pair(expr, a, b)?;
+                self.spend_size(b)?;
                 let (all, some) = (self.elements(a)?, self.elements(b)?);
-                let (holds, n) = (some.iter().all(|element| all.binary_search(element).is_ok()), some.len());
-                self.spend(n)?;
-                Ok(holds.into())
+                Ok(some.iter().all(|element| all.binary_search(element).is_ok()).into())
             }
             Node::ContainsAny(a, b) => {
                 let (a, b) = self.pair(expr, a, b)?;
+                self.spend_size(b)?;
                 let (a, b) = (self.elements(a)?, self.elements(b)?);
                 let (few, many) = if a.len() <= b.len() { (a, b) } else { (b, a) };
-                let (holds, n) = (few.iter().any(|element| many.binary_search(element).is_ok()), few.len());
-                self.spend(n)?;
-                Ok(holds.into())
+                Ok(few.iter().any(|element| many.binary_search(element).is_ok()).into())
             }
             Node::GetTag(a, b) => {
                 let (entity, tag) = self.pair(expr, a, b)?;
@@ -280,6 +281,7 @@ impl<'a, 'p, W: World> Evaluator<'a, 'p, W> {
             }
             Node::Call(method, a) => {
                 let a = self.node(expr, a)?;
+                self.spend_size(a)?;
                 extension::call(self.values, method, a)
             }
             Node::Call2(method, a, b) => {
@@ -368,16 +370,14 @@ impl<'a, 'p, W: World> Evaluator<'a, 'p, W> {
     /// Whether an entity is another or below it, or that for one of a set, all of which must be entities.
     fn is_in(&mut self, a: Value, b: Value) -> Outcome {
         self.entity(a)?;
+        self.spend_size(b)?;
         match self.values.view(b) {
             View::Entity(..) => Ok(self.world.is_in(a, b).into()),
             View::Set(ancestors) => {
                 for ancestor in ancestors {
                     self.entity(*ancestor)?;
                 }
-                let n_steps = ancestors.len();
-                let found = ancestors.iter().any(|ancestor| self.world.is_in(a, *ancestor));
-                self.spend(n_steps)?;
-                Ok(found.into())
+                Ok(ancestors.iter().any(|ancestor| self.world.is_in(a, *ancestor)).into())
             }
             other => Err(Failure::Type { expected: "an entity or a set of entities", found: kind(other) }),
         }
@@ -387,7 +387,7 @@ impl<'a, 'p, W: World> Evaluator<'a, 'p, W> {
     fn member_of(&self, owner: Value, name: Symbol) -> Result<Member, Failure> {
         match self.values.view(owner) {
             View::Record(members) => Ok(Member::of(members, name)),
-            View::Entity(..) => Ok(self.stored(self.world.attributes(owner), name)),
+            View::Entity(..) => Ok(self.world.attribute(owner, name)),
             other => Err(Failure::Type { expected: "an entity or a record", found: kind(other) }),
         }
     }
@@ -396,31 +396,27 @@ impl<'a, 'p, W: World> Evaluator<'a, 'p, W> {
     fn tag_of(&self, entity: Value, tag: Value) -> Result<Member, Failure> {
         self.entity(entity)?;
         match self.values.as_symbol(tag) {
-            Some(name) => Ok(self.stored(self.world.tags(entity), name)),
+            Some(name) => Ok(self.world.tag(entity, name)),
             None => Err(Failure::Type { expected: "a string", found: kind(self.values.view(tag)) }),
-        }
-    }
-
-    /// The member of what is stored of an entity.
-    fn stored(&self, record: Option<Value>, name: Symbol) -> Member {
-        match record.map(|record| self.values.view(record)) {
-            Some(View::Record(members)) => Member::of(members, name),
-            Some(_) => Member::Missing,
-            None => Member::NoEntity,
         }
     }
 }
 
-/// What was found under a name.
-enum Member {
+/// What is found under a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Member {
+    /// A value.
     Is(Value),
+    /// Nothing.
     Missing,
     /// The entity is not known, so it has nothing.
     NoEntity,
 }
 
 impl Member {
-    fn of(members: &[(Symbol, Value)], name: Symbol) -> Self {
+    /// The member of a record.
+    #[must_use]
+    pub fn of(members: &[(Symbol, Value)], name: Symbol) -> Self {
         member(members, name).map_or(Self::Missing, Self::Is)
     }
 }

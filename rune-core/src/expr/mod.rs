@@ -2,8 +2,8 @@
 //!
 //! An expression is a flat list of nodes that refer to earlier ones, so that it is one allocation to walk. Its meaning is
 //! Cedar's, from the specification in Lean (`cedar-spec`, `Cedar/Spec/Evaluator.lean`): strict, left to right, the first
-//! failure wins. Two things are done ahead: chains of `&&` and `||` are flat, and what is constant is computed, a failing
-//! constructor into a node that fails when it is reached.
+//! failure wins. Two things are done ahead: chains of `&&` and `||` are flat, and what is constant in sets, records and calls is
+//! computed, a failing constructor into a node that fails when it is reached.
 
 mod compile;
 pub mod eval;
@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub use compile::{TooHigh, compile};
-pub use eval::{Evaluator, Failure, World};
+pub use eval::{Evaluator, Failure, Member, World};
 
 /// A reference to a node of the same expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +33,8 @@ pub struct ListId {
 pub enum Node {
     /// A value known in advance.
     Constant(Value),
-    /// A failure known in advance.
-    Fail(Failure),
+    /// A failure known in advance, by its place among the expression's failures.
+    Fail(u32),
     /// A part of the request.
     Var(Var),
     /// All are true; stops at the first that is not. Each must be a boolean.
@@ -106,25 +106,22 @@ enum Item {
 pub struct Expr {
     nodes: Box<[Node]>,
     items: Box<[Item]>,
+    failures: Box<[Failure]>,
     root: NodeId,
 }
 
 impl Expr {
     fn node(&self, id: NodeId) -> Node {
-        self.nodes.get(id.0 as usize).copied().unwrap_or(Node::Constant(Value::FALSE))
+        // A node refers to earlier ones only, so that there always is one; a failure grants nothing.
+        self.nodes.get(id.0 as usize).copied().unwrap_or(Node::Fail(u32::MAX))
+    }
+
+    fn failure(&self, at: u32) -> Failure {
+        self.failures.get(at as usize).copied().unwrap_or(Failure::TooManySteps)
     }
 
     fn list(&self, list: ListId) -> &[Item] {
         let start = list.start as usize;
         self.items.get(start..start + list.len as usize).unwrap_or_default()
-    }
-
-    /// The constant that the expression is, if it is one.
-    #[must_use]
-    pub fn constant(&self) -> Option<Value> {
-        match self.node(self.root) {
-            Node::Constant(value) => Some(value),
-            _ => None,
-        }
     }
 }

@@ -3,9 +3,9 @@
 use hashbrown::HashMap;
 
 use crate::{
-    base::{Pool, Value, Values, View},
+    base::{Pool, Symbol, Value, Values, View, limits},
     check::CheckedEntity,
-    expr::World,
+    expr::{Member, World},
 };
 
 /// The immutable facts of one revision, and the values that they are made of.
@@ -24,29 +24,29 @@ struct Entity {
     ancestors: Value,
 }
 
-/// Entities that are above themselves: each one's parent is the next, and the last one's the first.
+/// For each of a list of entities, the set of all that it is below. Entities with equal ancestors share one set.
+#[derive(Debug)]
+pub struct Hierarchy(Vec<Value>);
+
+/// Why a list of entities has no hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cycle(pub Vec<Value>);
+pub enum HierarchyFault {
+    /// Entities that are above themselves: each one's parent is the next, and the last one's the first.
+    Cycle(Vec<Value>),
+    /// With this entity there are more than [`limits::ANCESTORS_MAX`] ancestors.
+    TooLarge(Value),
+}
 
 impl FactView {
-    /// The facts with these entities.
-    ///
-    /// # Errors
-    ///
-    /// If an entity is above itself.
-    pub fn build(mut values: Pool, entities: &[CheckedEntity]) -> Result<Self, (Pool, Cycle)> {
-        match ancestors(&mut values, entities) {
-            Ok(ancestors) => {
-                let stored = |entity: &CheckedEntity| {
-                    let CheckedEntity { uid, attributes, tags, .. } = *entity;
-                    let ancestors = ancestors.get(&uid).copied().unwrap_or(Value::FALSE);
-                    (uid, Entity { attributes, tags, ancestors })
-                };
-                let entities = entities.iter().map(stored).collect();
-                Ok(Self { values, entities })
-            }
-            Err(cycle) => Err((values, cycle)),
-        }
+    /// The facts with these entities and the hierarchy that was made of them.
+    #[must_use]
+    pub fn new(values: Pool, entities: &[CheckedEntity], hierarchy: Hierarchy) -> Self {
+        let stored = |(entity, ancestors): (&CheckedEntity, Value)| {
+            let CheckedEntity { uid, attributes, tags, .. } = *entity;
+            (uid, Entity { attributes, tags, ancestors })
+        };
+        let entities = entities.iter().zip(hierarchy.0).map(stored).collect();
+        Self { values, entities }
     }
 
     /// The values of the facts and of the program over them.
@@ -63,12 +63,12 @@ impl FactView {
 }
 
 impl World for FactView {
-    fn attributes(&self, entity: Value) -> Option<Value> {
-        self.entities.get(&entity).map(|entity| entity.attributes)
+    fn attribute(&self, entity: Value, name: Symbol) -> Member {
+        self.entities.get(&entity).map_or(Member::NoEntity, |entity| self.member(entity.attributes, name))
     }
 
-    fn tags(&self, entity: Value) -> Option<Value> {
-        self.entities.get(&entity).map(|entity| entity.tags)
+    fn tag(&self, entity: Value, name: Symbol) -> Member {
+        self.entities.get(&entity).map_or(Member::NoEntity, |entity| self.member(entity.tags, name))
     }
 
     fn is_in(&self, entity: Value, ancestor: Value) -> bool {
@@ -83,47 +83,93 @@ impl World for FactView {
     }
 }
 
-/// The set of all ancestors of each entity: its parents, and theirs. Entities with equal ancestors share one set.
-fn ancestors(values: &mut Pool, entities: &[CheckedEntity]) -> Result<HashMap<Value, Value>, Cycle> {
-    let parents: HashMap<Value, &[Value]> = entities.iter().map(|entity| (entity.uid, &*entity.parents)).collect();
-    let mut done: HashMap<Value, Value> = HashMap::with_capacity(entities.len());
-    // Depth first with a stack of its own: a chain of a million folders is no deeper than one of two.
-    let mut path: Vec<(Value, usize)> = Vec::new();
-    let mut on_path: HashMap<Value, usize> = HashMap::new();
-    for entity in entities {
-        if done.contains_key(&entity.uid) {
-            continue;
-        }
-        path.push((entity.uid, 0));
-        on_path.insert(entity.uid, 0);
-        while let Some((at, next)) = path.last_mut() {
-            let at = *at;
-            let above = parents.get(&at).copied().unwrap_or_default();
-            if let Some(&parent) = above.get(*next) {
-                *next += 1;
-                if let Some(&start) = on_path.get(&parent) {
-                    return Err(Cycle(path.iter().skip(start).map(|(entity, _)| *entity).collect()));
-                }
-                if !done.contains_key(&parent) && parents.contains_key(&parent) {
-                    on_path.insert(parent, path.len());
-                    path.push((parent, 0));
-                }
-                continue;
-            }
-            let mut all = above.to_vec();
-            for parent in above {
-                if let Some(set) = done.get(parent)
-                    && let View::Set(further) = values.view(*set)
-                {
-                    all.extend_from_slice(further);
-                }
-            }
-            done.insert(at, values.set(all));
-            on_path.remove(&at);
-            path.pop();
+impl FactView {
+    fn member(&self, record: Value, name: Symbol) -> Member {
+        match self.values.view(record) {
+            View::Record(members) => Member::of(members, name),
+            _ => Member::Missing,
         }
     }
-    Ok(done)
+}
+
+impl Hierarchy {
+    /// The hierarchy of these entities.
+    ///
+    /// # Errors
+    ///
+    /// If an entity is above itself, or there are too many ancestors in all.
+    pub fn of(values: &mut Pool, entities: &[CheckedEntity]) -> Result<Self, HierarchyFault> {
+        Self::bounded(values, entities, limits::ANCESTORS_MAX)
+    }
+
+    fn bounded(values: &mut Pool, entities: &[CheckedEntity], n_max: usize) -> Result<Self, HierarchyFault> {
+        let parents: HashMap<Value, &[Value]> = entities.iter().map(|entity| (entity.uid, &*entity.parents)).collect();
+        let mut walk = Walk { values, parents, done: HashMap::with_capacity(entities.len()), n_left: n_max };
+        for entity in entities {
+            walk.from(entity.uid)?;
+        }
+        Ok(Self(entities.iter().filter_map(|entity| walk.done.get(&entity.uid).copied()).collect()))
+    }
+}
+
+/// A walk up the hierarchy, depth first with a stack of its own: a long chain is no deeper than a short one.
+struct Walk<'a> {
+    values: &'a mut Pool,
+    parents: HashMap<Value, &'a [Value]>,
+    /// All that an entity is below, once it is known.
+    done: HashMap<Value, Value>,
+    /// How many more ancestors there may be.
+    n_left: usize,
+}
+
+impl Walk<'_> {
+    fn from(&mut self, start: Value) -> Result<(), HierarchyFault> {
+        if self.done.contains_key(&start) {
+            return Ok(());
+        }
+        let mut path = vec![(start, 0)];
+        let mut on_path = HashMap::new();
+        on_path.insert(start, 0_usize);
+        while let Some((at, next)) = path.last_mut() {
+            let at = *at;
+            let above = self.parents.get(&at).copied().unwrap_or_default();
+            let Some(&parent) = above.get(*next) else {
+                self.close(at, above)?;
+                on_path.remove(&at);
+                path.pop();
+                continue;
+            };
+            *next += 1;
+            if let Some(&start) = on_path.get(&parent) {
+                return Err(HierarchyFault::Cycle(path.iter().skip(start).map(|(entity, _)| *entity).collect()));
+            }
+            if !self.done.contains_key(&parent) && self.parents.contains_key(&parent) {
+                on_path.insert(parent, path.len());
+                path.push((parent, 0));
+            }
+        }
+        Ok(())
+    }
+
+    /// All parents of `entity` are done: so is it.
+    fn close(&mut self, entity: Value, above: &[Value]) -> Result<(), HierarchyFault> {
+        let mut all = above.to_vec();
+        for parent in above {
+            if let Some(set) = self.done.get(parent)
+                && let View::Set(further) = self.values.view(*set)
+            {
+                all.extend_from_slice(further);
+            }
+        }
+        let (n_values, n_ancestors) = (self.values.len(), all.len());
+        let set = self.values.set(all);
+        // A set that was there already is shared and costs nothing.
+        if n_values < self.values.len() {
+            self.n_left = self.n_left.checked_sub(n_ancestors).ok_or(HierarchyFault::TooLarge(entity))?;
+        }
+        self.done.insert(entity, set);
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -141,8 +187,11 @@ mod tests {
             span: None,
         };
         let entities: Vec<_> = edges.iter().map(entity).collect();
-        FactView::build(values, &entities)
-            .map_err(|(values, cycle)| cycle.0.iter().map(|entity| values.show(*entity)).collect())
+        match Hierarchy::bounded(&mut values, &entities, 20_000_000) {
+            Ok(hierarchy) => Ok(FactView::new(values, &entities, hierarchy)),
+            Err(HierarchyFault::Cycle(members)) => Err(members.iter().map(|entity| values.show(*entity)).collect()),
+            Err(HierarchyFault::TooLarge(entity)) => Err(vec![values.show(entity)]),
+        }
     }
 
     fn id(view: &FactView, name: &str) -> Value {
@@ -165,13 +214,23 @@ mod tests {
         assert_eq!(view(&[("a", &["a"])]).unwrap_err(), ["F::\"a\""]);
     }
 
-    #[test]
-    fn a_long_chain_needs_no_deep_stack() {
-        let names: Vec<String> = (0..5_000).map(|n| format!("e{n}")).collect();
+    fn chain(n: usize) -> Result<FactView, Vec<String>> {
+        let names: Vec<String> = (0..n).map(|n| format!("e{n}")).collect();
         let parents: Vec<[&str; 1]> = names.iter().skip(1).map(|name| [name.as_str()]).collect();
         let edges: Vec<(&str, &[&str])> =
             names.iter().zip(&parents).map(|(name, parent)| (name.as_str(), &parent[..])).collect();
-        let view = view(&edges).unwrap();
+        view(&edges)
+    }
+
+    #[test]
+    fn a_long_chain_needs_no_deep_stack() {
+        let view = chain(5_000).unwrap();
         assert!(view.is_in(id(&view, "e0"), id(&view, "e4999")));
+    }
+
+    #[test]
+    fn a_hierarchy_beyond_the_limit_is_refused_before_it_fills_the_memory() {
+        // A chain of n entities has about n²/2 ancestors in all.
+        assert_eq!(chain(7_000).map(|_| ()), Err(vec!["F::\"e674\"".to_owned()]));
     }
 }

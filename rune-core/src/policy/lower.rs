@@ -84,6 +84,7 @@ fn lower_statement(
             span: statement.span,
             annotations: annotations.clone(),
             template: link.map(|_| statement.id.clone()),
+            link_span: link.map(|link| link.span),
             principal: filler.principal(&statement.body.principal)?,
             action: match &statement.body.action {
                 ActionConstraint::Any => ActionScope::Any,

@@ -56,6 +56,8 @@ pub struct Policy {
     pub annotations: Arc<BTreeMap<String, String>>,
     /// The template that it is a link of.
     pub template: Option<Arc<str>>,
+    /// Where the link stands, if it is one.
+    pub link_span: Option<Span>,
     principal: Scope,
     action: ActionScope,
     resource: Scope,
@@ -97,6 +99,8 @@ pub struct Reasons<'s> {
     pub determining: Vec<&'s Policy>,
     /// The policies whose condition has no value, and why.
     pub failed: Vec<(&'s Policy, Failure)>,
+    /// Whether the steps ran out before every policy had been looked at.
+    pub is_incomplete: bool,
 }
 
 impl PolicySet {
@@ -147,6 +151,10 @@ impl PolicySet {
             match policy.is_satisfied(evaluator) {
                 Ok(true) => reasons.determining.push(policy),
                 Ok(false) => {}
+                Err(Failure::TooManySteps) => {
+                    reasons.is_incomplete = true;
+                    break;
+                }
                 Err(failure) => reasons.failed.push((policy, failure)),
             }
         }

@@ -25,7 +25,7 @@ use crate::{
     watch::{self, Observation, Scanner, Settler, Timing, Trouble, Watcher},
 };
 
-use super::{Outcome, ReloadCoordinator, Served};
+use super::{ReloadCoordinator, Served, Tried};
 
 /// How a folder is watched.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,9 +40,11 @@ pub struct WatchOptions {
 #[derive(Debug, Clone)]
 pub enum Event {
     /// A set of sources was tried.
-    Tried(Outcome),
+    Tried(Tried),
     /// The folder cannot be read as it is; what is served stays.
     Trouble(Trouble),
+    /// Changes are found by looking every second only, or by events again.
+    Degraded(Option<String>),
 }
 
 /// A folder that is watched, as long as this lives.
@@ -86,11 +88,11 @@ impl Watch {
         let (messages, inbox) = mpsc::channel();
         let scanner = Scanner::new(root);
         let hints = messages.clone();
-        let (watcher, degraded) = Watcher::start(scanner.root(), move |_| {
+        // Why it may be degraded is asked at each look.
+        let (watcher, _) = Watcher::start(scanner.root(), move |_| {
             // The receiver is gone only when the thread has been told to stop.
             drop(hints.send(Message::Hint));
         });
-        drop(degraded);
         let driver = Driver {
             coordinator,
             scanner,
@@ -98,6 +100,7 @@ impl Watch {
             watcher,
             inbox,
             start: Instant::now(),
+            untried: None,
             tell: Box::new(tell),
         };
         let thread = thread::Builder::new().name("rune-watch".to_owned()).spawn(|| driver.run())?;
@@ -121,11 +124,19 @@ impl Watch {
 }
 
 impl Drop for Watch {
+    /// Stops watching. A build that is under way gets a moment to end, and is left to itself after that.
     fn drop(&mut self) {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        const PAUSE: Duration = Duration::from_millis(1);
         drop(self.messages.send(Message::Stop));
-        if let Some(thread) = self.thread.take() {
-            // A panic of the thread has been reported by the panic hook; there is nothing left to do about it.
-            drop(thread.join());
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+                // A panic of the thread has been reported by the panic hook; there is nothing left to do about it.
+                drop(self.thread.take().map(JoinHandle::join));
+                return;
+            }
+            thread::sleep(PAUSE);
         }
     }
 }
@@ -137,6 +148,8 @@ struct Driver {
     watcher: Watcher,
     inbox: Receiver<Message>,
     start: Instant,
+    /// Sources that could not be built for a reason that is not in them.
+    untried: Option<Arc<Sources>>,
     tell: Box<dyn FnMut(Event) + Send>,
 }
 
@@ -161,20 +174,31 @@ impl Driver {
     fn look(&mut self) {
         // First the watches: what happens after the look must give a hint.
         self.watcher.refresh();
+        let degraded = self.watcher.degraded();
+        if self.coordinator.on_degraded(degraded) {
+            (self.tell)(Event::Degraded(degraded.map(str::to_owned)));
+        }
         let seen = self.scanner.look();
-        self.coordinator.on_degraded(self.watcher.degraded().map(str::to_owned));
-        let read = Instant::now();
         match self.settler.on_observation(self.start.elapsed(), seen) {
-            None => {}
+            Some(watch::Outcome::Publish(sources)) => self.try_sources(sources),
             Some(watch::Outcome::Trouble(trouble)) => {
-                self.coordinator.on_trouble(trouble.clone());
+                self.coordinator.on_trouble(SystemTime::now(), trouble.clone());
                 (self.tell)(Event::Trouble(trouble));
             }
-            Some(watch::Outcome::Publish(sources)) => {
-                let outcome = self.coordinator.on_sources(SystemTime::now(), &sources, || read.elapsed());
-                (self.tell)(Event::Tried(outcome));
+            // What could not be built for want of a thread is tried again until it can be, or there is something newer.
+            None => {
+                if let Some(sources) = self.untried.take() {
+                    self.try_sources(sources);
+                }
             }
         }
+    }
+
+    fn try_sources(&mut self, sources: Arc<Sources>) {
+        let start = self.start;
+        let tried = self.coordinator.on_sources(&sources, || (SystemTime::now(), start.elapsed()));
+        self.untried = matches!(tried, Tried::NotBuilt(_)).then_some(sources);
+        (self.tell)(Event::Tried(tried));
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     base::{Sources, Version},
     diag::Report,
     engine::{Engine, Generation, Lineup},
-    program::{FileChange, Options, Program, not_in_force},
+    program::{BuildError, FileChange, Options, Program, not_in_force},
     watch::Trouble,
 };
 
@@ -50,19 +50,34 @@ pub struct Refusal {
     pub not_in_force: Vec<FileChange>,
 }
 
-/// What is served, and what came of the last edits.
+/// The folder cannot be read as it is; what is served stays.
+#[derive(Debug, Clone)]
+pub struct TroubleSince {
+    /// When that was first seen.
+    pub at: SystemTime,
+    /// What is in the way.
+    pub trouble: Trouble,
+}
+
+/// What is served, and what came of the last edits: one consistent view.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
+    /// What is served; none as long as no version was good.
+    pub lineup: Option<Arc<Lineup>>,
     /// The last version that went live.
     pub last_reload: Option<Reload>,
     /// The last version that was refused.
     pub last_refusal: Option<Refusal>,
     /// Whether the sources, as they are now, are those of the last refusal.
     pub is_refused: bool,
-    /// Why the folder cannot be read as it is now; what is served stays.
-    pub trouble: Option<Trouble>,
+    /// The version that is being built.
+    pub building: Option<Version>,
+    /// Why the folder cannot be read as it is now.
+    pub trouble: Option<TroubleSince>,
     /// Why changes are found by looking every second only.
     pub degraded: Option<String>,
+    /// Whether nobody watches the folder any more.
+    pub is_unwatched: bool,
 }
 
 /// What a watched folder serves: an engine, once there is a first good version, and a status.
@@ -93,13 +108,15 @@ impl Served {
 
 /// What came of a set of sources.
 #[derive(Debug, Clone)]
-pub enum Outcome {
+pub enum Tried {
     /// It is served.
     Live(Reload),
     /// It was served already.
     Unchanged,
     /// It is not served; what was served still is.
     Refused(Refusal),
+    /// It could not be tried, for a reason that is not in the sources; what was served still is.
+    NotBuilt(String),
 }
 
 /// Builds versions and swaps them in, one at a time.
@@ -124,48 +141,61 @@ impl ReloadCoordinator {
         &self.served
     }
 
-    /// Serves these sources if they can be, and says so either way. `elapsed` tells the time since the sources were read.
-    pub fn on_sources(&mut self, now: SystemTime, sources: &Arc<Sources>, elapsed: impl Fn() -> Duration) -> Outcome {
-        self.served.update(|status| status.trouble = None);
+    /// Serves these sources if they can be, and says so either way. `clock` tells the time, before and after the build.
+    pub fn on_sources(&mut self, sources: &Arc<Sources>, mut clock: impl FnMut() -> (SystemTime, Duration)) -> Tried {
+        let (_, start) = clock();
         let live = self.served.engine().map(|engine| engine.lineup());
         // Compared with what is live, not with what was last tried: going back to it is a recovery.
         if live.as_ref().is_some_and(|lineup| lineup.stable().version() == sources.version()) {
-            self.served.update(|status| status.is_refused = false);
-            return Outcome::Unchanged;
+            self.served.update(|status| (status.is_refused, status.trouble) = (false, None));
+            return Tried::Unchanged;
         }
-        match Program::build(sources.clone(), self.options) {
+        self.served.update(|status| status.building = Some(sources.version()));
+        let built = Program::build(sources.clone(), self.options);
+        let (at, end) = clock();
+        let tried = match built {
             Ok(program) => {
                 let version = program.version();
-                let generation = self.swap(program);
-                let reload = Reload { at: now, took: elapsed(), generation, version };
-                self.served.update(|status| {
-                    status.last_reload = Some(reload.clone());
-                    status.is_refused = false;
-                });
-                Outcome::Live(reload)
+                let lineup = self.serve(live.as_deref(), program);
+                Tried::Live(Reload { at, took: end.saturating_sub(start), generation: lineup.generation(), version })
             }
-            Err(report) => {
+            Err(BuildError::Refused(report)) => {
                 let not_in_force = live.map(|lineup| not_in_force(lineup.stable(), sources)).unwrap_or_default();
-                let refusal = Refusal { at: now, version: sources.version(), report, not_in_force };
-                self.served.update(|status| {
-                    status.last_refusal = Some(refusal.clone());
-                    status.is_refused = true;
-                });
-                Outcome::Refused(refusal)
+                Tried::Refused(Refusal { at, version: sources.version(), report, not_in_force })
             }
-        }
+            Err(error @ BuildError::NoThread(_)) => Tried::NotBuilt(error.to_string()),
+        };
+        // One update, so that no reader of the status sees the half of it.
+        self.served.update(|status| {
+            status.building = None;
+            match &tried {
+                Tried::Live(reload) => {
+                    status.lineup = self.served.engine().map(|engine| engine.lineup());
+                    status.last_reload = Some(reload.clone());
+                    (status.is_refused, status.trouble) = (false, None);
+                }
+                Tried::Refused(refusal) => {
+                    status.last_refusal = Some(refusal.clone());
+                    (status.is_refused, status.trouble) = (true, None);
+                }
+                Tried::Unchanged | Tried::NotBuilt(_) => {}
+            }
+        });
+        tried
     }
 
     /// The folder cannot be read as it is; what is served stays.
-    pub fn on_trouble(&mut self, trouble: Trouble) {
-        self.served.update(|status| status.trouble = Some(trouble));
+    pub fn on_trouble(&mut self, at: SystemTime, trouble: Trouble) {
+        self.served.update(|status| status.trouble = Some(TroubleSince { at, trouble }));
     }
 
-    /// Whether changes are found by looking only.
-    pub fn on_degraded(&mut self, why: Option<String>) {
-        if self.served.status().degraded != why {
-            self.served.update(|status| status.degraded = why);
+    /// Whether changes are found by looking only. Returns whether that is news.
+    pub fn on_degraded(&mut self, why: Option<&str>) -> bool {
+        let is_news = self.served.status().degraded.as_deref() != why;
+        if is_news {
+            self.served.update(|status| status.degraded = why.map(str::to_owned));
         }
+        is_news
     }
 
     /// Frees what no reader has any more.
@@ -173,14 +203,23 @@ impl ReloadCoordinator {
         self.retired.retain(|lineup| 1 < Arc::strong_count(lineup));
     }
 
-    fn swap(&mut self, program: Program) -> Generation {
+    fn serve(&mut self, live: Option<&Lineup>, program: Program) -> Arc<Lineup> {
+        let lineup = match live {
+            Some(live) => live.followed_by(Arc::new(program)),
+            None => Lineup::first(program),
+        };
         match self.served.engine() {
-            Some(engine) => {
-                self.retired.push(engine.swap(program));
-                engine.lineup().generation()
-            }
-            None => self.served.engine.get_or_init(|| Arc::new(Engine::new(program))).lineup().generation(),
+            Some(engine) => self.retired.push(engine.serve(lineup.clone())),
+            None => drop(self.served.engine.set(Arc::new(Engine::serving(lineup.clone())))),
         }
+        lineup
+    }
+}
+
+impl Drop for ReloadCoordinator {
+    /// However the coordinator ends, those who read the status learn that it has.
+    fn drop(&mut self) {
+        self.served.update(|status| status.is_unwatched = true);
     }
 }
 
@@ -196,18 +235,23 @@ mod tests {
         Arc::new(Sources::new(files.iter().map(|(path, text)| File::new(*path, text.as_bytes())).collect()))
     }
 
+    fn clock() -> (SystemTime, Duration) {
+        (SystemTime::UNIX_EPOCH, Duration::ZERO)
+    }
+
     /// What comes of each set in turn: the generation if it went live, the state, and what is not in force.
     fn check(sets: &[&[(&str, &str)]], expected: &[&str]) {
         let mut coordinator = ReloadCoordinator::new(Options::default());
         let mut seen = Vec::new();
         for set in sets {
-            let outcome = coordinator.on_sources(SystemTime::UNIX_EPOCH, &sources(set), || Duration::ZERO);
+            let tried = coordinator.on_sources(&sources(set), clock);
             let status = coordinator.served().status();
             coordinator.collect();
-            seen.push(match outcome {
-                Outcome::Live(reload) => format!("live {}", reload.generation),
-                Outcome::Unchanged => format!("unchanged, refused {}", status.is_refused),
-                Outcome::Refused(refusal) => {
+            seen.push(match tried {
+                Tried::Live(reload) => format!("live {}", reload.generation),
+                Tried::Unchanged => format!("unchanged, refused {}", status.is_refused),
+                Tried::NotBuilt(why) => why,
+                Tried::Refused(refusal) => {
                     let changes: Vec<_> = refusal.not_in_force.iter().map(ToString::to_string).collect();
                     format!("refused: {}", changes.join("; "))
                 }
@@ -248,9 +292,32 @@ mod tests {
     }
 
     #[test]
+    fn what_a_reader_still_has_is_kept_and_freed_by_the_coordinator() {
+        let mut coordinator = ReloadCoordinator::new(Options::default());
+        coordinator.on_sources(&sources(&[("a.cedar", PERMIT)]), clock);
+        let held = coordinator.served().engine().unwrap().lineup();
+        let freed = Arc::downgrade(&held);
+        coordinator.on_sources(&sources(&[("a.cedar", FORBID)]), clock);
+        coordinator.collect();
+        drop(held);
+        assert!(freed.upgrade().is_some(), "the reader was the last to hold it, and did not free it");
+        coordinator.collect();
+        assert!(freed.upgrade().is_none());
+    }
+
+    #[test]
+    fn the_end_of_the_coordinator_is_told() {
+        let coordinator = ReloadCoordinator::new(Options::default());
+        let served = coordinator.served().clone();
+        assert!(!served.status().is_unwatched);
+        drop(coordinator);
+        assert!(served.status().is_unwatched);
+    }
+
+    #[test]
     fn nothing_is_served_before_the_first_good_version() {
         let mut coordinator = ReloadCoordinator::new(Options::default());
-        coordinator.on_sources(SystemTime::UNIX_EPOCH, &sources(&[]), || Duration::ZERO);
+        coordinator.on_sources(&sources(&[]), clock);
         assert!(coordinator.served().engine().is_none());
         assert!(coordinator.served().status().is_refused);
     }

@@ -34,7 +34,7 @@ pub fn read(pieces: &[Piece], values: &mut impl Values, findings: &mut Findings)
     if fragments.len() < pieces.len() {
         return None;
     }
-    let supplied = SuppliedAttributes::of(&fragments);
+    let supplied = SuppliedAttributes::of(&fragments, pieces, findings);
     let validator = match Validator::from_schema_fragments(fragments) {
         Ok(validator) => validator,
         Err(error) => {
@@ -86,21 +86,32 @@ fn points_into(error: &dyn miette::Diagnostic, piece: &Piece) -> bool {
 struct SuppliedAttributes(Vec<(String, String)>);
 
 impl SuppliedAttributes {
-    fn of(fragments: &[SchemaFragment]) -> Self {
+    /// Reads the annotations of entities' attributes. One that stands elsewhere has no effect, and that is said.
+    fn of(fragments: &[SchemaFragment], pieces: &[Piece], findings: &mut Findings) -> Self {
         let mut marked = Vec::new();
-        for fragment in fragments {
-            let Ok(Json::Object(namespaces)) = fragment.clone().to_json_value() else { continue };
-            for (namespace, definitions) in &namespaces {
+        for (fragment, piece) in fragments.iter().zip(pieces) {
+            // What Cedar has just read, it can write.
+            let json = fragment.clone().to_json_value().unwrap_or_default();
+            let n_before = marked.len();
+            for (namespace, definitions) in json.as_object().into_iter().flatten() {
                 let types = definitions.get("entityTypes").and_then(Json::as_object);
                 for (name, definition) in types.into_iter().flatten() {
                     let full = if namespace.is_empty() { name.clone() } else { format!("{namespace}::{name}") };
                     let attributes = definition.get("shape").and_then(|shape| shape.get("attributes"));
                     for (attribute, kind) in attributes.and_then(Json::as_object).into_iter().flatten() {
-                        if kind.get("annotations").and_then(|all| all.get("request")).is_some() {
+                        if is_marked(kind) {
                             marked.push((full.clone(), attribute.clone()));
                         }
                     }
                 }
+            }
+            if marked.len() - n_before < n_marks(&json) {
+                let at = piece.text.find("@request").unwrap_or_default();
+                let message = "`@request` has no effect but on an attribute of an entity";
+                let finding = Finding::new(Code::IneffectiveAnnotation, piece.span(at..at + "@request".len()), message);
+                findings.push(
+                    finding.help("a request always supplies its context; nested members go with their attribute"),
+                );
             }
         }
         marked.sort();
@@ -110,6 +121,20 @@ impl SuppliedAttributes {
     fn contains(&self, kind: &str, attribute: &str) -> bool {
         self.0.binary_search_by(|(k, a)| (k.as_str(), a.as_str()).cmp(&(kind, attribute))).is_ok()
     }
+}
+
+fn is_marked(json: &Json) -> bool {
+    json.get("annotations").and_then(|all| all.get("request")).is_some()
+}
+
+/// How many things carry `@request`. Recurses once per level of the schema, whose nesting was limited.
+fn n_marks(json: &Json) -> usize {
+    let inner: usize = match json {
+        Json::Object(members) => members.values().map(n_marks).sum(),
+        Json::Array(items) => items.iter().map(n_marks).sum(),
+        _ => 0,
+    };
+    inner + usize::from(is_marked(json))
 }
 
 /// What we have no type for, in words.
@@ -153,7 +178,8 @@ fn translate(
         }
         let context = match action.context() {
             Some(Cedar::Record { attrs, .. }) => record(attrs, values)?,
-            _ => RecordType::default(),
+            Some(_) => return Err("a context that is no record"),
+            None => RecordType::default(),
         };
         let translated = ActionType {
             principals: names(action.applies_to_principals(), values),

@@ -100,7 +100,7 @@ impl Reader<'_> {
                 let entity = self.entity(values, node)?;
                 match values.view(entity) {
                     View::Entity(found, _) if found == *of => Ok(entity),
-                    _ => Err(wrong(values, node, kind, &values.show(entity))),
+                    _ => Err(wrong(values, node, kind, &values.show_briefly(entity))),
                 }
             }
             (Type::Set(element), Shape::List(nodes)) => {
@@ -126,7 +126,7 @@ impl Reader<'_> {
                 if is_of(values.view(value), kind) {
                     Ok(value)
                 } else {
-                    Err(wrong(values, node, kind, &values.show(value)))
+                    Err(wrong(values, node, kind, &values.show_briefly(value)))
                 }
             }
             _ => {
@@ -233,7 +233,11 @@ impl Reader<'_> {
             Shape::Table(_) => {
                 let inner = node.member("__entity").unwrap_or(node);
                 let text = |name| inner.member(name).and_then(Node::as_text).map(str::to_owned);
-                text("type").zip(text("id")).ok_or_else(malformed)?
+                let (kind, id) = text("type").zip(text("id")).ok_or_else(malformed)?;
+                if !is_type_name(&kind) {
+                    return Err(Misfit::new(Code::WrongType, node, format!("`{kind}` is not the name of a type")));
+                }
+                (kind, id)
             }
             _ => return Err(malformed()),
         };
@@ -254,7 +258,7 @@ impl Reader<'_> {
         if is_known {
             return Ok(());
         }
-        Err(Misfit::new(Code::UnknownEntity, node, format!("the schema does not have {}", values.show(entity))))
+        Err(Misfit::new(Code::UnknownEntity, node, format!("the schema does not have {}", values.show_briefly(entity))))
     }
 
     /// `{ fn = "ip", arg = "10.0.0.1" }`, or with `args`.
@@ -334,8 +338,29 @@ fn wrong(values: &impl Values, node: &Node, kind: &Type, found: &str) -> Misfit 
 /// The type and id that a text like `App::User::"ada"` names.
 #[must_use]
 pub fn parse_entity(text: &str) -> Option<(String, String)> {
+    let (kind, quoted) = text.split_once("::\"")?;
+    let id = quoted.strip_suffix('"')?;
+    if is_type_name(kind) && !id.contains(['"', '\\']) {
+        return Some((kind.to_owned(), id.to_owned()));
+    }
+    // Escapes and blanks are Cedar's to read.
     let uid: EntityUid = text.parse().ok()?;
     Some((uid.type_name().to_string(), uid.id().unescaped().to_owned()))
+}
+
+/// Whether a text is the name of a type as Cedar writes it: identifiers with `::` between them and nothing else.
+///
+/// Another spelling of a name would be another type, one that no policy can mention.
+#[must_use]
+pub fn is_type_name(text: &str) -> bool {
+    const RESERVED: [&str; 9] = ["true", "false", "if", "then", "else", "in", "is", "like", "has"];
+    text.split("::").all(|part| {
+        let mut chars = part.chars();
+        chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+            && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && !RESERVED.contains(&part)
+            && part != "__cedar"
+    })
 }
 
 /// Whether a text looks like an entity: `User::"ada"`.

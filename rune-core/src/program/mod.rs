@@ -7,13 +7,15 @@
 //!
 //! Pure: the same sources give the same program or the same findings. One error, and there is no program.
 
+mod difference;
+
 use std::{fmt, sync::Arc, thread};
 
 use crate::{
     base::{File, FileId, Kind, Pool, Sources, Span, Values, Version, View, limits},
-    check::{self, policies::Origin},
+    check::{self, CheckedEntity, policies::Origin},
     diag::{Code, Finding, Findings, Report, Severity},
-    facts::{Cycle, FactView},
+    facts::{FactView, Hierarchy, HierarchyFault},
     policy::{self, PolicySet},
     schema::{self, Schema},
     syntax::{
@@ -23,6 +25,8 @@ use crate::{
         height::{self, Notation},
     },
 };
+
+pub use difference::{Change, FileChange, not_in_force};
 
 /// How a program is built.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +39,33 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self { invalid_policy: Severity::Error }
+    }
+}
+
+/// Why there is no program.
+#[derive(Debug)]
+pub enum BuildError {
+    /// The text is refused; the report holds at least one error. The same text will be refused again.
+    Refused(Report),
+    /// The system gave no thread to build on. That says nothing about the text.
+    NoThread(std::io::Error),
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(report) => report.fmt(f),
+            Self::NoThread(_) => f.write_str("there is no thread to build on"),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Refused(_) => None,
+            Self::NoThread(error) => Some(error),
+        }
     }
 }
 
@@ -54,26 +85,23 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// Every reason why there is none: the report holds at least one error.
-    pub fn build(sources: impl Into<Arc<Sources>>, options: Options) -> Result<Self, Report> {
+    /// Every reason why there is none, or that the build could not be carried out.
+    pub fn build(sources: impl Into<Arc<Sources>>, options: Options) -> Result<Self, BuildError> {
         let sources = sources.into();
         // Cedar's parser and validator recurse; what they may need depends on limits of ours, not on the caller's stack.
-        let result = thread::scope(|scope| {
+        let built = thread::scope(|scope| {
             let builder = thread::Builder::new().name("rune-build".to_owned()).stack_size(limits::BUILD_STACK_BYTES);
             let built = builder.spawn_scoped(scope, || Build::new(&sources, options).run());
-            built.map_err(|error| error.to_string())?.join().map_err(|_| "the build panicked".to_owned())
-        });
-        match result {
-            Ok(built) => built,
-            Err(why) => {
+            built.map(thread::ScopedJoinHandle::join).map_err(BuildError::NoThread)
+        })?;
+        built
+            .unwrap_or_else(|_| {
                 let mut findings = Findings::default();
-                findings.push(
-                    Finding::new(Code::BuildFailed, Span::NOWHERE, why)
-                        .help("this is a fault of RUNE: please report it"),
-                );
+                let finding = Finding::new(Code::BuildFailed, Span::NOWHERE, "the build panicked");
+                findings.push(finding.help("this is a fault of RUNE: please report it"));
                 Err(findings.into_report(sources))
-            }
-        }
+            })
+            .map_err(BuildError::Refused)
     }
 
     /// The text that the program was built from.
@@ -172,17 +200,14 @@ impl<'s> Build<'s> {
         let entities = check::entities::check(&entity_tables, &entity_lists, schema.as_ref(), &mut values, found);
         let policies = policy::lower(&checked, &mut values, found);
         let action_type = action_type(schema.as_ref(), &values);
-        let facts = match FactView::build(values, &entities) {
-            Ok(facts) => facts,
-            Err((values, Cycle(members))) => {
-                let first = members.first().copied();
-                let span = entities.iter().find(|entity| Some(entity.uid) == first).and_then(|entity| entity.span);
-                let chain: Vec<_> = members.iter().chain(first.as_ref()).map(|member| values.show(*member)).collect();
-                let message = format!("an entity is in itself: {}", chain.join(" in "));
-                findings.push(Finding::new(Code::EntityCycle, span.unwrap_or(Span::NOWHERE), message));
+        let hierarchy = match Hierarchy::of(&mut values, &entities) {
+            Ok(hierarchy) => hierarchy,
+            Err(fault) => {
+                findings.push(hierarchy_finding(&fault, &entities, &values));
                 return Err(findings.into_report(sources.clone()));
             }
         };
+        let facts = FactView::new(values, &entities, hierarchy);
         if !findings.has_error() {
             note_what_is_missing(has_schema, &policies, sources, &mut findings);
         }
@@ -222,7 +247,15 @@ impl<'s> Build<'s> {
             return None;
         }
         match std::str::from_utf8(&file.bytes) {
-            Ok(text) => Some(text),
+            Ok(text) => match lone_carriage_return(text) {
+                None => Some(text),
+                Some(at) => {
+                    let message = "a carriage return without a line feed";
+                    let finding = Finding::new(Code::LoneCarriageReturn, Span::new(id, at..at + 1), message);
+                    self.findings.push(finding.help("end lines with a line feed, or with both"));
+                    None
+                }
+            },
             Err(error) => {
                 let at = error.valid_up_to();
                 let finding =
@@ -251,6 +284,12 @@ impl<'s> Build<'s> {
                 let node = self.json(id, &plain());
                 self.links.extend(node.map(|node| (id, node)));
             }
+            Some(Kind::Misnamed) => {
+                let finding = Finding::new(Code::MisnamedFile, Span::new(id, 0..0), "this file is not read");
+                self.findings.push(
+                    finding.help("name it as in `people.entities.json`, `a.links.json`, `a.cedar`, in lower case"),
+                );
+            }
             Some(Kind::Unsupported) | None => {
                 let message = "RUNE does not read this notation of Cedar's";
                 let finding = Finding::new(Code::UnsupportedFormat, Span::new(id, 0..0), message);
@@ -263,7 +302,7 @@ impl<'s> Build<'s> {
     }
 
     fn json(&mut self, id: FileId, text: &str) -> Option<Node> {
-        match syntax::json::parse(text) {
+        match syntax::json::parse_with_places(text) {
             Ok(node) => Some(node),
             Err(error) => {
                 self.findings.push(Finding::new(Code::JsonSyntax, Span::new(id, error.span), error.message));
@@ -319,6 +358,23 @@ impl<'s> Build<'s> {
     }
 }
 
+fn hierarchy_finding(fault: &HierarchyFault, entities: &[CheckedEntity], values: &Pool) -> Finding {
+    let span = |uid| entities.iter().find(|entity| entity.uid == uid).and_then(|entity| entity.span);
+    match fault {
+        HierarchyFault::Cycle(members) => {
+            let first = members.first().copied();
+            let chain: Vec<_> = members.iter().chain(first.as_ref()).map(|member| values.show(*member)).collect();
+            let message = format!("an entity is in itself: {}", chain.join(" in "));
+            Finding::new(Code::EntityCycle, first.and_then(span).unwrap_or(Span::NOWHERE), message)
+        }
+        HierarchyFault::TooLarge(entity) => {
+            let message = format!("the entities have more than {} ancestors in all", limits::ANCESTORS_MAX);
+            let finding = Finding::new(Code::HierarchyTooLarge, span(*entity).unwrap_or(Span::NOWHERE), message);
+            finding.help("make the hierarchy flatter: each entity is stored with all that it is below")
+        }
+    }
+}
+
 /// What a ruleset may do without, and probably should not.
 fn note_what_is_missing(has_schema: bool, policies: &PolicySet, sources: &Sources, findings: &mut Findings) {
     let place = sources.files().next().map_or(Span::NOWHERE, |(file, _)| Span::new(file, 0..0));
@@ -329,6 +385,13 @@ fn note_what_is_missing(has_schema: bool, policies: &PolicySet, sources: &Source
     if policies.is_empty() {
         findings.push(Finding::new(Code::NoPolicies, place, "there is no policy, so every request is denied"));
     }
+}
+
+/// Some of the parsers end a comment at a carriage return and some do not, so that it must not stand alone.
+fn lone_carriage_return(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let is_lone = |(at, byte): &(usize, &u8)| **byte == b'\r' && bytes.get(at + 1) != Some(&b'\n');
+    bytes.iter().enumerate().find(is_lone).map(|(at, _)| at)
 }
 
 fn move_by(node: &mut Node, offset: usize) {
@@ -355,68 +418,4 @@ fn action_type(schema: Option<&Schema>, values: &Pool) -> String {
         Some(first) if types.all(|other| other == first) => first.to_owned(),
         _ => "Action".to_owned(),
     }
-}
-
-/// How a file of a refused version differs from the version that is served instead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// Only the refused version has it.
-    Added,
-    /// Both have it.
-    Changed,
-    /// Only the served version has it.
-    Removed,
-}
-
-/// A file of a refused version that is not in force as it now stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileChange {
-    /// The file.
-    pub path: Arc<str>,
-    /// What happened to it.
-    pub change: Change,
-    /// The served policies from this file that its text no longer has as they stand: removed or rewritten, and in force.
-    pub still_in_force: Vec<Arc<str>>,
-}
-
-impl fmt::Display for FileChange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let change = match self.change {
-            Change::Added => "added",
-            Change::Changed => "changed",
-            Change::Removed => "removed",
-        };
-        write!(f, "{} {change}", self.path)?;
-        if !self.still_in_force.is_empty() {
-            write!(f, " (policies still in force: {})", self.still_in_force.join(", "))?;
-        }
-        Ok(())
-    }
-}
-
-/// What the sources `wanted` say and `served` does not do. Compares text, since what is wanted may not even parse.
-#[must_use]
-pub fn not_in_force(served: &Program, wanted: &Sources) -> Vec<FileChange> {
-    let mut changes = Vec::new();
-    for (id, file) in served.sources.files() {
-        let now = wanted.find(&file.path);
-        if now.is_some_and(|now| now.bytes == file.bytes) {
-            continue;
-        }
-        let text = now.map_or("", File::text);
-        let is_gone = |policy: &&policy::Policy| {
-            let statement = file.text().get(policy.span.range()).unwrap_or_default();
-            policy.span.file == id && !text.contains(statement)
-        };
-        changes.push(FileChange {
-            path: file.path.clone(),
-            change: if now.is_some() { Change::Changed } else { Change::Removed },
-            still_in_force: served.policies.iter().filter(is_gone).map(|policy| policy.id.clone()).collect(),
-        });
-    }
-    for (_, file) in wanted.files().filter(|(_, file)| served.sources.find(&file.path).is_none()) {
-        changes.push(FileChange { path: file.path.clone(), change: Change::Added, still_in_force: Vec::new() });
-    }
-    changes.sort_by(|a, b| a.path.cmp(&b.path));
-    changes
 }
