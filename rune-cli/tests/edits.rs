@@ -54,6 +54,21 @@ User.bob   = { in = ['Group::"eng"'] }
 User.eve   = {}
 "#;
 
+/// The main file with one user in the group of the hour, and a policy for that group: whoever reads the users of one save by
+/// the policy of another sees a user who may do nothing, or one who may do too much.
+fn main(n: usize) -> String {
+    let (user, group) = (["ada", "bob", "eve"][n % 3], format!("g{n}"));
+    let moved = MAIN.lines().map(|line| match line.strip_prefix(&format!("User.{user}")) {
+        Some(_) => format!("User.{user} = {{ in = ['Group::\"{group}\"'] }}\n"),
+        None => format!("{line}\n"),
+    });
+    let entities: Vec<String> = moved.collect();
+    format!(
+        "{}\n[policies]\n@id(\"group\") permit (principal in Group::\"{group}\", action == Action::\"write\", resource);\n",
+        entities.concat()
+    )
+}
+
 /// The request that each number stands for: a user and an action.
 fn probes() -> Vec<(&'static str, &'static str)> {
     USERS.iter().flat_map(|user| ACTIONS.iter().map(move |action| (*user, *action))).collect()
@@ -105,10 +120,13 @@ enum Edit {
     AddedInNewFolder,
     AtomicRename,
     TwoHalves,
+    /// An entity and a policy that reads it, in one save: by halves it would answer as neither version does.
+    EntityAndPolicy,
 }
 
-const EDITS: [Edit; 8] = [
+const EDITS: [Edit; 9] = [
     Edit::Valid,
+    Edit::EntityAndPolicy,
     Edit::Broken,
     Edit::LastForbidDeleted,
     Edit::AtomicRename,
@@ -145,6 +163,7 @@ fn edit(world: &World, n: usize, kind: Edit, live: &BTreeMap<String, String>) ->
             ("", None)
         }
         Edit::AtomicRename | Edit::TwoHalves => ("b.cedar", Some(forbids(n))),
+        Edit::EntityAndPolicy => ("main.rune", Some(main(n))),
         Edit::Revert => {
             files.clone_from(live);
             ("", None)

@@ -6,7 +6,7 @@
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
-use std::{fs, thread, time::Duration};
+use std::{fs, path::Path, thread, time::Duration};
 
 use support::{Client, Server};
 
@@ -249,6 +249,62 @@ fn an_emptied_or_vanished_folder_leaves_the_last_good_version_in_force() {
     fs::write(root.join("p.rune"), POLICIES.replace("== User::\"ada\"", "is User")).unwrap();
     server.status_when("the new folder is served", |status| status["state"] == "serving" && status["generation"] == 2);
     assert!(decides(&mut server.client(), &body("bob", "read", "")));
+}
+
+#[test]
+fn the_readme_s_request_is_answered_as_it_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let request = readme.split("-d '").nth(1).and_then(|rest| rest.split('\'').next()).expect("a request");
+    let todo = fs::read_to_string(root.join("examples/policies/todo/todo.rune")).unwrap();
+    let dir = folder(&todo);
+    let server = Server::start(RUNE, dir.path(), &[]);
+    let client = &mut server.client();
+    assert_eq!(client.post(EVALUATION, request).body, r#"{"decision":true}"#);
+    let edited = todo.replace("@id(\"editors-change-their-own\")\npermit", "@id(\"editors-change-their-own\")\nforbid");
+    assert_ne!(edited, todo);
+    fs::write(dir.path().join("p.rune"), edited).unwrap();
+    server.status_when("the edit is in force", |status| status["generation"] == 2);
+    assert_eq!(client.post(EVALUATION, request).body, r#"{"decision":false}"#);
+}
+
+#[test]
+fn a_client_that_stalls_is_given_up_and_holds_up_nobody() {
+    let dir = folder(POLICIES);
+    let server = Server::start(RUNE, dir.path(), &[]);
+    let stalled: Vec<Client> = (0..64)
+        .map(|_| {
+            let mut client = server.client();
+            client.send(
+                format!("POST {EVALUATION} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n").as_bytes(),
+            );
+            client
+        })
+        .collect();
+    assert!(decides(&mut server.client(), &body("ada", "read", "")));
+    drop(stalled);
+}
+
+#[test]
+fn sigterm_ends_a_server_that_has_only_just_begun() {
+    let dir = folder(POLICIES);
+    for pause_ms in [0, 1, 3, 10, 30] {
+        let mut child = std::process::Command::new(RUNE)
+            .args(["serve", "--listen", "127.0.0.1:0", "--watch"])
+            .arg(dir.path())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // As soon as the first words are out, the signal is one that ends it in order.
+        let mut line = String::new();
+        let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
+        thread::sleep(Duration::from_millis(pause_ms));
+        let id = child.id().to_string();
+        assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(0), "after {pause_ms} ms");
+    }
 }
 
 #[test]

@@ -58,15 +58,13 @@ pub(super) async fn serve(
             () = &mut stop => break,
         };
         let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                // A client that went away, or no descriptor: neither ends the server, nor may it spin.
-                Err(_) => {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                    continue;
-                }
-            },
+            accepted = listener.accept() => accepted,
             () = &mut stop => break,
+        };
+        let Ok((stream, _)) = stream else {
+            // A client that went away, or no descriptor: neither ends the server, nor may it spin.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
         };
         // An answer is one small write; waiting to fill a packet would only delay it.
         let _ = stream.set_nodelay(true);

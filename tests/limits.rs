@@ -1,0 +1,59 @@
+//! What is as high as the limits allow is built and decided on the stacks that there are.
+
+use std::thread;
+
+use rune_core::{BuildError, Engine, EntityRef, File, Options, Program, Request, Sources, base::limits};
+
+/// The stack of a thread that decides: a quarter of what threads are usually given, and a debug build takes more.
+const DECIDING_STACK_BYTES: usize = 512 << 10;
+
+const SCHEMA: &str = "entity User { n: Long };\naction read appliesTo { principal: User, resource: User };";
+
+fn build(condition: &str) -> Result<Program, BuildError> {
+    let policy = format!("permit (principal, action, resource) when {{ {condition} }};");
+    let files = [("a.cedar", policy.as_str()), ("s.cedarschema", SCHEMA)];
+    let files = files.map(|(path, text)| File::new(path, text.as_bytes())).to_vec();
+    Program::build(Sources::new(files), Options::default())
+}
+
+fn request() -> Request {
+    let user = || EntityRef::new("User", "ada");
+    Request::new(user(), EntityRef::new("Action", "read"), user())
+}
+
+#[test]
+fn an_expression_of_the_greatest_height_is_decided_on_a_small_stack() {
+    let height = limits::EXPRESSION_HEIGHT_MAX - 2;
+    let program = build(&format!("0 < {}1", "1 + ".repeat(height - 1))).unwrap_or_else(|error| panic!("{error}"));
+    let engine = Engine::new(program);
+    let decide = move || engine.decide(&request()).is_allowed();
+    let thread = thread::Builder::new().stack_size(DECIDING_STACK_BYTES).spawn(decide).expect("a thread");
+    assert!(thread.join().expect("no overflow"));
+}
+
+#[test]
+fn a_text_of_the_greatest_height_is_parsed_and_validated() {
+    // Flat once it is compiled, and as high as text may be before: each level is validated on the one below.
+    let n = limits::TEXT_HEIGHT_MAX / 2 - 10;
+    let program = build(&format!("{}true", "principal.n == 1 || ".repeat(n / 2)));
+    assert!(program.is_ok(), "{}", program.err().map(|error| error.to_string()).unwrap_or_default());
+    // Too high once compiled: refused, after all of Cedar's parser and validator have seen it.
+    let error = build(&format!("0 < {}1", "1 + ".repeat(limits::TEXT_HEIGHT_MAX - 10))).expect_err("too high");
+    assert!(error.to_string().contains("expression-too-high"), "{error}");
+}
+
+#[test]
+fn a_decision_that_takes_too_many_steps_is_denied_and_told() {
+    let files = [
+        File::new("a.cedar", *b"permit (principal, action, resource);\n\
+                                forbid (principal, action, resource) when { context.text like \"*aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\" };"),
+    ];
+    let program =
+        Program::build(Sources::new(files.to_vec()), Options::default()).unwrap_or_else(|error| panic!("{error}"));
+    let engine = Engine::new(program);
+    let request = request().with("text", "a".repeat(1_000_000));
+    let decision = engine.decide(&request);
+    assert!(matches!(&decision.why, rune_core::Why::Error(why) if why.contains("steps")), "{decision:?}");
+    assert!(!decision.is_allowed());
+    assert_eq!(engine.explain(&request).decision, decision);
+}
