@@ -34,7 +34,8 @@ use support::Server;
 
 const RUNE: &str = env!("CARGO_BIN_EXE_rune");
 
-const N_EDITS: usize = 200;
+/// A multiple of the kinds of edits, so that the last one is valid.
+const N_EDITS: usize = 23 * EDITS.len();
 const N_READERS: usize = 3;
 
 const USERS: [&str; 4] = ["ada", "bob", "eve", "guest"];
