@@ -251,17 +251,11 @@ impl<V: Values> Checker<'_, V> {
             return;
         }
         let reader = Reader { schema: self.schema, undeclared: Undeclared::Refuse };
-        let table = |members: &[&(Key, Node)]| Node {
-            span: written.span.clone(),
-            shape: Shape::Table(members.iter().map(|member| (*member).clone()).collect()),
-        };
-        let (attributes, tags) = (table(&written.attributes), table(&written.tags));
-        let attributes = if let Some(of) = entity_type {
-            reader.record(self.values, &attributes, &of.attributes)
-        } else {
-            self.warn_of_looks(file, &attributes);
-            reader.value(self.values, &attributes, None)
-        };
+        if entity_type.is_none() {
+            written.attributes.iter().for_each(|(_, node)| self.warn_of_looks(file, node));
+        }
+        let (span_of, attributes) = (&written.span, written.attributes.iter().copied());
+        let attributes = reader.record(self.values, span_of, attributes, entity_type.map(|of| &of.attributes));
         let attributes = self.keep(file, attributes);
         let tags = match entity_type.map(|of| &of.tags) {
             Some(None) if !written.tags.is_empty() => {
@@ -281,7 +275,7 @@ impl<V: Values> Checker<'_, V> {
                 self.keep(file, members).map(|members| self.values.record(members))
             }
             _ => {
-                let tags = reader.value(self.values, &tags, None);
+                let tags = reader.record(self.values, span_of, written.tags.iter().copied(), None);
                 self.keep(file, tags)
             }
         };

@@ -64,9 +64,8 @@ impl World for RequestWorld<'_> {
     }
 }
 
-/// Binds a request to a program, or says what is wrong with it.
-pub(super) fn bind<'p>(program: &'p Program, request: &Request) -> Result<Bound<'p>, String> {
-    let facts = program.facts();
+/// Binds a request to a program and the facts of one revision, or says what is wrong with it.
+pub(super) fn bind<'p>(program: &Program, facts: &'p FactView, request: &Request) -> Result<Bound<'p>, String> {
     let mut values = Scratch::new(facts.values());
     let mut entity = |of: &EntityRef| values.entity(&of.kind, &of.id);
     let (principal, resource) = (entity(&request.principal), entity(&request.resource));
@@ -75,18 +74,13 @@ pub(super) fn bind<'p>(program: &'p Program, request: &Request) -> Result<Bound<
         ActionRef::Named(name) => values.entity(program.action_type(), name),
     };
     let reader = Reader { schema: program.schema(), undeclared: Undeclared::Drop };
-    let Shape::Table(_) = &request.context.shape else { return Err("the context is not an object".to_owned()) };
-    let context = match program.schema() {
-        Some(schema) => {
-            let action = check(schema, &values, request, [principal, action, resource])?;
-            reader.record(&mut values, &request.context, &action.context)
-        }
-        None => reader.value(&mut values, &request.context, None),
+    let Shape::Table(context) = &request.context.shape else { return Err("the context is not an object".to_owned()) };
+    let context_type = match program.schema() {
+        Some(schema) => Some(&check(schema, &values, request, [principal, action, resource])?.context),
+        None => None,
     };
+    let context = reader.record(&mut values, &request.context.span, context, context_type);
     let context = context.map_err(|misfit| format!("context: {}", misfit.describe()))?;
-    if !matches!(values.view(context), View::Record(_)) {
-        return Err("the context is not an object".to_owned());
-    }
     let mut world = RequestWorld { facts, supplied: Vec::new() };
     let mut ignored = Vec::new();
     let given =

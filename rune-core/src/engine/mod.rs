@@ -16,7 +16,7 @@ use std::{fmt, sync::Arc};
 
 use arc_swap::ArcSwap;
 
-use crate::{base::limits, expr::Evaluator, policy::Verdict, program::Program};
+use crate::{base::limits, expr::Evaluator, facts::FactView, policy::Verdict, program::Program};
 
 pub use decision::{Decision, Effect, Explanation, Failed, PolicyRef, Why};
 pub use request::{EntityRef, EntityRefError, Request};
@@ -44,17 +44,21 @@ impl fmt::Display for Generation {
 pub struct Lineup {
     generation: Generation,
     stable: Arc<Program>,
+    /// The facts that all of a decision is made by.
+    facts: Arc<FactView>,
 }
 
 impl Lineup {
     /// The first lineup of an engine.
     pub(crate) fn first(program: Program) -> Arc<Self> {
-        Arc::new(Self { generation: Generation(1), stable: Arc::new(program) })
+        let facts = program.facts().clone();
+        Arc::new(Self { generation: Generation(1), stable: Arc::new(program), facts })
     }
 
     /// The lineup after this one.
     pub(crate) fn followed_by(&self, stable: Arc<Program>) -> Arc<Self> {
-        Arc::new(Self { generation: Generation(self.generation.0 + 1), stable })
+        let facts = stable.facts().clone();
+        Arc::new(Self { generation: Generation(self.generation.0 + 1), stable, facts })
     }
 
     /// The number of this lineup.
@@ -73,7 +77,7 @@ impl Lineup {
     #[must_use]
     pub fn decide(&self, request: &Request) -> Decision {
         let program = &*self.stable;
-        let why = match bind::bind(program, request) {
+        let why = match bind::bind(program, &self.facts, request) {
             Err(fault) => Why::Error(fault),
             Ok(mut bound) => {
                 let (values, world, parts) = bound.parts();
@@ -94,7 +98,7 @@ impl Lineup {
     pub fn explain(&self, request: &Request) -> Explanation {
         let program = &*self.stable;
         let mut explanation = Explanation::of(self.decide(request));
-        let Ok(mut bound) = bind::bind(program, request) else { return explanation };
+        let Ok(mut bound) = bind::bind(program, &self.facts, request) else { return explanation };
         explanation.ignored.clone_from(&bound.ignored);
         let (values, world, parts) = bound.parts();
         let mut evaluator = Evaluator::new(values, world, parts, limits::EXPLANATION_STEPS_MAX);

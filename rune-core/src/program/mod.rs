@@ -75,7 +75,7 @@ pub struct Program {
     sources: Arc<Sources>,
     schema: Option<Schema>,
     policies: PolicySet,
-    facts: FactView,
+    facts: Arc<FactView>,
     action_type: String,
     warnings: Report,
 }
@@ -130,7 +130,7 @@ impl Program {
 
     /// The facts that stand in the sources.
     #[must_use]
-    pub fn facts(&self) -> &FactView {
+    pub fn facts(&self) -> &Arc<FactView> {
         &self.facts
     }
 
@@ -207,7 +207,7 @@ impl<'s> Build<'s> {
                 return Err(findings.into_report(sources.clone()));
             }
         };
-        let facts = FactView::new(values, &entities, hierarchy);
+        let facts = Arc::new(FactView::new(values, &entities, hierarchy));
         if !findings.has_error() {
             note_what_is_missing(has_schema, &policies, sources, &mut findings);
         }

@@ -16,9 +16,9 @@ use cedar_policy::EntityUid;
 
 use crate::{
     base::{Datum, Symbol, Value, Values, View},
-    diag::Code,
+    diag::{Code, nearest},
     expr::extension,
-    syntax::{Node, Shape, ast::Method},
+    syntax::{Key, Node, Shape, ast::Method},
 };
 
 use super::{RecordType, Required, Schema, Type, is_action_type};
@@ -109,7 +109,7 @@ impl Reader<'_> {
                 let elements = nodes.iter().enumerate().map(element).collect::<Result<_, _>>()?;
                 Ok(values.set(elements))
             }
-            (Type::Record(fields), Shape::Table(_)) => self.record(values, node, fields),
+            (Type::Record(fields), Shape::Table(members)) => self.record(values, &node.span, members, Some(fields)),
             (Type::Decimal | Type::Ip | Type::Datetime | Type::Duration, shape) => {
                 let value = match shape {
                     Shape::Text(text) => {
@@ -159,12 +159,7 @@ impl Reader<'_> {
                         _ => {}
                     }
                 }
-                let member = |(key, node): &(crate::syntax::Key, Node)| {
-                    let value = self.untyped(values, node).map_err(|misfit| misfit.below(&key.name))?;
-                    Ok((values.symbol(&key.name), value))
-                };
-                let members = members.iter().map(member).collect::<Result<_, Misfit>>()?;
-                Ok(values.record(members))
+                self.record(values, &node.span, members, None)
             }
             Shape::Null => {
                 Err(Misfit::new(Code::WrongType, node, "`null` is not a value").help("leave the member out"))
@@ -176,40 +171,41 @@ impl Reader<'_> {
         }
     }
 
-    /// The record that `node`, a table, is: its members typed, those required there.
+    /// The record with these members: typed and complete as `fields` says, or as they look.
     ///
     /// # Errors
     ///
-    /// At the first member that is missing, of another type, or not declared where that counts.
-    pub fn record(&self, values: &mut impl Values, node: &Node, fields: &RecordType) -> Result<Value, Misfit> {
-        let Shape::Table(nodes) = &node.shape else {
-            return Err(Misfit::new(Code::WrongType, node, format!("expected a record, found {}", node.kind())));
-        };
-        let mut members = Vec::with_capacity(nodes.len());
+    /// At the first member that is missing, of another type, or not declared where that counts; what is missing, is missing
+    /// at `span`.
+    pub fn record<'n>(
+        &self,
+        values: &mut impl Values,
+        span: &Range<usize>,
+        nodes: impl IntoIterator<Item = &'n (Key, Node)>,
+        fields: Option<&RecordType>,
+    ) -> Result<Value, Misfit> {
+        let mut members = Vec::new();
         for (key, node) in nodes {
             let name = values.symbol(&key.name);
-            match (fields.field(name), self.undeclared) {
-                (Some(field), _) => {
-                    let value = self.typed(values, node, &field.kind).map_err(|misfit| misfit.below(&key.name))?;
-                    members.push((name, value));
-                }
-                (None, Undeclared::Drop) => {}
-                (None, Undeclared::Refuse) => {
-                    let misfit =
-                        Misfit::new(Code::UnknownAttribute, node, format!("there is no attribute `{}`", key.name));
-                    let known: Vec<_> = fields.fields().map(|(name, _)| values.name(name)).collect();
-                    return Err(match crate::diag::nearest(&key.name, known) {
-                        Some(near) => misfit.help(format!("did you mean `{near}`?")),
-                        None => misfit,
-                    });
-                }
-            }
+            let field = fields.map(|fields| fields.field(name));
+            let kind = match field {
+                None => None,
+                Some(Some(field)) => Some(&field.kind),
+                Some(None) if self.undeclared == Undeclared::Drop => continue,
+                Some(None) => return Err(undeclared(values, key, node, fields)),
+            };
+            let value = self.value(values, node, kind).map_err(|misfit| misfit.below(&key.name))?;
+            members.push((name, value));
         }
-        for (name, field) in fields.fields() {
+        for (name, field) in fields.into_iter().flat_map(RecordType::fields) {
             if field.required == Required::Yes && !members.iter().any(|(given, _)| *given == name) {
-                let message = format!("the attribute `{}` is missing", values.name(name));
-                let kind = field.kind.show(values);
-                return Err(Misfit::new(Code::MissingAttribute, node, message).help(format!("its type is {kind}")));
+                return Err(Misfit {
+                    code: Code::MissingAttribute,
+                    span: span.clone(),
+                    path: String::new(),
+                    message: format!("the attribute `{}` is missing", values.name(name)),
+                    help: Some(format!("its type is {}", field.kind.show(values))),
+                });
             }
         }
         Ok(values.record(members))
@@ -300,6 +296,15 @@ impl Reader<'_> {
         };
         let text = values.intern(Datum::Text(text.into()));
         construct(values, node, Method::Datetime, text)
+    }
+}
+
+fn undeclared(values: &impl Values, key: &Key, node: &Node, fields: Option<&RecordType>) -> Misfit {
+    let misfit = Misfit::new(Code::UnknownAttribute, node, format!("there is no attribute `{}`", key.name));
+    let known = fields.into_iter().flat_map(RecordType::fields).map(|(name, _)| values.name(name));
+    match nearest(&key.name, known) {
+        Some(near) => misfit.help(format!("did you mean `{near}`?")),
+        None => misfit,
     }
 }
 
