@@ -10,8 +10,10 @@ use std::{
 use rune_core::{Options, Program, Sources};
 
 /// The modules of `rune-core`: each uses itself and those above it.
-const LAYERS: [&str; 12] =
-    ["base", "diag", "syntax", "expr", "schema", "check", "facts", "policy", "program", "engine", "watch", "reload"];
+const LAYERS: [&str; 13] = [
+    "base", "diag", "syntax", "expr", "schema", "check", "facts", "policy", "decide", "program", "engine", "watch",
+    "reload",
+];
 
 /// Files that may be longer than [`LINES_MAX`], and why. A ratchet: entries go, and none comes without a reason.
 const LONG_FILES: [(&str, &str); 2] = [

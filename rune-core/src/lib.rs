@@ -28,6 +28,7 @@ pub mod schema;
 pub mod check;
 pub mod facts;
 pub mod policy;
+pub mod decide;
 pub mod program;
 pub mod engine;
 #[cfg(feature = "watch")]
@@ -36,8 +37,9 @@ pub mod watch;
 pub mod reload;
 
 pub use base::{File, Sources, Span, Version};
+pub use decide::{EntityRef, Request, Why};
 pub use diag::{Finding, Report, Severity};
-pub use engine::{Decision, Effect, Engine, EntityRef, Explanation, Generation, Lineup, Request, Why};
+pub use engine::{Decision, Effect, Engine, Explanation, Generation, Lineup};
 pub use program::{BuildError, Options, Program};
 #[cfg(feature = "watch")]
 pub use reload::{Status, Watch};

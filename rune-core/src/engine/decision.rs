@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::{
     base::{Version, source::LineColumn},
+    decide::Why,
     policy::{self, Policy},
     program::Program,
 };
@@ -28,19 +29,6 @@ impl fmt::Display for Effect {
     }
 }
 
-/// What settles a decision, with one witness.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Why {
-    /// This permit is satisfied, and no forbid is.
-    AllowedBy(Arc<str>),
-    /// This forbid is satisfied.
-    ForbiddenBy(Arc<str>),
-    /// No policy is satisfied.
-    NotPermitted,
-    /// The request does not fit the schema, or takes more than a decision may: it is denied, and this is why.
-    Error(String),
-}
-
 /// The answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
@@ -56,13 +44,13 @@ impl Decision {
     /// Yes or no.
     #[must_use]
     pub fn effect(&self) -> Effect {
-        if matches!(self.why, Why::AllowedBy(_)) { Effect::Allow } else { Effect::Deny }
+        if self.why.is_allowed() { Effect::Allow } else { Effect::Deny }
     }
 
     /// Whether the request may be carried out.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
-        self.effect() == Effect::Allow
+        self.why.is_allowed()
     }
 }
 
@@ -116,10 +104,4 @@ pub struct Explanation {
     pub ignored: Vec<String>,
     /// Whether the explanation ran out of steps: then there may be more reasons and more failures.
     pub is_incomplete: bool,
-}
-
-impl Explanation {
-    pub(super) fn of(decision: Decision) -> Self {
-        Self { decision, determining: Vec::new(), failed: Vec::new(), ignored: Vec::new(), is_incomplete: false }
-    }
 }

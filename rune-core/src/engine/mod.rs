@@ -8,18 +8,19 @@
 //!
 //! A decision loads the pointer once and asks nothing else, so that two generations are never mixed, and no reader waits.
 
-mod bind;
 mod decision;
-mod request;
 
 use std::{fmt, sync::Arc};
 
 use arc_swap::ArcSwap;
 
-use crate::{base::limits, expr::Evaluator, facts::FactView, policy::Verdict, program::Program};
+use crate::{
+    decide::{Request, Terms},
+    facts::FactView,
+    program::Program,
+};
 
-pub use decision::{Decision, Effect, Explanation, Failed, PolicyRef, Why};
-pub use request::{EntityRef, EntityRefError, Request};
+pub use decision::{Decision, Effect, Explanation, Failed, PolicyRef};
 
 /// Counts what has been served, from 1. No two lineups of one engine have the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,41 +77,30 @@ impl Lineup {
     /// Decides a request, and stops as soon as the decision is certain.
     #[must_use]
     pub fn decide(&self, request: &Request) -> Decision {
-        let program = &*self.stable;
-        let why = match bind::bind(program, &self.facts, request) {
-            Err(fault) => Why::Error(fault),
-            Ok(mut bound) => {
-                let (values, world, parts) = bound.parts();
-                let mut evaluator = Evaluator::new(values, world, parts, limits::DECISION_STEPS_MAX);
-                match program.policies().decide(&mut evaluator) {
-                    Verdict::AllowedBy(policy) => Why::AllowedBy(policy.id.clone()),
-                    Verdict::ForbiddenBy(policy) => Why::ForbiddenBy(policy.id.clone()),
-                    Verdict::NotPermitted => Why::NotPermitted,
-                    Verdict::Undecided(failure) => Why::Error(failure.describe(evaluator.values())),
-                }
-            }
-        };
-        Decision { why, generation: self.generation, version: program.version() }
+        let why = self.terms().decide(request);
+        Decision { why, generation: self.generation, version: self.stable.version() }
     }
 
     /// Decides a request and adds every policy that determines the decision, and every one that failed.
     #[must_use]
     pub fn explain(&self, request: &Request) -> Explanation {
         let program = &*self.stable;
-        let mut explanation = Explanation::of(self.decide(request));
-        let Ok(mut bound) = bind::bind(program, &self.facts, request) else { return explanation };
-        explanation.ignored.clone_from(&bound.ignored);
-        let (values, world, parts) = bound.parts();
-        let mut evaluator = Evaluator::new(values, world, parts, limits::EXPLANATION_STEPS_MAX);
-        let reasons = program.policies().reasons(&mut evaluator);
-        explanation.determining = reasons.determining.iter().map(|policy| PolicyRef::of(policy, program)).collect();
-        let failed = reasons.failed.iter().map(|(policy, failure)| Failed {
-            policy: PolicyRef::of(policy, program),
-            message: failure.describe(evaluator.values()),
+        let reasons = self.terms().reasons(request);
+        let failed = reasons.failed.into_iter().map(|(policy, message)| {
+            let policy = PolicyRef::of(policy, program);
+            Failed { policy, message }
         });
-        explanation.failed = failed.collect();
-        explanation.is_incomplete = reasons.is_incomplete;
-        explanation
+        Explanation {
+            decision: self.decide(request),
+            failed: failed.collect(),
+            determining: reasons.determining.iter().map(|policy| PolicyRef::of(policy, program)).collect(),
+            ignored: reasons.ignored,
+            is_incomplete: reasons.is_incomplete,
+        }
+    }
+
+    fn terms(&self) -> Terms<'_> {
+        Terms { facts: &self.facts, ..self.stable.terms() }
     }
 }
 

@@ -14,6 +14,7 @@ use std::{fmt, sync::Arc, thread};
 use crate::{
     base::{File, FileId, Kind, Pool, Sources, Span, Values, Version, View, limits},
     check::{self, CheckedEntity, policies::Origin},
+    decide::Terms,
     diag::{Code, Finding, Findings, Report, Severity},
     facts::{FactView, Hierarchy, HierarchyFault},
     policy::{self, PolicySet},
@@ -138,6 +139,13 @@ impl Program {
     #[must_use]
     pub fn action_type(&self) -> &str {
         &self.action_type
+    }
+
+    /// What a request is decided by, as far as it stands in the sources.
+    #[must_use]
+    pub fn terms(&self) -> Terms<'_> {
+        let Self { schema, action_type, policies, facts, .. } = self;
+        Terms { schema: schema.as_ref(), action_type, policies, facts }
     }
 
     /// What is odd about the sources, without being wrong.

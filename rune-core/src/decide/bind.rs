@@ -1,10 +1,9 @@
-//! A request in the terms of a program: checked against its schema, in its values.
+//! A request in terms of a schema and of facts: checked against the one, in the values of the other.
 
 use crate::{
     base::{Scratch, Symbol, Value, Values, View, value::member},
     expr::{Member, World},
     facts::FactView,
-    program::Program,
     schema::{
         ActionType, Schema,
         conform::{self, Reader, SuppliedAttributes, Undeclared},
@@ -13,7 +12,10 @@ use crate::{
     syntax::{Node, Shape},
 };
 
-use super::request::{ActionRef, EntityRef, Request};
+use super::{
+    Terms,
+    request::{ActionRef, EntityRef, Request},
+};
 
 /// A request that a program can decide.
 pub(super) struct Bound<'p> {
@@ -64,18 +66,19 @@ impl World for RequestWorld<'_> {
     }
 }
 
-/// Binds a request to a program and the facts of one revision, or says what is wrong with it.
-pub(super) fn bind<'p>(program: &Program, facts: &'p FactView, request: &Request) -> Result<Bound<'p>, String> {
+/// Binds a request to the terms that it is decided by, or says what is wrong with it.
+pub(super) fn bind<'p>(terms: Terms<'p>, request: &Request) -> Result<Bound<'p>, String> {
+    let Terms { schema, action_type, facts, .. } = terms;
     let mut values = Scratch::new(facts.values());
     let mut entity = |of: &EntityRef| values.entity(&of.kind, &of.id);
     let (principal, resource) = (entity(&request.principal), entity(&request.resource));
     let action = match &request.action {
         ActionRef::Entity(action) => values.entity(&action.kind, &action.id),
-        ActionRef::Named(name) => values.entity(program.action_type(), name),
+        ActionRef::Named(name) => values.entity(action_type, name),
     };
-    let reader = Reader { schema: program.schema(), undeclared: Undeclared::Drop };
+    let reader = Reader { schema, undeclared: Undeclared::Drop };
     let Shape::Table(context) = &request.context.shape else { return Err("the context is not an object".to_owned()) };
-    let context_type = match program.schema() {
+    let context_type = match schema {
         Some(schema) => Some(&check(schema, &values, request, [principal, action, resource])?.context),
         None => None,
     };
