@@ -124,8 +124,11 @@ fn run_case(case: &Json, files: &Files, mutant: Option<(&str, &str)>) -> Result<
     }
     let sources = Sources::new(vec![policies, file("schema", "s.cedarschema"), file("entities", "e.entities.json")]);
     // A case that is expected to validate must; the others are run as Cedar's own authorizer runs them.
-    let options =
-        if case["shouldValidate"] == true { Options::default() } else { Options { invalid_policy: Severity::Warning } };
+    let options = if case["shouldValidate"] == true {
+        Options::default()
+    } else {
+        Options { invalid_policy: Severity::Warning, ..Options::default() }
+    };
     let program = Program::build(sources, options).map_err(|report| report.to_string())?;
     let engine = Engine::new(program);
     for request in case["requests"].as_array().into_iter().flatten() {

@@ -54,6 +54,6 @@ pub(crate) fn build(dir: &Path) -> Result<Result<Program, Report>> {
 }
 
 /// `1 thing`, `n things`.
-fn number(n: usize, thing: &str) -> String {
+pub(crate) fn number(n: usize, thing: &str) -> String {
     if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
 }

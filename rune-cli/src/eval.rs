@@ -3,7 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use rune_core::{Effect, Engine, EntityRef, Explanation, Request, Why, engine::PolicyRef};
+use rune_core::{
+    Effect, Engine, EntityRef, Explanation, Request, Why,
+    engine::PolicyRef,
+    syntax::{Shape, json},
+};
 use serde_json::{Value as Json, json};
 
 use crate::{Outcome, check, output::Output, report};
@@ -30,7 +34,11 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     let request = Request::new(arguments.principal.clone(), arguments.action.clone(), arguments.resource.clone());
     let request = match &arguments.context {
         None => request,
-        Some(text) => request.with_context_json(text).context("the context is not JSON")?,
+        Some(text) => {
+            let context = json::parse(text).context("the context is not JSON")?;
+            anyhow::ensure!(matches!(context.shape, Shape::Table(_)), "the context is not an object");
+            request.with_context(context)
+        }
     };
     let program = match check::build(&arguments.dir)? {
         Ok(program) => program,

@@ -8,6 +8,7 @@ mod eval;
 mod output;
 mod report;
 pub mod serve;
+mod test;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,8 @@ struct Arguments {
 enum Command {
     /// Say everything that is wrong with a folder of policies.
     Check(check::Arguments),
+    /// Run the tests of a folder of policies: exit code 0 if all pass.
+    Test(test::Arguments),
     /// Decide one request by a folder of policies: exit code 0 allows, 1 denies.
     Eval(eval::Arguments),
     /// Serve a folder of policies over HTTP, and follow every edit.
@@ -51,6 +54,7 @@ pub fn main() -> ExitCode {
     let output = output::Output::new(arguments.json);
     let outcome = match &arguments.command {
         Command::Check(arguments) => check::run(arguments, output),
+        Command::Test(arguments) => test::run(arguments, output),
         Command::Eval(arguments) => eval::run(arguments, output),
         Command::Serve(arguments) => serve::run(arguments, output),
     };

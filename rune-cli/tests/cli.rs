@@ -114,6 +114,27 @@ fn policies_that_fail_are_listed() {
 }
 
 #[test]
+fn tests_are_told_one_by_one_and_a_failure_is_an_exit_code() {
+    let run = rune(&["test", example("todo").to_str().unwrap()]);
+    assert_eq!(run.status.code(), Some(0), "{run:?}");
+    assert!(text(&run.stdout).ends_with("ok      an admin deletes any task\n9 tests passed, 0 failed\n"), "{run:?}");
+    let broken = fs::read_to_string(example("todo").join("todo.rune"))
+        .unwrap()
+        .replace("@id(\"an-admin-deletes-any\")\npermit", "@id(\"an-admin-deletes-any\")\nforbid");
+    let dir = folder(&[("todo.rune", &broken)]);
+    let dir = dir.path().to_str().unwrap();
+    let run = rune(&["test", dir, "--filter", "admin"]);
+    let expected = "FAILED  an admin deletes any task (todo.rune:95:1)\n        \
+                    expected allow, got deny: forbidden by an-admin-deletes-any\n0 tests passed, 1 failed\n";
+    assert_eq!((run.status.code(), text(&run.stdout)), (Some(1), expected.to_owned()));
+    let run = rune(&["--json", "test", dir]);
+    let json: Json = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!((json["passed"].as_u64(), json["failed"].as_u64()), (Some(8), Some(1)));
+    assert_eq!(rune(&["check", dir]).status.code(), Some(1), "what fails is not served");
+    assert_eq!(rune(&["test", example("documents").to_str().unwrap()]).status.code(), Some(1), "no test shows nothing");
+}
+
+#[test]
 fn what_cannot_be_decided_by_exits_with_two() {
     let empty = tempfile::tempdir().unwrap();
     let broken = folder(&[("a.cedar", "permit (")]);

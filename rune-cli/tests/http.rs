@@ -166,6 +166,23 @@ fn what_is_not_a_request_is_a_bad_request() {
 }
 
 #[test]
+fn pages_in_a_browser_get_no_answer() {
+    let dir = folder(POLICIES);
+    let server = Server::start(RUNE, dir.path(), &[]);
+    let mut status = |headers: &str| {
+        let mut client = server.client();
+        client.send(format!("GET /api/v1/status HTTP/1.1\r\n{headers}\r\n").as_bytes());
+        client.receive().status
+    };
+    assert_eq!(status("host: evil.example\r\n"), 403);
+    assert_eq!(status("host: localhost:7400\r\norigin: http://evil.example\r\n"), 403);
+    assert_eq!(status(""), 403, "no host at all");
+    assert_eq!(status("host: localhost:7400\r\norigin: http://localhost:7400\r\n"), 200);
+    assert_eq!(status("host: [::1]:7400\r\n"), 200);
+    assert_eq!(status("host: 10.1.2.3\r\n"), 200);
+}
+
+#[test]
 fn without_a_schema_what_the_request_supplies_is_merged() {
     let dir = folder(
         r#"version = "rune/1.0"
@@ -261,11 +278,19 @@ fn the_readme_s_request_is_answered_as_it_says() {
     let server = Server::start(RUNE, dir.path(), &[]);
     let client = &mut server.client();
     assert_eq!(client.post(EVALUATION, request).body, r#"{"decision":true}"#);
-    let edited = todo.replace("@id(\"editors-change-their-own\")\npermit", "@id(\"editors-change-their-own\")\nforbid");
+    let morty = r#"user."morty@the-citadel.com" = { email = "morty@the-citadel.com", in = ["#;
+    let edited = todo.replace(&format!("{morty}'role::\"editor\"'"), morty);
     assert_ne!(edited, todo);
-    fs::write(dir.path().join("p.rune"), edited).unwrap();
+    fs::write(dir.path().join("p.rune"), &edited).unwrap();
     server.status_when("the edit is in force", |status| status["generation"] == 2);
     assert_eq!(client.post(EVALUATION, request).body, r#"{"decision":false}"#);
+    let own = "@id(\"editors-change-their-own\")\n";
+    let refused = edited.replace(&format!("{own}permit"), &format!("{own}forbid"));
+    assert_ne!(refused, edited);
+    fs::write(dir.path().join("p.rune"), refused).unwrap();
+    let status = server.status_when("a test does not allow the edit", |status| status["state"] == "refused");
+    assert_eq!(status["last_refusal"]["findings"][0]["code"], "test-failed");
+    assert_eq!(status["generation"], 2);
 }
 
 #[test]
@@ -276,7 +301,8 @@ fn a_client_that_stalls_is_given_up_and_holds_up_nobody() {
         .map(|_| {
             let mut client = server.client();
             client.send(
-                format!("POST {EVALUATION} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n").as_bytes(),
+                format!("POST {EVALUATION} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n")
+                    .as_bytes(),
             );
             client
         })
@@ -314,7 +340,7 @@ fn sigterm_ends_what_is_in_flight_before_the_process_ends() {
     let mut client = server.client();
     let body = body("ada", "read", "");
     let head = format!(
-        "POST {EVALUATION} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        "POST {EVALUATION} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     let (first, second) = body.split_at(body.len() / 2);

@@ -1,12 +1,12 @@
 //! Routes, headers, and bodies that are JSON.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     body::{Body, Bytes},
     extract::{FromRequest, Request, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -36,8 +36,35 @@ pub(super) fn router(served: Arc<Served>) -> Router {
         .route("/api/v1/status", get(status::status))
         .route("/health/live", get(|| async { "live" }))
         .route("/health/ready", get(ready))
+        .layer(middleware::from_fn(check_host))
         .layer(middleware::from_fn(echo_request_id))
         .with_state(served)
+}
+
+/// Refuses what a page in somebody's browser sends: a request with an `Origin` that is not the host it is sent to, and, to a
+/// name that is no address, one whose `Host` is not this machine's own name. Names can be made to lead anywhere (DNS
+/// rebinding); a proxy in front of the server sends an address or `localhost`, or sets `Host`.
+async fn check_host(request: Request, next: Next) -> Response {
+    match stranger(request.headers()) {
+        Some(message) => Fault { status: StatusCode::FORBIDDEN, message }.into_response(),
+        None => next.run(request).await,
+    }
+}
+
+/// What is strange about where a request comes from, or is sent to.
+fn stranger(headers: &HeaderMap) -> Option<String> {
+    let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let host = header(header::HOST).unwrap_or_default();
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    if !is_address && !name.eq_ignore_ascii_case("localhost") {
+        return Some(format!("`{host}` is not the name of this server: use its address, or localhost"));
+    }
+    let is_other = |origin: &str| origin.split_once("://").map(|(_, of)| of) != Some(host);
+    header(header::ORIGIN).is_some_and(is_other).then(|| "a request from another origin".to_owned())
 }
 
 /// Accepts connections until `stop` is ready, and then lets those that there are end.

@@ -93,8 +93,13 @@ fn told(output: Output, event: &Event) -> (String, Json) {
             for change in &refusal.not_in_force {
                 let _ = write!(text, "\nnot in force: {change}");
             }
-            let findings = report::json(&refusal.report);
-            (text, json!({ "event": "refusal", "version": version.to_string(), "findings": findings }))
+            let json = json!({
+                "event": "refusal",
+                "version": version.to_string(),
+                "findings": report::json(&refusal.report),
+                "not_in_force": refusal.not_in_force.iter().map(ToString::to_string).collect::<Json>(),
+            });
+            (text, json)
         }
         Event::Tried(Tried::NotBuilt(why)) => {
             (format!("cannot build: {why}; trying again"), json!({ "event": "not_built", "message": why }))

@@ -20,6 +20,16 @@ pub const NESTING_MAX: usize = 64;
 /// Cedar's parser and validator recurse once per level, and get [`BUILD_STACK_BYTES`] for it.
 pub const TEXT_HEIGHT_MAX: usize = 4_000;
 
+/// Steps of a path: `a.b.c`, calls and indices. Cedar's validator takes time with the third power of their number.
+pub const ACCESSES_MAX: usize = 200;
+
+/// Types that a schema's common types stand for once they are written out, and entity types and actions with all that they are
+/// in. Cedar writes both out, and texts of a few lines can stand for any number.
+pub const SCHEMA_SIZE_MAX: usize = 1_000_000;
+
+/// Records and sets within one another once a schema's common types are written out. What walks types recurses once for each.
+pub const SCHEMA_DEPTH_MAX: usize = 256;
+
 /// Stack of the thread that builds a program: some 50 KiB for each level of [`TEXT_HEIGHT_MAX`]. Only what is touched is
 /// ever backed by memory.
 pub const BUILD_STACK_BYTES: usize = 256 << 20;

@@ -66,6 +66,8 @@ codes! {
     NotSupportedYet = "not-supported-yet", Error;
     /// A bracket without its partner.
     UnclosedBracket = "unclosed-bracket", Error;
+    /// A string in Cedar text of a section that its line does not close.
+    UnclosedString = "unclosed-string", Error;
     /// Brackets nested deeper than the limit.
     NestingTooDeep = "nesting-too-deep", Error;
     /// An expression higher than the limit, brackets and chains of operators together.
@@ -75,11 +77,21 @@ codes! {
     /// JSON that does not parse, or that names a member twice.
     JsonSyntax = "json-syntax", Error;
 
+    // Tests.
+    /// A test that is not written in the form that tests have.
+    TestForm = "test-form", Error;
+    /// Two tests of one name.
+    DuplicateTest = "duplicate-test", Error;
+    /// A test that fails.
+    TestFailed = "test-failed", Error;
+
     // Schema.
     /// Cedar's schema language does not accept the text.
     SchemaSyntax = "schema-syntax", Error;
     /// The parts of the schema do not fit together.
     SchemaInvalid = "schema-invalid", Error;
+    /// The schema is larger than the limits once its common types are written out.
+    SchemaTooLarge = "schema-too-large", Error;
     /// Cedar's schema reader found something odd.
     SchemaSuspicious = "schema-suspicious", Warning;
     /// An annotation where it has no effect.

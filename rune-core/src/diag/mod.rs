@@ -162,7 +162,7 @@ impl Report {
 /// The name in `known` that is nearest to `given`, if it is near enough to be meant.
 #[must_use]
 pub fn nearest<'k>(given: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    let limit = (given.chars().count() / 3).max(1);
+    let limit = (given.chars().count() / 2).max(1);
     known
         .into_iter()
         .map(|name| (distance(given, name), name))

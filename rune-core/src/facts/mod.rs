@@ -1,5 +1,7 @@
 //! What is given: the entities, their attributes and tags, and who is below whom.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 
 use crate::{
@@ -11,7 +13,7 @@ use crate::{
 /// The immutable facts of one revision, and the values that they are made of.
 #[derive(Debug)]
 pub struct FactView {
-    values: Pool,
+    values: Arc<Pool>,
     entities: HashMap<Value, Entity>,
 }
 
@@ -40,7 +42,7 @@ pub enum HierarchyFault {
 impl FactView {
     /// The facts with these entities and the hierarchy that was made of them.
     #[must_use]
-    pub fn new(values: Pool, entities: &[CheckedEntity], hierarchy: Hierarchy) -> Self {
+    pub fn new(values: Arc<Pool>, entities: &[CheckedEntity], hierarchy: Hierarchy) -> Self {
         let stored = |(entity, ancestors): (&CheckedEntity, Value)| {
             let CheckedEntity { uid, attributes, tags, .. } = *entity;
             (uid, Entity { attributes, tags, ancestors })
@@ -51,7 +53,7 @@ impl FactView {
 
     /// The values of the facts and of the program over them.
     #[must_use]
-    pub fn values(&self) -> &Pool {
+    pub fn values(&self) -> &Arc<Pool> {
         &self.values
     }
 
@@ -188,7 +190,7 @@ mod tests {
         };
         let entities: Vec<_> = edges.iter().map(entity).collect();
         match Hierarchy::bounded(&mut values, &entities, 20_000_000) {
-            Ok(hierarchy) => Ok(FactView::new(values, &entities, hierarchy)),
+            Ok(hierarchy) => Ok(FactView::new(Arc::new(values), &entities, hierarchy)),
             Err(HierarchyFault::Cycle(members)) => Err(members.iter().map(|entity| values.show(*entity)).collect()),
             Err(HierarchyFault::TooLarge(entity)) => Err(vec![values.show(entity)]),
         }

@@ -7,9 +7,10 @@
 //!
 //! Pure: the same sources give the same program or the same findings. One error, and there is no program.
 
+mod cases;
 mod difference;
 
-use std::{fmt, sync::Arc, thread};
+use std::{collections::BTreeMap, fmt, sync::Arc, thread};
 
 use crate::{
     base::{File, FileId, Kind, Pool, Sources, Span, Values, Version, View, limits},
@@ -20,13 +21,14 @@ use crate::{
     policy::{self, PolicySet},
     schema::{self, Schema},
     syntax::{
-        self, Node, SectionKind, Shape,
+        self, Node, Section, SectionKind, Shape,
         cedar::{Piece, too_high},
         container,
         height::{self, Notation},
     },
 };
 
+pub use cases::TestResult;
 pub use difference::{Change, FileChange, not_in_force};
 
 /// How a program is built.
@@ -35,11 +37,13 @@ pub struct Options {
     /// What an error of Cedar's validator is. A refusal, unless somebody wants to run policies that do not validate, as
     /// Cedar's own authorizer would.
     pub invalid_policy: Severity,
+    /// What a failing test is. A refusal, unless somebody wants the results of all tests.
+    pub failing_test: Severity,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { invalid_policy: Severity::Error }
+        Self { invalid_policy: Severity::Error, failing_test: Severity::Error }
     }
 }
 
@@ -78,6 +82,7 @@ pub struct Program {
     policies: PolicySet,
     facts: Arc<FactView>,
     action_type: String,
+    tests: Vec<TestResult>,
     warnings: Report,
 }
 
@@ -148,6 +153,12 @@ impl Program {
         Terms { schema: schema.as_ref(), action_type, policies, facts }
     }
 
+    /// What came of the tests, in the order of their places.
+    #[must_use]
+    pub fn tests(&self) -> &[TestResult] {
+        &self.tests
+    }
+
     /// What is odd about the sources, without being wrong.
     #[must_use]
     pub fn warnings(&self) -> &Report {
@@ -176,6 +187,8 @@ struct Build<'s> {
     entity_tables: Vec<(FileId, Node)>,
     entity_lists: Vec<(FileId, Node)>,
     links: Vec<(FileId, Node)>,
+    tests: Vec<cases::Written>,
+    test_names: BTreeMap<String, Span>,
 }
 
 impl<'s> Build<'s> {
@@ -189,6 +202,8 @@ impl<'s> Build<'s> {
             entity_tables: Vec::new(),
             entity_lists: Vec::new(),
             links: Vec::new(),
+            tests: Vec::new(),
+            test_names: BTreeMap::new(),
         }
     }
 
@@ -201,7 +216,7 @@ impl<'s> Build<'s> {
             // Everything else would be a consequence.
             return Err(self.findings.into_report(self.sources.clone()));
         }
-        let Self { sources, options, mut findings, policies, entity_tables, entity_lists, links, .. } = self;
+        let Self { sources, options, mut findings, policies, entity_tables, entity_lists, links, tests, .. } = self;
         let found = &mut findings;
         let checked = check::policies::check(sources, &policies, &links, cedar.as_ref(), options.invalid_policy, found);
         let schema = cedar.map(|cedar| cedar.schema);
@@ -215,7 +230,17 @@ impl<'s> Build<'s> {
                 return Err(findings.into_report(sources.clone()));
             }
         };
-        let facts = Arc::new(FactView::new(values, &entities, hierarchy));
+        let cases: Vec<_> = tests
+            .iter()
+            .filter_map(|test| cases::read(test, &entities, schema.as_ref(), &mut values, &mut findings))
+            .collect();
+        let values = Arc::new(values);
+        let facts = FactView::new(values.clone(), &entities, hierarchy);
+        let terms = Terms { schema: schema.as_ref(), action_type: &action_type, policies: &policies, facts: &facts };
+        // What is wrong already would fail the tests too.
+        let has_error = findings.has_error();
+        let cases = cases.into_iter().filter(|_| !has_error);
+        let tests = cases.map(|case| cases::run(case, terms, &values, options.failing_test, &mut findings)).collect();
         if !findings.has_error() {
             note_what_is_missing(has_schema, &policies, sources, &mut findings);
         }
@@ -224,7 +249,8 @@ impl<'s> Build<'s> {
         if has_error {
             return Err(warnings);
         }
-        Ok(Program { sources: sources.clone(), schema, policies, facts, action_type, warnings })
+        let (sources, facts) = (sources.clone(), Arc::new(facts));
+        Ok(Program { sources, schema, policies, facts, action_type, tests, warnings })
     }
 
     /// Reads each file as what it is.
@@ -249,7 +275,8 @@ impl<'s> Build<'s> {
             self.findings.push(finding.help("split it into several files"));
             return None;
         }
-        if file.bytes.trim_ascii().is_empty() {
+        let is_blank = |c: char| c.is_whitespace() || c == '\u{feff}';
+        if file.text().len() == file.bytes.len() && file.text().trim_matches(is_blank).is_empty() {
             let finding = Finding::new(Code::EmptyFile, Span::new(id, 0..0), "the file is empty");
             self.findings.push(finding.help("delete it, or say in a comment that nothing is meant to be here"));
             return None;
@@ -330,11 +357,13 @@ impl<'s> Build<'s> {
                     let node = self.toml(id, section.body.start, body);
                     self.entity_tables.extend(node.map(|node| (id, node)));
                 }
-                SectionKind::Data
-                | SectionKind::Rules
-                | SectionKind::Test
-                | SectionKind::Flag
-                | SectionKind::Migrate => {
+                SectionKind::Test => {
+                    let body = text.get(section.body.clone()).unwrap_or_default();
+                    if let Some(body) = self.toml(id, section.body.start, body) {
+                        self.test(id, section, body);
+                    }
+                }
+                SectionKind::Data | SectionKind::Rules | SectionKind::Flag | SectionKind::Migrate => {
                     let message = format!("`{}` sections are not supported yet", section.kind.name());
                     let finding = Finding::new(Code::NotSupportedYet, Span::new(id, section.header), message);
                     self.findings
@@ -342,6 +371,15 @@ impl<'s> Build<'s> {
                 }
             }
         }
+    }
+
+    fn test(&mut self, file: FileId, section: Section, body: Node) {
+        let place = Span::new(file, section.header.clone());
+        if let Some(other) = self.test_names.insert(section.argument.clone(), place) {
+            let message = format!("there is another test of the name \"{}\"", section.argument);
+            self.findings.push(Finding::new(Code::DuplicateTest, place, message).related(other, "the other test"));
+        }
+        self.tests.push(cases::Written { name: section.argument, file, header: section.header, body });
     }
 
     /// A TOML section, its places counted from the start of the file.

@@ -22,7 +22,7 @@ use std::{
 use crate::{
     base::Sources,
     program::Options,
-    watch::{self, Observation, Scanner, Settler, Timing, Trouble, Watcher},
+    watch::{self, Locks, Observation, Scanner, Settler, Timing, Trouble, Watcher},
 };
 
 use super::{ReloadCoordinator, Served, Tried};
@@ -89,7 +89,7 @@ impl Watch {
         let scanner = Scanner::new(root);
         let hints = messages.clone();
         // Why it may be degraded is asked at each look.
-        let (watcher, _) = Watcher::start(scanner.root(), move |_| {
+        let (watcher, _) = Watcher::start(&scanner, move |_| {
             // The receiver is gone only when the thread has been told to stop.
             drop(hints.send(Message::Hint));
         });
@@ -178,7 +178,7 @@ impl Driver {
         if self.coordinator.on_degraded(degraded) {
             (self.tell)(Event::Degraded(degraded.map(str::to_owned)));
         }
-        let seen = self.scanner.look();
+        let seen = self.scanner.look(self.settler.locks(self.start.elapsed()));
         match self.settler.on_observation(self.start.elapsed(), seen) {
             Some(watch::Outcome::Publish(sources)) => self.try_sources(sources),
             Some(watch::Outcome::Trouble(trouble)) => {
@@ -213,14 +213,14 @@ pub fn read(root: impl Into<PathBuf>) -> Result<Arc<Sources>, Trouble> {
     let mut scanner = Scanner::new(root);
     let start = Instant::now();
     loop {
-        match scanner.look() {
+        match scanner.look(Locks::Ignored) {
             Observation::Whole(sources) if sources.is_empty() => {
                 return Err(Trouble::Empty { path: scanner.root().to_owned() });
             }
             Observation::Whole(sources) => return Ok(sources),
             Observation::Trouble(trouble) => return Err(trouble),
-            Observation::Moving if PATIENCE < start.elapsed() => return Err(Trouble::Unstable),
-            Observation::Moving => thread::sleep(PAUSE),
+            Observation::Moving | Observation::Locked if PATIENCE < start.elapsed() => return Err(Trouble::Unstable),
+            Observation::Moving | Observation::Locked => thread::sleep(PAUSE),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     syntax::{cedar::Piece, height::Notation},
 };
 
-use super::{ActionType, EntityType, Field, RecordType, Required, Schema, Supplied, Type};
+use super::{ActionType, EntityType, Field, RecordType, Required, Schema, Supplied, Type, bounds};
 
 /// A schema in both forms: Cedar's, for its validator, and ours, for entities and requests.
 #[derive(Debug)]
@@ -34,7 +34,14 @@ pub fn read(pieces: &[Piece], values: &mut impl Values, findings: &mut Findings)
     if fragments.len() < pieces.len() {
         return None;
     }
-    let supplied = SuppliedAttributes::of(&fragments, pieces, findings);
+    // What Cedar has just read, it can write.
+    let json: Vec<Json> =
+        fragments.iter().map(|fragment| fragment.clone().to_json_value().unwrap_or_default()).collect();
+    if let Some(excess) = bounds::excess(&json) {
+        findings.push(Finding::new(Code::SchemaTooLarge, first.span(0..0), excess));
+        return None;
+    }
+    let supplied = SuppliedAttributes::of(&json, pieces, findings);
     let validator = match Validator::from_schema_fragments(fragments) {
         Ok(validator) => validator,
         Err(error) => {
@@ -87,11 +94,9 @@ struct SuppliedAttributes(Vec<(String, String)>);
 
 impl SuppliedAttributes {
     /// Reads the annotations of entities' attributes. One that stands elsewhere has no effect, and that is said.
-    fn of(fragments: &[SchemaFragment], pieces: &[Piece], findings: &mut Findings) -> Self {
+    fn of(fragments: &[Json], pieces: &[Piece], findings: &mut Findings) -> Self {
         let mut marked = Vec::new();
-        for (fragment, piece) in fragments.iter().zip(pieces) {
-            // What Cedar has just read, it can write.
-            let json = fragment.clone().to_json_value().unwrap_or_default();
+        for (json, piece) in fragments.iter().zip(pieces) {
             let n_before = marked.len();
             for (namespace, definitions) in json.as_object().into_iter().flatten() {
                 let types = definitions.get("entityTypes").and_then(Json::as_object);
@@ -105,7 +110,7 @@ impl SuppliedAttributes {
                     }
                 }
             }
-            if marked.len() - n_before < n_marks(&json) {
+            if marked.len() - n_before < n_marks(json) {
                 let at = piece.text.find("@request").unwrap_or_default();
                 let message = "`@request` has no effect but on an attribute of an entity";
                 let finding = Finding::new(Code::IneffectiveAnnotation, piece.span(at..at + "@request".len()), message);

@@ -12,8 +12,6 @@
 
 use std::ops::Range;
 
-use cedar_policy::EntityUid;
-
 use crate::{
     base::{Datum, Symbol, Value, Values, View},
     diag::{Code, nearest},
@@ -345,12 +343,37 @@ fn wrong(values: &impl Values, node: &Node, kind: &Type, found: &str) -> Misfit 
 pub fn parse_entity(text: &str) -> Option<(String, String)> {
     let (kind, quoted) = text.split_once("::\"")?;
     let id = quoted.strip_suffix('"')?;
-    if is_type_name(kind) && !id.contains(['"', '\\']) {
-        return Some((kind.to_owned(), id.to_owned()));
+    Some((kind.to_owned(), unescape(id)?)).filter(|(kind, _)| is_type_name(kind))
+}
+
+/// What stands between the quotes of a Cedar string, with Cedar's escapes, which are Rust's and `\*` not among them.
+fn unescape(text: &str) -> Option<String> {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        plain.push(match c {
+            '"' => return None,
+            '\\' => match rest.next()? {
+                'n' => '\n',
+                'r' => '\r',
+                't' => '\t',
+                '0' => '\0',
+                c @ ('\\' | '\'' | '"') => c,
+                'x' => {
+                    let digits: String = rest.by_ref().take(2).collect();
+                    char::from(u8::from_str_radix(&digits, 16).ok().filter(u8::is_ascii)?)
+                }
+                'u' => {
+                    let (digits, after) = rest.as_str().strip_prefix('{')?.split_once('}')?;
+                    rest = after.chars();
+                    char::from_u32(u32::from_str_radix(digits, 16).ok()?)?
+                }
+                _ => return None,
+            },
+            c => c,
+        });
     }
-    // Escapes and blanks are Cedar's to read.
-    let uid: EntityUid = text.parse().ok()?;
-    Some((uid.type_name().to_string(), uid.id().unescaped().to_owned()))
+    Some(plain)
 }
 
 /// Whether a text is the name of a type as Cedar writes it: identifiers with `::` between them and nothing else.
@@ -419,4 +442,30 @@ pub fn supplied(
         supplied.taken.push((name, value));
     }
     Ok(supplied)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entities_are_read_with_any_id_and_one_spelling_of_a_type() {
+        let id = |text: &str| parse_entity(text).map(|(_, id)| id);
+        assert_eq!(parse_entity(r#"App::User::"ada""#), Some(("App::User".to_owned(), "ada".to_owned())));
+        assert_eq!(id(r#"User::"o'brien""#), Some("o'brien".to_owned()));
+        assert_eq!(id(r#"User::"\u{41}\x42\n\"\'\\""#), Some("AB\n\"'\\".to_owned()));
+        assert_eq!(id(r#"User::"a::"b""#), None);
+        for text in [
+            "ada",
+            "User::ada",
+            r#"User :: "a""#,
+            r#"if::"a""#,
+            r#"::"a""#,
+            r#"User::"\q""#,
+            r#"User::"\xff""#,
+            r#"User::"a"#,
+        ] {
+            assert_eq!(parse_entity(text), None, "{text}");
+        }
+    }
 }

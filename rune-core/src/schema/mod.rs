@@ -1,5 +1,6 @@
 //! Types: what the Cedar schema says of entities, actions and requests.
 
+mod bounds;
 mod cedar;
 pub mod conform;
 

@@ -76,11 +76,11 @@ impl Piece {
 pub fn too_high(excess: Excess, span: Span) -> Finding {
     let code = match excess.kind {
         ExcessKind::Nesting => Code::NestingTooDeep,
-        ExcessKind::Height(_) => Code::ExpressionTooHigh,
+        ExcessKind::Height(_) | ExcessKind::Accesses => Code::ExpressionTooHigh,
     };
     let finding = Finding::new(code, span, excess.to_string());
     match excess.kind {
-        ExcessKind::Nesting => finding,
+        ExcessKind::Nesting | ExcessKind::Accesses => finding,
         ExcessKind::Height(_) => finding.help(format!(
             "split it into several policies, or compare with a set: `principal in [a, b, …]` (limit {})",
             limits::TEXT_HEIGHT_MAX

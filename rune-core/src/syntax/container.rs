@@ -92,6 +92,8 @@ impl SectionKind {
 pub struct Section {
     /// What it holds.
     pub kind: SectionKind,
+    /// What the header says it is about: `a test` in `[test."a test"]`. Empty where it says nothing.
+    pub argument: String,
     /// The header line.
     pub header: Range<usize>,
     /// The text below the header, up to the next one.
@@ -181,6 +183,7 @@ impl Cutter<'_> {
             match pair.as_rule() {
                 Rule::open => self.open.push(at),
                 Rule::close => drop(self.open.pop()),
+                Rule::unclosed => self.unclosed_string(at, part),
                 Rule::hash_comment => {
                     if let Part::Section(section) = part {
                         section.hash_comments.push(at..from + pair.as_span().end());
@@ -227,18 +230,22 @@ impl Cutter<'_> {
             let message = "a section's header begins in the first column";
             self.findings.push(Finding::new(Code::IndentedSection, span, message).help("remove the blanks before it"));
         }
-        let section = Section { kind, header: span.range(), body: body..body, hash_comments: Vec::new() };
         let parsed = Grammar::parse(Rule::header, line.trim_start()).ok().and_then(|mut pairs| pairs.next());
-        let has_argument =
-            parsed.map(|header| header.into_inner().any(|pair: Pair<'_, Rule>| pair.as_rule() == Rule::argument));
+        let argument = parsed.map(|header| {
+            let argument = header.into_inner().find(|pair: &Pair<'_, Rule>| pair.as_rule() == Rule::argument);
+            argument.and_then(|pair| unquoted(pair.as_str()))
+        });
         let form = if kind.takes_argument() { format!("[{name}.\"…\"]") } else { format!("[{name}]") };
-        if has_argument != Some(kind.takes_argument()) {
+        let is_right = argument.as_ref().is_some_and(|argument| argument.is_some() == kind.takes_argument());
+        if !is_right {
             let message = format!("this is not how a `{name}` section begins");
             let finding = Finding::new(Code::MalformedSection, span, message);
             self.findings.push(finding.help(format!("write `{form}` and nothing after it on the line")));
             return Some((Part::Unknown, body));
         }
-        Some((Part::Section(section), body))
+        let argument = argument.flatten().unwrap_or_default();
+        let header = span.range();
+        Some((Part::Section(Section { kind, argument, header, body: body..body, hash_comments: Vec::new() }), body))
     }
 
     fn finish(&mut self, part: Part, range: Range<usize>, sections: &mut Vec<Section>) {
@@ -285,6 +292,16 @@ impl Cutter<'_> {
         }
     }
 
+    fn unclosed_string(&mut self, line_end: usize, part: &mut Part) {
+        let line_start = self.text.get(..line_end).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+        let span = Span::new(self.file, line_start..line_end);
+        let finding = Finding::new(Code::UnclosedString, span, "a string on this line is not closed");
+        self.findings.push(finding.help("a line break in a string is written `\\n`"));
+        // Whatever Cedar says of the section, and whichever bracket the line leaves open, would be a consequence.
+        *part = Part::Unknown;
+        self.open.clear();
+    }
+
     /// Reports the first bracket that the end of the file leaves open, and returns its place.
     fn report_open(&mut self) -> Option<usize> {
         let at = *self.open.first()?;
@@ -298,6 +315,17 @@ impl Cutter<'_> {
         self.findings.push(finding);
         Some(at)
     }
+}
+
+/// A header's argument as it is meant: what TOML's quotes enclose, or as it stands. None if it says nothing.
+fn unquoted(argument: &str) -> Option<String> {
+    let argument = argument.trim();
+    let quoted = argument.starts_with(['"', '\'']).then(|| toml::parse(&format!("x = {argument}")).ok()).flatten();
+    let text = match &quoted {
+        Some(node) => node.member("x").and_then(super::Node::as_text)?,
+        None => argument,
+    };
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 #[cfg(test)]
@@ -344,7 +372,7 @@ mod tests {
         assert_eq!(sections.matches("data:").count(), 1, "{sections}");
         assert_eq!(sections.lines().count(), 1, "{sections}");
         let text = format!(
-            "{V}[policies]\n// it's (\npermit (principal, action, resource) when {{ \"\n[data]\n\" == x }};\n[data]\n"
+            "{V}[policies]\n// it's (\npermit (principal, action, resource) when {{ \"[data]\" == x }};\n[data]\n"
         );
         let sections = cut(&text);
         assert!(sections.ends_with("\ndata:\"\\n\"") && sections.lines().count() == 2, "{sections}");

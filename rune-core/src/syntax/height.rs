@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   a && (b || [c.d.e, f]) && g
-//!        ^ opens    ^ two dots: this level is two high
+//!        ^ opens    ^ two steps of a path: this level is two high
 //!                       ^ closes: 1 + 2, and one || at this level
 //!     ^^                    ^^ two at the outermost: 1 + 3 + 2 in all
 //! ```
@@ -43,12 +43,15 @@ pub enum ExcessKind {
     Nesting,
     /// [`limits::TEXT_HEIGHT_MAX`], with the height found.
     Height(usize),
+    /// [`limits::ACCESSES_MAX`].
+    Accesses,
 }
 
 impl fmt::Display for Excess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             ExcessKind::Nesting => write!(f, "brackets are nested deeper than {}", limits::NESTING_MAX),
+            ExcessKind::Accesses => write!(f, "a path has more than {} steps", limits::ACCESSES_MAX),
             ExcessKind::Height(height) => {
                 write!(f, "this expression is {height} levels high, more than {}", limits::TEXT_HEIGHT_MAX)
             }
@@ -71,8 +74,8 @@ pub fn measure(text: &str, notation: Notation) -> Result<(), Excess> {
             continue;
         }
         match byte {
-            b'(' | b'[' | b'{' => open(&mut levels, at)?,
-            b'<' if notation == Notation::CedarSchema => open(&mut levels, at)?,
+            b'(' | b'[' | b'{' => open(&mut levels, at, notation)?,
+            b'<' if notation == Notation::CedarSchema => open(&mut levels, at, notation)?,
             b')' | b']' | b'}' => close(&mut levels, at)?,
             b'>' if notation == Notation::CedarSchema => close(&mut levels, at)?,
             // A comma begins the next element and a semicolon the next policy: neither stands on the one before.
@@ -82,12 +85,19 @@ pub fn measure(text: &str, notation: Notation) -> Result<(), Excess> {
                     let word = bytes.iter().skip(at).take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
                     let is_operator =
                         matches!(bytes.get(at..at + word), Some(b"if" | b"has" | b"in" | b"is" | b"like"));
-                    grow(&mut levels, usize::from(is_operator));
+                    if is_operator {
+                        grow(&mut levels);
+                    }
                     at += word;
                     continue;
                 }
-                let is_operator = matches!(byte, b'&' | b'|' | b'+' | b'-' | b'*' | b'.' | b'!' | b'<' | b'>' | b'=');
-                grow(&mut levels, usize::from(is_operator));
+                let is_operator = matches!(byte, b'&' | b'|' | b'+' | b'-' | b'*' | b'!' | b'<' | b'>' | b'=');
+                if is_operator {
+                    grow(&mut levels);
+                }
+                if byte == b'.' {
+                    access(&mut levels, at)?;
+                }
                 // `&&`, `==` and their like are one operator.
                 if is_operator && bytes.get(at + 1) == Some(&byte) && matches!(byte, b'&' | b'|' | b'=') {
                     at += 1;
@@ -103,21 +113,27 @@ pub fn measure(text: &str, notation: Notation) -> Result<(), Excess> {
     rest(&mut levels, at)
 }
 
-/// One level of brackets: the operators since its last comma, and the highest bracket among their operands.
+/// One level of brackets: the operators since its last comma, and the highest operand among them.
 #[derive(Default)]
 struct Level {
     operators: usize,
+    /// The accesses of the operand that is being read (`a.b.c`), and the most that an operand had. They bind more tightly than
+    /// any operator, so that those of one operand do not stand on those of another.
+    accesses: usize,
+    accesses_max: usize,
     inner: usize,
     /// The highest element so far.
     highest: usize,
 }
 
-fn open(levels: &mut Vec<Level>, at: usize) -> Result<(), Excess> {
+fn open(levels: &mut Vec<Level>, at: usize, notation: Notation) -> Result<(), Excess> {
     if limits::NESTING_MAX < levels.len() {
         return Err(Excess { at, kind: ExcessKind::Nesting });
     }
     // What stands in brackets after an operand (a call, an index) is one more step in its chain.
-    grow(levels, 1);
+    if notation == Notation::Cedar {
+        access(levels, at)?;
+    }
     levels.push(Level::default());
     Ok(())
 }
@@ -135,7 +151,7 @@ fn close(levels: &mut Vec<Level>, at: usize) -> Result<(), Excess> {
 
 fn rest(levels: &mut [Level], at: usize) -> Result<(), Excess> {
     let Some(level) = levels.last_mut() else { return Ok(()) };
-    let height = level.operators + level.inner;
+    let height = level.operators + level.accesses_max.max(level.accesses) + level.inner;
     if limits::TEXT_HEIGHT_MAX < height {
         return Err(Excess { at, kind: ExcessKind::Height(height) });
     }
@@ -143,10 +159,22 @@ fn rest(levels: &mut [Level], at: usize) -> Result<(), Excess> {
     Ok(())
 }
 
-fn grow(levels: &mut [Level], operators: usize) {
+fn grow(levels: &mut [Level]) {
     if let Some(level) = levels.last_mut() {
-        level.operators += operators;
+        level.operators += 1;
+        level.accesses_max = level.accesses_max.max(level.accesses);
+        level.accesses = 0;
     }
+}
+
+fn access(levels: &mut [Level], at: usize) -> Result<(), Excess> {
+    let Some(level) = levels.last_mut() else { return Ok(()) };
+    level.accesses += 1;
+    // A validator may look at each step of a path once for each that follows.
+    if limits::ACCESSES_MAX < level.accesses {
+        return Err(Excess { at, kind: ExcessKind::Accesses });
+    }
+    Ok(())
 }
 
 /// Where the string or comment that begins at `at` ends, if one does.
@@ -206,9 +234,13 @@ mod tests {
 
     #[test]
     fn chains_without_brackets_count_as_high_as_they_nest() {
-        for chain in ["true && ", "a.b.c || ", "1 + ", "if a then b else ", "-1 - ", "a.b(1)."] {
+        for chain in ["true && ", "a.b.c || ", "1 + ", "if a then b else ", "-1 - "] {
             assert!(matches!(measured(&chain.repeat(5_000)), Err(ExcessKind::Height(_))), "{chain}");
         }
+        for path in ["a.", "a.b(1).", "a[\"b\"]", "a(b)"] {
+            assert_eq!(measured(&path.repeat(5_000)), Err(ExcessKind::Accesses), "{path}");
+        }
+        assert_eq!(measured(&"a.b.c.d(1).e || ".repeat(3_900)), Ok(()), "paths of operands do not add up");
         assert_eq!(measured(&"principal == User::\"a\" || ".repeat(1_500)), Ok(()));
     }
 
@@ -216,6 +248,11 @@ mod tests {
     fn elements_and_policies_stand_side_by_side() {
         assert_eq!(measured(&"[1 + 2, a.b],".repeat(10_000)), Ok(()));
         assert_eq!(measured(&"permit(principal, action, resource) when { a.b.c && d };".repeat(10_000)), Ok(()));
+    }
+
+    #[test]
+    fn lines_of_toml_stand_side_by_side_without_commas() {
+        assert_eq!(measure(&"User.u = { a = [1, 2] }\n".repeat(100_000), Notation::Toml), Ok(()));
     }
 
     #[test]

@@ -3,24 +3,32 @@
 //! ```text
 //!   scan ──▶ read what changed ──▶ scan again ──▶ equal: a whole set
 //!   device, inode, size, mtime, ctime             else:  the files are moving
-//!   of every file and directory
+//!   of every ruleset file and link;
+//!   which directory each directory is
 //! ```
 //!
-//! A set is whole: at one moment between the two scans the folder held exactly these files with this content.
-//! Nothing outside the folder is read, whatever links say, and nothing but regular files is opened.
+//! A set is whole: at one moment between the two scans the folder held exactly these files with this content, and no lock
+//! lay on it before and after. What other programs keep in the folder may change all the time.
+//! Nothing outside the folder is read, whatever links say, but the `.git` file of a worktree, and nothing but regular files
+//! is opened.
 
 #![expect(clippy::disallowed_methods, reason = "the scanner is where the watcher touches files")]
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     ffi::OsStr,
     fs::{self, DirEntry, Metadata, OpenOptions},
     io::{self, ErrorKind, Read as _},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::Arc,
 };
 
-use super::{settle::Observation, trouble::Trouble};
+use super::{
+    lock::Guard,
+    settle::{Locks, Observation},
+    trail::Trail,
+    trouble::Trouble,
+};
 use crate::base::{
     File, Kind, Sources,
     limits::{DIRECTORY_DEPTH_MAX, FILE_BYTES_MAX, FILES_MAX, SOURCE_BYTES_MAX},
@@ -31,6 +39,9 @@ const REREAD_EVERY: u64 = 30;
 
 /// The directory that `fsck` keeps at the top of a volume. Only the superuser can read it.
 const LOST_AND_FOUND: &str = "lost+found";
+
+/// Links that one link may lead through. Linux follows as many.
+const LINKS_MAX: usize = 40;
 
 /// `O_NONBLOCK`: to open a pipe returns at once. Regular files ignore it.
 #[cfg(target_os = "linux")]
@@ -44,6 +55,8 @@ pub struct Scanner {
     cache: BTreeMap<String, Cached>,
     /// The last whole set and the scans around it. One that did not change is neither hashed nor held twice.
     last: Option<(Scan, Arc<Sources>)>,
+    guard: Guard,
+    trail: Trail,
     n_looks: u64,
     n_reads: u64,
 }
@@ -52,7 +65,15 @@ impl Scanner {
     /// A scanner of the folder `root`, which need not exist. Where it leads is found out anew at each look.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), cache: BTreeMap::new(), last: None, n_looks: 0, n_reads: 0 }
+        Self {
+            root: root.into(),
+            cache: BTreeMap::new(),
+            last: None,
+            guard: Guard::default(),
+            trail: Trail::default(),
+            n_looks: 0,
+            n_reads: 0,
+        }
     }
 
     /// The folder, as it was given.
@@ -61,20 +82,50 @@ impl Scanner {
         &self.root
     }
 
-    /// What the folder holds now. Costs a walk over it; if something changed, two, and the reading of what did.
-    pub fn look(&mut self) -> Observation {
-        match self.whole(|| ()) {
+    /// What the folder holds now. Costs a walk over it; if something changed, two, and the reading of what did. Under a lock
+    /// that is heeded it costs next to nothing.
+    pub fn look(&mut self, locks: Locks) -> Observation {
+        self.observe(locks, || ())
+    }
+
+    pub(super) fn trail(&self) -> Trail {
+        self.trail.clone()
+    }
+
+    /// What the folder holds, if it is the same before and after `meanwhile`.
+    fn observe(&mut self, locks: Locks, meanwhile: impl FnOnce()) -> Observation {
+        self.n_looks += 1;
+        let whole = place(&self.root).and_then(|place| {
+            self.guard.find(&place, self.is_rereading());
+            match locks {
+                Locks::Ignored => {
+                    self.guard.pass();
+                    self.whole(place, meanwhile)
+                }
+                Locks::Heeded if self.guard.is_locked() => Err(Stop::Locked),
+                Locks::Heeded => {
+                    let whole = self.whole(place, meanwhile);
+                    // Trouble under a lock is no more than a part of the change either.
+                    if self.guard.is_locked() { Err(Stop::Locked) } else { whole }
+                }
+            }
+        });
+        self.trail.set_complete(whole.is_ok());
+        match whole {
             Ok(sources) => Observation::Whole(sources),
             Err(Stop::Moving) => Observation::Moving,
+            Err(Stop::Locked) => Observation::Locked,
             Err(Stop::Trouble(trouble)) => Observation::Trouble(trouble),
         }
     }
 
-    /// The set, if it is the same before and after `meanwhile`.
-    fn whole(&mut self, meanwhile: impl FnOnce()) -> Result<Arc<Sources>, Stop> {
-        self.n_looks += 1;
+    fn is_rereading(&self) -> bool {
+        self.n_looks.is_multiple_of(REREAD_EVERY)
+    }
+
+    fn whole(&mut self, place: Place, meanwhile: impl FnOnce()) -> Result<Arc<Sources>, Stop> {
         let n_reads = self.n_reads;
-        let before = scan(&self.root)?;
+        let before = scan(&self.root, place)?;
         if before.files.is_empty() {
             return Err(Trouble::Empty { path: self.root.clone() }.into());
         }
@@ -88,9 +139,11 @@ impl Scanner {
         }
         meanwhile();
         // Trouble that came up since the first scan is a change too. The next look reports it if it lasts.
-        if scan(&self.root).ok().as_ref() != Some(&before) {
+        let after = place_and_scan(&self.root);
+        if after.ok().as_ref() != Some(&before) {
             return Err(Stop::Moving);
         }
+        self.trail.lay(before.trail());
         self.cache.retain(|path, _| before.files.contains_key(path));
 
         // Both are ordered by path.
@@ -111,7 +164,7 @@ impl Scanner {
         if let Some(cached) = cached
             && is_known
             && cached.is_trusted
-            && !self.n_looks.is_multiple_of(REREAD_EVERY)
+            && !self.is_rereading()
         {
             return Ok(cached.file.clone());
         }
@@ -169,8 +222,8 @@ struct Found {
 /// Size and mtime alone do not: `touch -r`, `rsync -t` and archives restore the mtime. The ctime cannot be set, and a file
 /// that was renamed into place has another inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
+pub(super) struct Stamp {
+    pub(super) device: u64,
     inode: u64,
     size: u64,
     /// Seconds and nanoseconds.
@@ -181,7 +234,7 @@ struct Stamp {
 
 impl Stamp {
     #[cfg(unix)]
-    fn of(metadata: &Metadata) -> Self {
+    pub(super) fn of(metadata: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt as _;
         Self {
             device: metadata.dev(),
@@ -194,7 +247,7 @@ impl Stamp {
 
     /// Where there are no inodes, the time of creation tells a file from the one it replaced.
     #[cfg(not(unix))]
-    fn of(metadata: &Metadata) -> Self {
+    pub(super) fn of(metadata: &Metadata) -> Self {
         let time = |time: io::Result<std::time::SystemTime>| {
             let since = time.ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
             (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), i64::from(since.subsec_nanos()))
@@ -202,12 +255,23 @@ impl Stamp {
         let (created, size) = (time(metadata.created()), metadata.len());
         Self { device: 0, inode: created.0.unsigned_abs(), size, mtime: time(metadata.modified()), ctime: created }
     }
+
+    /// What tells a directory from another, whatever names come and go in it.
+    ///
+    /// A name that comes or goes sets both times to the same. Where they differ, the directory itself was changed since,
+    /// and most likely renamed: one that is moved away and back has another stamp.
+    fn of_directory(metadata: &Metadata) -> Self {
+        let stamp = Self::of(metadata);
+        let ctime = if stamp.ctime == stamp.mtime { (0, 0) } else { stamp.ctime };
+        Self { size: 0, mtime: (0, 0), ctime, ..stamp }
+    }
 }
 
 /// Why a look yields no set.
 #[derive(Debug)]
 enum Stop {
     Moving,
+    Locked,
     Trouble(Trouble),
 }
 
@@ -232,9 +296,20 @@ impl Stop {
 struct Scan {
     /// The ruleset files by the path below the root that people see.
     files: BTreeMap<String, Found>,
-    /// The directories by their path without links. A listing that runs beside a rename may miss a name, and a link that
-    /// is changed and changed back looks as if it never was: either changes the directory where it happens.
+    /// The directories by their path without links. Of what they list, that is all that matters beside the files: a listing
+    /// that runs beside a rename may miss a name, and the other scan then has it.
     directories: BTreeMap<PathBuf, Stamp>,
+    /// What the links on the way to files and directories lead through, by path without links: links, hidden ones too, and
+    /// directories. A link that is changed and changed back is not the link that it was.
+    passed: BTreeMap<PathBuf, Stamp>,
+}
+
+impl Scan {
+    /// All paths of this scan that do not have the name of a ruleset file.
+    fn trail(&self) -> BTreeSet<PathBuf> {
+        let renamed = self.files.values().map(|found| &found.real).filter(|real| !is_relevant(real));
+        self.directories.keys().chain(self.passed.keys()).chain(renamed).cloned().collect()
+    }
 }
 
 /// The walk. Paths that begin with `root` are real; those that people see begin with `given`.
@@ -256,10 +331,17 @@ struct Directory {
     depth: usize,
 }
 
-fn scan(given: &Path) -> Result<Scan, Stop> {
-    let root = Place::of(given).map_err(|error| {
+fn place(given: &Path) -> Result<Place, Stop> {
+    Place::of(given).map_err(|error| {
         if is_gone(&error) { Trouble::RootMissing { path: given.to_owned() }.into() } else { Stop::of(given, &error) }
-    })?;
+    })
+}
+
+fn place_and_scan(given: &Path) -> Result<Scan, Stop> {
+    place(given).and_then(|place| scan(given, place))
+}
+
+fn scan(given: &Path, root: Place) -> Result<Scan, Stop> {
     let mut walk = Walk {
         given,
         root: root.path.clone(),
@@ -292,8 +374,7 @@ impl Walk<'_> {
             return Err(Trouble::TooDeep { path: shown, limit: DIRECTORY_DEPTH_MAX }.into());
         }
         let list = || {
-            // The stamp comes before the names: if the next scan finds the same, no name was missed.
-            let stamp = Stamp::of(&directory.real.metadata()?);
+            let stamp = Stamp::of_directory(&directory.real.metadata()?);
             Ok((stamp, fs::read_dir(&directory.real)?.collect::<io::Result<Vec<_>>>()?))
         };
         let (stamp, mut entries) = list().map_err(|error| Stop::of(&shown, &error))?;
@@ -308,7 +389,7 @@ impl Walk<'_> {
         if name.as_encoded_bytes().starts_with(b".") || name == LOST_AND_FOUND {
             return Ok(());
         }
-        let is_relevant = Kind::of(&name.to_string_lossy()).is_some();
+        let is_relevant = is_relevant(Path::new(&name));
         let path = directory.path.join(&name);
         let depth = directory.depth + 1;
         let kind = entry.file_type().map_err(|error| self.stop(&path, &error))?;
@@ -327,9 +408,15 @@ impl Walk<'_> {
     }
 
     fn link(&mut self, path: PathBuf, link: &Path, depth: usize, is_relevant: bool) -> Result<(), Stop> {
-        let real = match link.canonicalize() {
+        // First, so that whatever comes between this and the resolution is in the way of the next scan.
+        let (passed, end) = follow(link);
+        let real = match end.map_or_else(|| link.canonicalize(), Ok) {
             Ok(real) => real,
-            // What the link is to name is absent.
+            // Rules that should be there are not, which is not the same as no rules.
+            Err(error) if is_gone(&error) && is_relevant => {
+                let message = "the link leads nowhere".to_owned();
+                return Err(Trouble::Unreadable { path: self.given.join(path), message }.into());
+            }
             Err(error) if is_gone(&error) => return Ok(()),
             // There may be a whole directory of rules behind it.
             Err(error) if is_relevant || error.kind() == ErrorKind::PermissionDenied => {
@@ -341,6 +428,7 @@ impl Walk<'_> {
         if !is_relevant && !metadata.is_dir() {
             return Ok(());
         }
+        self.scan.passed.extend(passed);
         if !real.starts_with(&self.root) {
             return Err(Trouble::OutsideRoot { path: self.given.join(path), target: real }.into());
         }
@@ -378,15 +466,49 @@ impl Walk<'_> {
     }
 }
 
+/// Whether the last name of a path is one of a ruleset file.
+pub(super) fn is_relevant(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| Kind::of(&name.to_string_lossy()).is_some())
+}
+
+/// The links and directories that `link` leads through, itself the first, and its end without links. Without an end, the
+/// system is to say why.
+///
+/// All but the last name of `link` is without links.
+fn follow(link: &Path) -> (Vec<(PathBuf, Stamp)>, Option<PathBuf>) {
+    let (mut at, mut passed, mut n_links) = (link.to_owned(), Vec::new(), 0);
+    // The names that are still to be gone through, the next one last.
+    let mut ahead = link.file_name().map(OsStr::to_owned).into_iter().collect::<Vec<_>>();
+    at.pop();
+    while let Some(name) = ahead.pop() {
+        if name == ".." {
+            at.pop();
+            continue;
+        }
+        at.push(&name);
+        let Ok(metadata) = at.symlink_metadata() else { return (passed, None) };
+        if metadata.is_dir() {
+            passed.push((at.clone(), Stamp::of_directory(&metadata)));
+        } else if metadata.is_symlink() {
+            passed.push((at.clone(), Stamp::of(&metadata)));
+            n_links += 1;
+            let target = at.read_link().ok().filter(|_| n_links <= LINKS_MAX);
+            let Some(target) = target else { return (passed, None) };
+            at.pop();
+            let names = target.components().filter(|name| *name != Component::CurDir);
+            ahead.extend(names.rev().map(|name| name.as_os_str().to_owned()));
+        } else if !ahead.is_empty() {
+            return (passed, None);
+        }
+    }
+    // Elsewhere a path without links has more than one form.
+    (passed, cfg!(unix).then_some(at))
+}
+
 /// The content of a file, if it still is the one that was found.
 fn read(shown: &Path, found: &Found) -> Result<Vec<u8>, Stop> {
-    let mut options = OpenOptions::new();
-    options.read(true);
-    // A pipe may have been put in place since the scan.
-    #[cfg(target_os = "linux")]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, O_NONBLOCK);
     let read = || {
-        let file = options.open(&found.real)?;
+        let file = open(&found.real)?;
         let mut bytes = Vec::new();
         (&file).take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
         // The stamp of the open file, after it was read: neither another file nor another content has this one.
@@ -396,7 +518,16 @@ fn read(shown: &Path, found: &Found) -> Result<Vec<u8>, Stop> {
     if stamp == found.stamp { Ok(bytes) } else { Err(Stop::Moving) }
 }
 
-fn is_gone(error: &io::Error) -> bool {
+/// Opens a file that was a regular one a moment ago. A pipe may have been put in its place.
+pub(super) fn open(path: &Path) -> io::Result<fs::File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(target_os = "linux")]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, O_NONBLOCK);
+    options.open(path)
+}
+
+pub(super) fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::StaleNetworkFileHandle)
 }
 
@@ -440,12 +571,13 @@ mod tests {
                 set.files().map(|(_, file)| format!("{}={}", file.path, file.text())).collect::<Vec<_>>().join(" ")
             }
             Observation::Moving => "moving".to_owned(),
+            Observation::Locked => "locked".to_owned(),
             Observation::Trouble(trouble) => trouble.to_string().replace(root.to_str().unwrap(), "ROOT"),
         }
     }
 
     fn check_folder(root: &Path, expected: &str) {
-        assert_eq!(shown(&Scanner::new(root).look(), root), expected);
+        assert_eq!(shown(&Scanner::new(root).look(Locks::Heeded), root), expected);
     }
 
     /// A folder with these files, changed by `change`, and what a look then says.
@@ -503,10 +635,10 @@ mod tests {
         symlink("..data/a.rune", root.join("a.rune")).unwrap();
         symlink("..data/b.rune", root.join("b.rune")).unwrap();
         let mut scanner = Scanner::new(root);
-        assert_eq!(shown(&scanner.look(), root), "a.rune=..1 b.rune=..1");
+        assert_eq!(shown(&scanner.look(Locks::Heeded), root), "a.rune=..1 b.rune=..1");
         publish_generation(root, "..2", &["a.rune", "b.rune"]);
         fs::remove_dir_all(root.join("..1")).unwrap();
-        assert_eq!(shown(&scanner.look(), root), "a.rune=..2 b.rune=..2");
+        assert_eq!(shown(&scanner.look(Locks::Heeded), root), "a.rune=..2 b.rune=..2");
     }
 
     #[test]
@@ -529,7 +661,7 @@ mod tests {
                 }
             });
             let mut scanner = Scanner::new(root);
-            let seen: Vec<_> = (0..2_000).map(|_| shown(&scanner.look(), root)).collect();
+            let seen: Vec<_> = (0..2_000).map(|_| shown(&scanner.look(Locks::Heeded), root)).collect();
             // Before any assertion, or a failure would wait for the thread for ever.
             is_over.store(true, Ordering::Relaxed);
             let whole = ["a.rune=1 b.rune=1", "a.rune=2 b.rune=2"];
@@ -546,10 +678,10 @@ mod tests {
         let root = folder.path().join("current");
         symlink("1", &root).unwrap();
         let mut scanner = Scanner::new(&root);
-        assert_eq!(shown(&scanner.look(), &root), "a.rune=1");
+        assert_eq!(shown(&scanner.look(Locks::Heeded), &root), "a.rune=1");
         fs::remove_file(&root).unwrap();
         symlink("2", &root).unwrap();
-        assert_eq!(shown(&scanner.look(), &root), "a.rune=2");
+        assert_eq!(shown(&scanner.look(Locks::Heeded), &root), "a.rune=2");
     }
 
     #[test]
@@ -568,12 +700,12 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_nowhere_names_no_file() {
-        let links = |root: &Path| {
-            symlink("nowhere", root.join("b.rune")).unwrap();
-            symlink("self", root.join("self")).unwrap();
-        };
-        check(&[("a.rune", "1")], links, "a.rune=1");
+    fn a_link_to_nowhere_is_trouble_if_it_has_a_ruleset_files_name() {
+        let other = |root: &Path| symlink("nowhere", root.join("notes")).unwrap();
+        check(&[("a.rune", "1")], other, "a.rune=1");
+        let file = |root: &Path| symlink("nowhere", root.join("b.rune")).unwrap();
+        let told = "ROOT/b.rune cannot be read, so its rules are unknown: the link leads nowhere";
+        check(&[("a.rune", "1")], file, told);
     }
 
     #[test]
@@ -669,28 +801,31 @@ mod tests {
     fn a_file_that_did_not_change_is_not_held_twice() {
         let folder = folder(&[("a.rune", "1"), ("b.rune", "1")]);
         let mut scanner = Scanner::new(folder.path());
-        let first = scanner.look();
+        let first = scanner.look(Locks::Heeded);
         let Observation::Whole(set) = &first else { panic!("{first:?}") };
         for _ in 0..2 * REREAD_EVERY {
-            let Observation::Whole(again) = scanner.look() else { panic!() };
+            let Observation::Whole(again) = scanner.look(Locks::Heeded) else { panic!() };
             assert!(Arc::ptr_eq(set, &again), "the whole set is the same");
         }
         fs::write(folder.path().join("b.rune"), "2").unwrap();
-        let second = scanner.look();
+        let second = scanner.look(Locks::Heeded);
         assert!(Arc::ptr_eq(&bytes_of(&first, "a.rune"), &bytes_of(&second, "a.rune")));
         assert_eq!(*bytes_of(&second, "b.rune"), *b"2");
         fs::write(folder.path().join("b.rune"), "2").unwrap();
-        assert!(Arc::ptr_eq(&bytes_of(&second, "b.rune"), &bytes_of(&scanner.look(), "b.rune")), "a touch");
+        assert!(
+            Arc::ptr_eq(&bytes_of(&second, "b.rune"), &bytes_of(&scanner.look(Locks::Heeded), "b.rune")),
+            "a touch"
+        );
     }
 
     #[test]
     fn a_removed_file_is_in_no_later_set() {
         let folder = folder(&[("a.rune", "1"), ("b.rune", "1")]);
         let mut scanner = Scanner::new(folder.path());
-        scanner.look();
-        scanner.look();
+        scanner.look(Locks::Heeded);
+        scanner.look(Locks::Heeded);
         fs::remove_file(folder.path().join("b.rune")).unwrap();
-        assert_eq!(shown(&scanner.look(), folder.path()), "a.rune=1");
+        assert_eq!(shown(&scanner.look(Locks::Heeded), folder.path()), "a.rune=1");
     }
 
     #[test]
@@ -698,14 +833,14 @@ mod tests {
         let folder = folder(&[("a.rune", "1")]);
         let path = folder.path().join("a.rune");
         let mut scanner = Scanner::new(folder.path());
-        scanner.look();
-        scanner.look();
+        scanner.look(Locks::Heeded);
+        scanner.look(Locks::Heeded);
         let modified = path.metadata().unwrap().modified().unwrap();
         thread::sleep(CLOCK_STEP);
         fs::write(&path, "2").unwrap();
         fs::OpenOptions::new().write(true).open(&path).unwrap().set_modified(modified).unwrap();
         assert_eq!(path.metadata().unwrap().modified().unwrap(), modified);
-        assert_eq!(shown(&scanner.look(), folder.path()), "a.rune=2");
+        assert_eq!(shown(&scanner.look(Locks::Heeded), folder.path()), "a.rune=2");
     }
 
     #[test]
@@ -716,7 +851,7 @@ mod tests {
         for round in 0..500 {
             for text in [format!("{round:04}"), format!("{:04}", 9_999 - round)] {
                 fs::write(&path, &text).unwrap();
-                assert_eq!(shown(&scanner.look(), folder.path()), format!("a.rune={text}"));
+                assert_eq!(shown(&scanner.look(Locks::Heeded), folder.path()), format!("a.rune={text}"));
             }
         }
     }
@@ -725,17 +860,21 @@ mod tests {
     fn now_and_then_everything_is_read_whatever_the_stamps_say() {
         let folder = folder(&[("a.rune", "1")]);
         let mut scanner = Scanner::new(folder.path());
-        scanner.look();
+        scanner.look(Locks::Heeded);
         scanner.cache.get_mut("a.rune").unwrap().file = File::new("a.rune", *b"stale");
         scanner.last = None;
-        assert_eq!(shown(&scanner.look(), folder.path()), "a.rune=1", "a stamp is trusted from the second reading on");
-        scanner.look();
+        assert_eq!(
+            shown(&scanner.look(Locks::Heeded), folder.path()),
+            "a.rune=1",
+            "a stamp is trusted from the second reading on"
+        );
+        scanner.look(Locks::Heeded);
         scanner.cache.get_mut("a.rune").unwrap().file = File::new("a.rune", *b"stale");
         scanner.last = None;
         for _ in 4..REREAD_EVERY {
-            assert_eq!(shown(&scanner.look(), folder.path()), "a.rune=stale");
+            assert_eq!(shown(&scanner.look(Locks::Heeded), folder.path()), "a.rune=stale");
         }
-        assert_eq!(shown(&scanner.look(), folder.path()), "a.rune=1");
+        assert_eq!(shown(&scanner.look(Locks::Heeded), folder.path()), "a.rune=1");
     }
 
     #[test]
@@ -745,11 +884,12 @@ mod tests {
             symlink("..1", folder.path().join("..data")).unwrap();
             symlink("..data/b.rune", folder.path().join("b.rune")).unwrap();
             let mut scanner = Scanner::new(folder.path());
-            assert!(scanner.whole(|| ()).is_ok(), "{what}");
+            let first = scanner.look(Locks::Heeded);
+            assert!(matches!(first, Observation::Whole(_)), "{what}: {first:?}");
             fs::write(folder.path().join("a.rune"), "2").unwrap();
             thread::sleep(CLOCK_STEP);
-            let seen = scanner.whole(|| change(folder.path()));
-            assert!(matches!(seen, Err(Stop::Moving)), "{what}: {seen:?}");
+            let seen = scanner.observe(Locks::Heeded, || change(folder.path()));
+            assert_eq!(seen, Observation::Moving, "{what}");
         };
         let point = |root: &Path, target: &str| {
             symlink(target, root.join("..tmp")).unwrap();
@@ -767,10 +907,118 @@ mod tests {
     #[test]
     fn a_file_that_changed_since_the_scan_is_moving() {
         let folder = folder(&[("a.rune", "1")]);
-        let found = scan(folder.path()).unwrap().files.remove("a.rune").unwrap();
+        let found = place_and_scan(folder.path()).unwrap().files.remove("a.rune").unwrap();
         fs::write(folder.path().join("a.rune"), "12").unwrap();
         assert!(matches!(read(Path::new("a.rune"), &found), Err(Stop::Moving)));
         fs::remove_file(folder.path().join("a.rune")).unwrap();
         assert!(matches!(read(Path::new("a.rune"), &found), Err(Stop::Moving)));
+    }
+
+    #[test]
+    fn what_other_programs_keep_in_the_folder_is_not_moving() {
+        let folder = folder(&[("a.rune", "1"), ("team/b.rune", "1"), ("..1/c.rune", "1"), ("server.log", "")]);
+        symlink("..1", folder.path().join("..data")).unwrap();
+        symlink("..data/c.rune", folder.path().join("c.rune")).unwrap();
+        let mut scanner = Scanner::new(folder.path());
+        for round in 0..20 {
+            let text = round.to_string();
+            fs::write(folder.path().join("a.rune"), &text).unwrap();
+            let seen = scanner.observe(Locks::Heeded, || {
+                for directory in ["", "team", "..1"].map(|directory| folder.path().join(directory)) {
+                    fs::write(directory.join(format!("{text}.tmp")), "").unwrap();
+                    fs::write(directory.join("server.log"), &text).unwrap();
+                    fs::rename(directory.join("server.log"), directory.join("server.log.1")).unwrap();
+                    fs::write(directory.join("mv.tmp"), "").unwrap();
+                    fs::remove_file(directory.join("mv.tmp")).unwrap();
+                }
+                symlink("server.log.1", folder.path().join(format!("latest-{text}"))).unwrap();
+                symlink("pid:7", folder.path().join(format!("lock-{text}"))).unwrap();
+            });
+            assert_eq!(shown(&seen, folder.path()), format!("a.rune={text} c.rune=1 team/b.rune=1"));
+        }
+    }
+
+    #[test]
+    fn a_directory_moved_away_and_back_is_moving() {
+        for directory in ["team", "team/deep", "..1"] {
+            let folder = folder(&[("a.rune", "1"), ("team/deep/b.rune", "1"), ("..1/c.rune", "1")]);
+            let root = folder.path();
+            symlink("..1/c.rune", root.join("c.rune")).unwrap();
+            thread::sleep(CLOCK_STEP);
+            let seen = Scanner::new(root).observe(Locks::Heeded, || {
+                fs::rename(root.join(directory), root.join("away")).unwrap();
+                thread::sleep(CLOCK_STEP);
+                fs::rename(root.join("away"), root.join(directory)).unwrap();
+            });
+            assert_eq!(seen, Observation::Moving, "{directory}");
+        }
+    }
+
+    #[test]
+    fn a_link_changed_and_changed_back_behind_a_hidden_name_is_moving() {
+        let folder = folder(&[("..x/1/a.rune", "1"), ("..x/2/a.rune", "2")]);
+        let root = folder.path();
+        symlink("1", root.join("..x/now")).unwrap();
+        symlink("..x/now/a.rune", root.join("a.rune")).unwrap();
+        thread::sleep(CLOCK_STEP);
+        let seen = Scanner::new(root).observe(Locks::Heeded, || {
+            for target in ["2", "1"] {
+                symlink(target, root.join("tmp")).unwrap();
+                fs::rename(root.join("tmp"), root.join("..x/now")).unwrap();
+            }
+        });
+        assert_eq!(seen, Observation::Moving);
+    }
+
+    #[test]
+    fn the_trail_holds_directories_links_and_files_that_links_rename() {
+        let folder = folder(&[("a.rune", "1"), ("team/b.rune", "1"), ("..1/c", "1"), ("server.log", "")]);
+        let root = folder.path().canonicalize().unwrap();
+        symlink("..1", root.join("..data")).unwrap();
+        symlink("..data/c", root.join("c.rune")).unwrap();
+        let mut scanner = Scanner::new(&root);
+        let trail = scanner.trail();
+        let through = |path: &str| trail.leads_through(&root.join(path));
+        assert_eq!(through("team"), None, "before the first look");
+        scanner.look(Locks::Heeded);
+        for (path, expected) in
+            [("team", true), ("..data", true), ("..1", true), ("..1/c", true), ("server.log", false)]
+        {
+            assert_eq!(through(path), Some(expected), "{path}");
+        }
+        fs::remove_dir_all(&root).unwrap();
+        scanner.look(Locks::Heeded);
+        assert_eq!(through("team"), None, "in trouble");
+    }
+
+    #[test]
+    fn a_folder_is_locked_if_there_is_a_lock_before_or_after_the_scans() {
+        let folder = folder(&[("a.rune", "1")]);
+        let root = folder.path();
+        let lock = || fs::write(root.join(".rune.lock"), "").unwrap();
+        let unlock = || fs::remove_file(root.join(".rune.lock")).unwrap();
+        let mut scanner = Scanner::new(root);
+        lock();
+        assert_eq!(scanner.look(Locks::Heeded), Observation::Locked);
+        assert_eq!(scanner.n_reads, 0, "nothing is read under a lock");
+        unlock();
+        assert_eq!(scanner.observe(Locks::Heeded, lock), Observation::Locked);
+        unlock();
+        assert_eq!(shown(&scanner.look(Locks::Heeded), root), "a.rune=1");
+        fs::remove_file(root.join("a.rune")).unwrap();
+        lock();
+        assert_eq!(scanner.look(Locks::Heeded), Observation::Locked, "trouble too is locked");
+    }
+
+    #[test]
+    fn a_lock_that_was_ignored_is_ignored_until_it_is_another() {
+        let folder = folder(&[("a.rune", "1"), (".rune.lock", "")]);
+        let root = folder.path();
+        let mut scanner = Scanner::new(root);
+        assert_eq!(scanner.look(Locks::Heeded), Observation::Locked);
+        assert_eq!(shown(&scanner.look(Locks::Ignored), root), "a.rune=1");
+        assert_eq!(shown(&scanner.look(Locks::Heeded), root), "a.rune=1");
+        fs::write(root.join(".rune.lock"), "again").unwrap();
+        assert_eq!(scanner.look(Locks::Heeded), Observation::Locked);
     }
 }

@@ -8,6 +8,10 @@
 //!   a file     ______|‾‾‾‾‾‾|______________|‾‾‾‾‾‾‾‾‾‾‾‾‾‾‾‾‾‾‾‾‾
 //!                     gone, back           gone |<-- grace -->|
 //!   published  x                                              x
+//!
+//!   a lock         |‾‾‾‾‾‾‾‾‾‾‾‾‾‾‾|
+//!   looks           x  x  x  x  x  x  x
+//!   published                         x
 //! ```
 //!
 //! The settler reads no clock and opens no file: the driver tells it the time, as the time since its own start, and what
@@ -33,6 +37,15 @@ pub struct Timing {
     pub burst_hold_max: Duration,
     /// A file that is gone or emptied counts as such after so long: many tools remove a file and write it again.
     pub grace: Duration,
+    /// Files that go one after the other hold everything no longer than this altogether: a `forbid` that is saved meanwhile
+    /// must come into force.
+    pub grace_max: Duration,
+    /// A lock holds everything for so long: most are held for less than a second, and one that a crash left behind must not
+    /// keep a revocation from being in force.
+    pub lock_max: Duration,
+    /// The same while nothing was published. To begin with half of a checkout is worse than to begin two seconds later,
+    /// and ten seconds at each start are too much for a lock that may be a left-over.
+    pub first_lock_max: Duration,
     /// Without any hint, look so often: events get lost, and some file systems send none.
     pub tick: Duration,
 }
@@ -46,6 +59,9 @@ impl Default for Timing {
             hold_max: Duration::from_millis(250),
             burst_hold_max: Duration::from_secs(2),
             grace: Duration::from_millis(500),
+            grace_max: Duration::from_secs(2),
+            lock_max: Duration::from_secs(10),
+            first_lock_max: Duration::from_secs(2),
             tick: Duration::from_secs(1),
         }
     }
@@ -60,6 +76,17 @@ pub enum Observation {
     Moving,
     /// There is no set to read.
     Trouble(Trouble),
+    /// Another program says that it is changing the files. Whatever they hold is a part of the change.
+    Locked,
+}
+
+/// What a look makes of locks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Locks {
+    /// A lock stops it. One that was ignored before, and is unchanged since, does not.
+    Heeded,
+    /// The locks that are there were left behind.
+    Ignored,
 }
 
 /// What to do about it.
@@ -86,13 +113,28 @@ pub struct Settler {
     reported: Option<Trouble>,
     /// Files of the published set that are gone or emptied, and new ones that are empty, and since when.
     held: BTreeMap<Arc<str>, Duration>,
+    /// Since when there was always one of them.
+    held_since: Option<Duration>,
+    lock: Option<Lock>,
 }
 
 impl Settler {
-    /// A settler that has seen nothing. Its first look is due at once, and what that finds is published without a wait.
+    /// A settler that has seen nothing. Its first look is due at once, and what that finds is published without a wait,
+    /// unless it is locked.
     #[must_use]
     pub fn new(timing: Timing) -> Self {
-        Self { timing, next: None, signs: None, seen: None, published: None, reported: None, held: BTreeMap::new() }
+        let held = BTreeMap::new();
+        Self {
+            timing,
+            next: None,
+            signs: None,
+            seen: None,
+            published: None,
+            reported: None,
+            held,
+            held_since: None,
+            lock: None,
+        }
     }
 
     /// Something may have changed. A hint that came while the driver looked is told after what it saw.
@@ -111,11 +153,23 @@ impl Settler {
         self.quiet_at(signs).min(self.cut_at(signs))
     }
 
+    /// What a look at `now` is to make of locks.
+    #[must_use]
+    pub fn locks(&self, now: Duration) -> Locks {
+        if self.lock.is_some_and(|lock| lock.until <= now) { Locks::Ignored } else { Locks::Heeded }
+    }
+
     /// The driver looked, and this is what it saw.
     pub fn on_observation(&mut self, now: Duration, seen: Observation) -> Option<Outcome> {
         let is_first = self.next.replace(now.saturating_add(self.timing.tick)).is_none();
         let signs = self.signs.take();
+        if seen == Observation::Locked || self.lock.is_some_and(|lock| lock.is_there && now < lock.until) {
+            self.on_lock(now, seen == Observation::Locked, signs);
+            return None;
+        }
+        self.lock = None;
         match seen {
+            Observation::Locked => None,
             Observation::Moving => self.on_moving(now, signs),
             Observation::Whole(set) if set.is_empty() => self.on_nothing(now, Trouble::Empty { path: PathBuf::new() }),
             Observation::Whole(set) if is_first => Some(self.publish(set)),
@@ -125,6 +179,20 @@ impl Settler {
             }
             Observation::Trouble(trouble) => self.report(trouble),
         }
+    }
+
+    /// There is a lock, or there was one at the last look: then whatever is seen must outlast a quiet time, as hints come
+    /// late and the next lock may be a moment away.
+    fn on_lock(&mut self, now: Duration, is_there: bool, signs: Option<Signs>) {
+        let max = if self.published.is_some() { self.timing.lock_max } else { self.timing.first_lock_max };
+        // Locks that follow one another without a rest hold for no longer than one.
+        let lock = self.lock.filter(|lock| now < lock.until);
+        self.lock = Some(Lock { until: lock.map_or(now.saturating_add(max), |lock| lock.until), is_there });
+        // To look again is no sign of a burst, and the time under a lock does not count towards a cut.
+        let n = signs.map_or(0, |signs| signs.n);
+        self.signs = Some(Signs { first: now, last: now, n, is_explained: true });
+        // What went on under the lock was not seen.
+        self.held.clear();
     }
 
     fn on_moving(&mut self, now: Duration, signs: Option<Signs>) -> Option<Outcome> {
@@ -180,8 +248,12 @@ impl Settler {
         let since = |path| self.held.get(path).copied().unwrap_or(now);
         self.held = lost.chain(blank).map(|(_, file)| (Arc::clone(&file.path), since(&file.path))).collect();
 
-        let Some(youngest) = self.held.values().max() else { return false };
-        let until = youngest.saturating_add(self.timing.grace);
+        let Some(youngest) = self.held.values().max() else {
+            self.held_since = None;
+            return false;
+        };
+        let since = *self.held_since.get_or_insert(now);
+        let until = youngest.saturating_add(self.timing.grace).min(since.saturating_add(self.timing.grace_max));
         if until <= now {
             return false;
         }
@@ -194,6 +266,7 @@ impl Settler {
         self.published = Some(Arc::clone(&set));
         self.reported = None;
         self.held.clear();
+        self.held_since = None;
         Outcome::Publish(set)
     }
 
@@ -237,6 +310,15 @@ struct Signs {
     is_explained: bool,
 }
 
+/// A lock that a look met, until two looks in a row meet none.
+#[derive(Debug, Clone, Copy)]
+struct Lock {
+    /// When it is taken for left behind.
+    until: Duration,
+    /// Whether the last look met it.
+    is_there: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,11 +335,14 @@ mod tests {
         /// From now on, files change while they are read.
         Moves,
         /// From now on, this file cannot be read.
-        Locked(&'static str),
+        Unreadable(&'static str),
         /// The folder is gone.
         Gone,
+        /// A lock is set, and goes.
+        Lock,
+        Unlock,
     }
-    use Event::{Gone, Hint, Locked, Moves, Quietly, Save};
+    use Event::{Gone, Hint, Lock, Moves, Quietly, Save, Unlock, Unreadable};
 
     fn ms(ms: u64) -> Duration {
         Duration::from_millis(ms)
@@ -284,32 +369,53 @@ mod tests {
     fn observation(event: Event) -> Option<Observation> {
         Some(match event {
             Save(files) | Quietly(files) => Observation::Whole(Arc::new(set(files))),
-            Hint => return None,
+            Hint | Lock | Unlock => return None,
             Moves => Observation::Moving,
-            Locked(path) => Observation::Trouble(Trouble::Unreadable { path: path.into(), message: String::new() }),
+            Unreadable(path) => Observation::Trouble(Trouble::Unreadable { path: path.into(), message: String::new() }),
             Gone => Observation::Trouble(Trouble::RootMissing { path: "folder".into() }),
         })
+    }
+
+    /// The locks of a folder, as the scanner heeds them.
+    #[derive(Default)]
+    struct Guard {
+        is_locked: bool,
+        is_stale: bool,
+    }
+
+    impl Guard {
+        fn set(&mut self, is_locked: bool) {
+            *self = Self { is_locked, is_stale: false };
+        }
+
+        /// What a look that would see `seen` makes of it.
+        fn look(&mut self, locks: Locks, seen: Observation) -> Observation {
+            self.is_stale |= locks == Locks::Ignored;
+            if self.is_locked && !self.is_stale { Observation::Locked } else { seen }
+        }
     }
 
     /// Lives through a script of events, each at its millisecond, until `end`. What came of it is told the same way.
     fn live(timing: Timing, script: &[(u64, Event)], end: u64) -> Vec<String> {
         let mut settler = Settler::new(timing);
         let mut script = script.iter().peekable();
-        let mut disk = Observation::Moving;
+        let (mut disk, mut guard) = (Observation::Moving, Guard::default());
         let mut told = Vec::new();
         loop {
             let look = settler.look_at();
             if let Some((at, event)) = script.next_if(|(at, _)| ms(*at) <= look) {
                 disk = observation(*event).unwrap_or(disk);
-                if matches!(event, Save(_) | Hint) {
-                    settler.on_hint(ms(*at));
+                match event {
+                    Save(_) | Hint => settler.on_hint(ms(*at)),
+                    Lock | Unlock => guard.set(matches!(event, Lock)),
+                    _ => (),
                 }
                 continue;
             }
             if ms(end) < look {
                 return told;
             }
-            let outcome = settler.on_observation(look, disk.clone());
+            let outcome = settler.on_observation(look, guard.look(settler.locks(look), disk.clone()));
             assert!(look < settler.look_at(), "time moves on");
             told.extend(outcome.map(|outcome| format!("{}: {}", look.as_millis(), shown(&outcome))));
         }
@@ -328,6 +434,21 @@ mod tests {
     #[test]
     fn a_single_save_is_published_after_a_quiet_time() {
         check(&[(0, Save("a=1")), (100, Save("a=2"))], &["0: a=1", "105: a=2"]);
+    }
+
+    #[test]
+    fn files_that_go_one_after_the_other_do_not_hold_an_edit_for_ever() {
+        let script = [
+            (0, Save("a=1 b=1 c=1 d=1 e=1 f=1 g=1")),
+            (1_000, Save("a=2 c=1 d=1 e=1 f=1 g=1")),
+            (1_400, Save("a=2 d=1 e=1 f=1 g=1")),
+            (1_800, Save("a=2 e=1 f=1 g=1")),
+            (2_200, Save("a=2 f=1 g=1")),
+            (2_600, Save("a=2 g=1")),
+            (3_000, Save("a=2")),
+        ];
+        let told = live(Timing::default(), &script, 10_000);
+        assert_eq!(told, ["0: a=1 b=1 c=1 d=1 e=1 f=1 g=1", "3005: a=2"]);
     }
 
     #[test]
@@ -487,13 +608,14 @@ mod tests {
 
     #[test]
     fn trouble_is_said_once_until_it_changes() {
-        let script = [(0, Save("a=1")), (100, Locked("a")), (101, Hint), (2_000, Locked("b")), (2_001, Hint)];
+        let script = [(0, Save("a=1")), (100, Unreadable("a")), (101, Hint), (2_000, Unreadable("b")), (2_001, Hint)];
         check(&script, &["0: a=1", "106: cannot read a", "2006: cannot read b"]);
     }
 
     #[test]
     fn after_trouble_the_same_set_is_published_again() {
-        let script = [(0, Save("a=1")), (100, Locked("a")), (101, Hint), (200, Save("a=1")), (300, Locked("a"))];
+        let script =
+            [(0, Save("a=1")), (100, Unreadable("a")), (101, Hint), (200, Save("a=1")), (300, Unreadable("a"))];
         check(&script, &["0: a=1", "106: cannot read a", "205: a=1", "1205: cannot read a"]);
     }
 
@@ -511,6 +633,73 @@ mod tests {
         assert_eq!(told.len(), 3, "{told:?}");
         assert_eq!(told[1], "2101: unstable", "{told:?}");
         assert!(told[2].ends_with(": a=1"), "{told:?}");
+    }
+
+    #[test]
+    fn a_hint_now_and_then_holds_up_neither_a_save_nor_a_removal() {
+        let hints = |from: u64| (0..40).map(move |n| (from + 30 * n, Hint));
+        let script: Vec<_> = [(0, Save("a=1 b=1")), (100, Save("a=1"))].into_iter().chain(hints(101)).collect();
+        check(&script, &["0: a=1 b=1", "606: a=1"]);
+        let script: Vec<_> = [(0, Save("a=1")), (100, Save("a=2"))].into_iter().chain(hints(101)).collect();
+        check(&script, &["0: a=1", "106: a=2"]);
+    }
+
+    #[test]
+    fn an_edit_under_a_lock_is_published_a_quiet_time_after_the_lock_is_gone() {
+        let script =
+            [(0, Save("a=1 b=1")), (100, Lock), (101, Save("a=2 b=1")), (400, Quietly("a=2 b=2")), (423, Unlock)];
+        check(&script, &["0: a=1 b=1", "431: a=2 b=2"]);
+        let late_hint = [(0, Save("a=1")), (100, Lock), (101, Save("a=2")), (423, Unlock), (430, Hint)];
+        check(&late_hint, &["0: a=1", "435: a=2"]);
+    }
+
+    #[test]
+    fn nothing_is_said_under_a_lock() {
+        let script = [(0, Save("a=1")), (100, Lock), (101, Gone), (102, Hint), (2_000, Save("a=1")), (2_001, Unlock)];
+        check(&script, &["0: a=1"]);
+        let script = [(0, Save("a=1")), (100, Lock), (101, Moves), (102, Hint), (2_000, Save("a=2")), (2_001, Unlock)];
+        check(&script, &["0: a=1", "2010: a=2"]);
+    }
+
+    #[test]
+    fn a_lock_that_is_left_behind_stops_edits_once_and_not_for_ever() {
+        let script = [(0, Save("a=1")), (100, Lock), (101, Save("a=2")), (12_000, Save("a=3"))];
+        let told = live(Timing::default(), &script, 20_000);
+        assert_eq!(told, ["0: a=1", "10106: a=2", "12005: a=3"]);
+    }
+
+    #[test]
+    fn a_lock_that_follows_one_left_behind_is_heeded() {
+        let script =
+            [(0, Lock), (0, Save("a=1")), (5_000, Unlock), (5_001, Lock), (5_002, Save("a=2")), (6_000, Unlock)];
+        check(&script, &["2000: a=1", "6007: a=2"]);
+    }
+
+    #[test]
+    fn locks_without_a_rest_between_them_hold_for_no_longer_than_one() {
+        // Every other look meets one.
+        let locks = (0..2_000).flat_map(|n| [(104 + 10 * n, Lock), (109 + 10 * n, Unlock)]);
+        let script: Vec<_> = [(0, Save("a=1")), (101, Save("a=2"))].into_iter().chain(locks).collect();
+        assert_eq!(live(Timing::default(), &script, 11_000), ["0: a=1", "10106: a=2"]);
+    }
+
+    #[test]
+    fn a_lock_in_a_stream_of_hints_holds_no_longer_than_a_cut_beyond_its_time() {
+        let stream = (0..4_000).map(|n| (102 + 4 * n, Hint));
+        let script: Vec<_> = [(0, Save("a=1")), (100, Lock), (101, Save("a=2"))].into_iter().chain(stream).collect();
+        assert_eq!(live(Timing::default(), &script, 15_000), ["0: a=1", "12101: a=2"]);
+    }
+
+    #[test]
+    fn the_first_set_is_held_by_a_lock_but_not_for_long() {
+        check(&[(0, Lock), (0, Quietly("a=1")), (100, Quietly("a=1 b=1")), (152, Unlock)], &["160: a=1 b=1"]);
+        check(&[(0, Lock), (0, Quietly("a=1"))], &["2000: a=1"]);
+    }
+
+    #[test]
+    fn the_grace_of_a_lost_file_begins_anew_after_a_lock() {
+        let script = [(0, Save("a=1 b=1")), (100, Save("a=1")), (200, Lock), (201, Hint), (900, Unlock)];
+        check(&script, &["0: a=1 b=1", "1406: a=1"]);
     }
 
     /// Marsaglia's xorshift64: a seed is a test case.
@@ -542,6 +731,9 @@ mod tests {
         lost: [Option<Duration>; 3],
         /// When the last hint was told.
         hinted: Duration,
+        guard: Guard,
+        /// When a look last met a lock.
+        locked: Option<Duration>,
     }
 
     const PATHS: [&str; 3] = ["a", "b", "c"];
@@ -564,6 +756,10 @@ mod tests {
         }
 
         fn look(&mut self, seen: &Observation) {
+            if *seen == Observation::Locked {
+                self.locked = Some(self.now);
+                self.lost = [None; 3];
+            }
             for (lost, text) in self.lost.iter_mut().zip(self.disk) {
                 let is_lost = match seen {
                     Observation::Whole(_) => text.is_none_or(str::is_empty),
@@ -575,6 +771,8 @@ mod tests {
             let is_first = self.settler.next.is_none();
             let outcome = self.settler.on_observation(self.now, seen.clone());
             assert!(self.now < self.settler.look_at(), "time moves on");
+            let is_held = self.locked.is_some_and(|locked| self.now < locked + self.timing.quiet);
+            assert!(outcome.is_none() || !is_held || self.guard.is_stale, "something is said under a lock");
             match outcome {
                 Some(Outcome::Publish(set)) => {
                     assert_eq!(*seen, Observation::Whole(Arc::clone(&set)), "what is published was just seen");
@@ -593,7 +791,10 @@ mod tests {
                     self.published = Some(set);
                 }
                 Some(Outcome::Trouble(_)) => self.is_troubled = true,
-                None => assert!(!is_first || *seen == Observation::Moving, "a first look says something"),
+                None => {
+                    let may_wait = matches!(seen, Observation::Moving | Observation::Locked);
+                    assert!(!is_first || may_wait, "a first look says something");
+                }
             }
         }
 
@@ -604,9 +805,10 @@ mod tests {
                 let late = Duration::from_micros(dice.pick(&[0, 0, 0, 100, 2_000]));
                 self.now = self.now.max(self.settler.look_at() + late);
                 let seen = match dice.below(faults) {
-                    0 => observation(dice.pick(&[Moves, Moves, Locked("a"), Gone])).unwrap(),
+                    0 => observation(dice.pick(&[Moves, Moves, Unreadable("a"), Gone])).unwrap(),
                     _ => Observation::Whole(Arc::new(self.files())),
                 };
+                let seen = self.guard.look(self.settler.locks(self.now), seen);
                 self.look(&seen);
             }
             self.now = self.now.max(until);
@@ -618,7 +820,8 @@ mod tests {
         for seed in 1..=10_000 {
             let mut dice = Dice(u64::wrapping_mul(seed, 0x9E37_79B9_7F4A_7C15));
             let (hold_max, burst_hold_max) = (ms(20), ms(60));
-            let timing = Timing { burst_hints: 3, hold_max, burst_hold_max, ..Timing::default() };
+            let grace_max = Duration::from_secs(3_600);
+            let timing = Timing { burst_hints: 3, hold_max, burst_hold_max, grace_max, ..Timing::default() };
             let mut world = World {
                 settler: Settler::new(timing),
                 timing,
@@ -628,18 +831,24 @@ mod tests {
                 is_troubled: false,
                 lost: [None; 3],
                 hinted: Duration::ZERO,
+                guard: Guard::default(),
+                locked: None,
             };
             for _ in 0..12 {
                 let wait = dice.pick(&[0, 1, 4, 30, 300, 700, 1_500]);
                 let until = world.now + ms(wait) + Duration::from_micros(dice.below(1_000));
                 world.pass(until, &mut dice, 8);
+                if dice.below(4) == 0 {
+                    world.guard.set(!world.guard.is_locked);
+                }
                 // Most often a single edit, and now and then a stream that is cut.
                 for _ in 0..dice.pick(&[1, 1, 1, 1, 1, 1, 1, 40]) {
                     world.edit(&mut dice);
                     world.pass(world.now + ms(2), &mut dice, 8);
                 }
             }
-            let rest = timing.burst_hold_max + timing.grace + timing.tick;
+            // Whether the last lock is left behind or not.
+            let rest = timing.burst_hold_max + timing.grace + timing.tick + timing.lock_max;
             world.pass(world.now + rest, &mut dice, u64::MAX);
             let files = world.files();
             assert_eq!(world.is_troubled, files.is_empty(), "seed {seed}");

@@ -4,6 +4,7 @@
 //!   /srv                 watched, itself only: the root appears, goes, is replaced
 //!   /srv/policies        watched, with everything below
 //!   /srv/policies/.git   not reported
+//!   /srv/policies/x.log  not reported
 //!   /srv/neighbour       not reported
 //! ```
 //!
@@ -20,11 +21,14 @@ use std::{
 
 use notify::{
     Config, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
-    event::{AccessKind, AccessMode, CreateKind, ModifyKind},
+    event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind},
 };
 use notify_debouncer_full::{DebounceEventResult, DebouncedEvent, Debouncer, NoCache, new_debouncer_opt};
 
-use super::scan::Place;
+use super::{
+    scan::{self, Place, Scanner, is_relevant},
+    trail::Trail,
+};
 
 /// How old an event is when it is passed on, and how often the debouncer looks for such: a hint comes after four to eight
 /// milliseconds. The second may not exceed the first. Longer costs latency for nothing, as the settler waits for quiet
@@ -55,15 +59,16 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Watches the folder `root`, which need not exist, and calls `notify` from a thread of its own, once for each path
-    /// that an event names. The second value is that of [`degraded`](Self::degraded).
-    pub fn start(root: &Path, notify: impl Fn(Hint) + Send + 'static) -> (Self, Option<String>) {
+    /// Watches the folder of `scanner`, which need not exist, and calls `notify` from a thread of its own, once for each
+    /// path that an event names. The second value is that of [`degraded`](Self::degraded).
+    pub fn start(scanner: &Scanner, notify: impl Fn(Hint) + Send + 'static) -> (Self, Option<String>) {
+        let root = scanner.root().to_owned();
         let scope = Arc::new(Mutex::new(Scope::default()));
-        let (debouncer, degraded) = match debouncer(Arc::clone(&scope), notify) {
+        let (debouncer, degraded) = match debouncer(Arc::clone(&scope), scanner.trail(), notify) {
             Ok(debouncer) => (Some(debouncer), None),
             Err(error) => (None, Some(polling_only(&error))),
         };
-        let mut watcher = Self { root: root.to_owned(), place: None, debouncer, scope, degraded, n_refreshes: 0 };
+        let mut watcher = Self { root, place: None, debouncer, scope, degraded, n_refreshes: 0 };
         watcher.watch();
         let degraded = watcher.degraded.clone();
         (watcher, degraded)
@@ -129,19 +134,25 @@ impl Scope {
         Self { root: place.map(|place| place.path.clone()), parent, entry, is_stale: false }
     }
 
-    fn is_relevant(&self, event: &DebouncedEvent) -> bool {
+    fn is_relevant(&self, event: &DebouncedEvent, trail: &Trail) -> bool {
         // Our own reading opens files. To react to that would never end.
         let is_read = matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write));
-        !is_read && (event.paths.is_empty() || event.paths.iter().any(|path| self.is_ours(path)))
+        let is_ours = |path: &PathBuf| self.is_ours(event.kind, path, trail);
+        !is_read && (event.paths.is_empty() || event.paths.iter().any(is_ours))
     }
 
     /// Whether a change at `path` can be one of the ruleset. Hidden names can: a link may lead through them. What version
-    /// control keeps for itself, and what else stands beside the root, cannot.
-    fn is_ours(&self, path: &Path) -> bool {
-        if let Some(below) = self.root.as_ref().and_then(|root| path.strip_prefix(root).ok()) {
-            return below.iter().all(|name| name != ".git");
+    /// control and other programs keep for themselves, and what else stands beside the root, cannot.
+    fn is_ours(&self, kind: EventKind, path: &Path, trail: &Trail) -> bool {
+        let Some(below) = self.root.as_ref().and_then(|root| path.strip_prefix(root).ok()) else {
+            return self.entry.as_deref() == Some(path)
+                || self.parent.is_none()
+                || self.parent.as_deref() != path.parent();
+        };
+        if below.iter().any(|name| name == ".git") {
+            return false;
         }
-        self.entry.as_deref() == Some(path) || self.parent.is_none() || self.parent.as_deref() != path.parent()
+        below.as_os_str().is_empty() || is_relevant(below) || is_passed(kind, path, trail)
     }
 
     /// Whether after this event there may be directories that are not watched.
@@ -156,20 +167,36 @@ impl Scope {
         }
     }
 
-    /// How many hints a batch of events is worth: one for each path, so that a burst is told from a save.
-    fn take_in(&mut self, batch: &DebounceEventResult) -> usize {
-        let Ok(events) = batch else {
-            self.is_stale = true;
-            return 1;
-        };
-        let relevant: Vec<_> = events.iter().filter(|event| self.is_relevant(event)).collect();
-        self.is_stale |= relevant.iter().any(|event| self.is_unsettling(event));
-        relevant.iter().map(|event| event.paths.last()).collect::<BTreeSet<_>>().len().min(BATCH_HINTS_MAX)
+    /// How many hints a batch of events is worth, one for each path, so that a burst is told from a save; and whether
+    /// directories may be there now that are not watched.
+    fn weigh(&self, batch: &DebounceEventResult, trail: &Trail) -> (usize, bool) {
+        let Ok(events) = batch else { return (1, true) };
+        let relevant: Vec<_> = events.iter().filter(|event| self.is_relevant(event, trail)).collect();
+        let n_paths = relevant.iter().map(|event| event.paths.last()).collect::<BTreeSet<_>>().len();
+        (n_paths.min(BATCH_HINTS_MAX), relevant.iter().any(|event| self.is_unsettling(event)))
     }
+}
+
+/// Whether looks go through `path`, which does not have the name of a ruleset file: as far as the last one tells, or
+/// because a directory or a link is there now. A file may be written as often as its owner likes.
+///
+/// What is gone was a directory or a link if the last look went through it. If that look was cut short it may have been
+/// either, and a false hint is better than a missing one.
+fn is_passed(kind: EventKind, path: &Path, trail: &Trail) -> bool {
+    if matches!(kind, EventKind::Create(CreateKind::Folder) | EventKind::Remove(RemoveKind::Folder)) {
+        return true;
+    }
+    let is_passed = trail.leads_through(path);
+    is_passed == Some(true)
+        || match path.symlink_metadata() {
+            Ok(metadata) => metadata.is_dir() || metadata.is_symlink(),
+            Err(error) => is_passed.is_none() || !scan::is_gone(&error),
+        }
 }
 
 fn debouncer(
     scope: Arc<Mutex<Scope>>,
+    trail: Trail,
     notify: impl Fn(Hint) + Send + 'static,
 ) -> notify::Result<Debouncer<RecommendedWatcher, NoCache>> {
     // A link may lead to all of the disk. Where it may be followed it leads into the root, which is watched anyway.
@@ -177,7 +204,10 @@ fn debouncer(
     // The debouncer's thread outlives its own failure to get a watcher. So whether there is one is tried before.
     drop(RecommendedWatcher::new(|_| (), config)?);
     let on_batch = move |batch: DebounceEventResult| {
-        let n_hints = lock(&scope).take_in(&batch);
+        // A copy, since the disk is asked and the driver is not to wait for that.
+        let current = lock(&scope).clone();
+        let (n_hints, is_stale) = current.weigh(&batch, &trail);
+        lock(&scope).is_stale |= is_stale;
         (0..n_hints).for_each(|_| notify(Hint));
     };
     new_debouncer_opt(DEBOUNCE, Some(DEBOUNCE), on_batch, NoCache::new(), config)
@@ -209,7 +239,10 @@ mod tests {
         sync::mpsc::{self, Receiver},
     };
 
-    use super::{super::Scanner, *};
+    use super::{
+        super::{Locks, Observation},
+        *,
+    };
 
     fn ms(ms: u64) -> Duration {
         Duration::from_millis(ms)
@@ -217,7 +250,7 @@ mod tests {
 
     fn start(root: &Path) -> (Watcher, Receiver<Hint>) {
         let (send, hints) = mpsc::channel();
-        let (watcher, degraded) = Watcher::start(root, move |hint| {
+        let (watcher, degraded) = Watcher::start(&Scanner::new(root), move |hint| {
             let _ = send.send(hint);
         });
         assert_eq!(degraded, None);
@@ -258,7 +291,7 @@ mod tests {
         let mut scanner = Scanner::new(folder.path());
         for _ in 0..10 {
             watcher.refresh();
-            scanner.look();
+            scanner.look(Locks::Heeded);
             fs::read(folder.path().join("team/a.rune")).unwrap();
         }
         check_silence(&hints, "our own reading");
@@ -332,5 +365,58 @@ mod tests {
         check_hints(&hints, "a save where it leads now");
         fs::write(parent.path().join("1/a.rune"), "2").unwrap();
         check_silence(&hints, "a save where it led");
+    }
+
+    #[test]
+    fn what_other_programs_keep_in_the_folder_is_not_hinted_at() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.rune"), "1").unwrap();
+        fs::write(folder.path().join("server.log"), "").unwrap();
+        let mut scanner = Scanner::new(folder.path());
+        let (send, hints) = mpsc::channel();
+        let (_watcher, _) = Watcher::start(&scanner, move |hint| {
+            let _ = send.send(hint);
+        });
+        scanner.look(Locks::Heeded);
+        for round in 0..5 {
+            fs::write(folder.path().join("server.log"), "line").unwrap();
+            fs::write(folder.path().join("tmpAbC"), "x").unwrap();
+            std::thread::sleep(ms(20));
+            fs::remove_file(folder.path().join("tmpAbC")).unwrap();
+            fs::rename(folder.path().join("server.log"), folder.path().join(format!("server.log.{round}"))).unwrap();
+        }
+        check_silence(&hints, "a log, its rotation, and temporary files");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_or_a_directory_that_goes_away_is_hinted_at_whatever_its_name() {
+        use std::os::unix::fs::symlink;
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let root = folder.path();
+        for directory in ["x.d", "..1"] {
+            fs::create_dir(root.join(directory)).unwrap();
+            fs::write(root.join(directory).join("a.rune"), "1").unwrap();
+        }
+        fs::write(root.join("text"), "1").unwrap();
+        for (target, link) in [("..1", "..data"), ("..data", "y.d"), ("text", "b.rune")] {
+            symlink(target, root.join(link)).unwrap();
+        }
+        let mut scanner = Scanner::new(root);
+        let (send, hints) = mpsc::channel();
+        let (_watcher, _) = Watcher::start(&scanner, move |hint| {
+            let _ = send.send(hint);
+        });
+        let mut check = |what: &str, change: &dyn Fn()| {
+            assert!(matches!(scanner.look(Locks::Heeded), Observation::Whole(_)), "{what}");
+            change();
+            check_hints(&hints, what);
+        };
+        check("a directory moved out", &|| fs::rename(root.join("x.d"), elsewhere.path().join("x.d")).unwrap());
+        check("a directory moved in", &|| fs::rename(elsewhere.path().join("x.d"), root.join("x.d")).unwrap());
+        check("a file under another name", &|| fs::write(root.join("text"), "2").unwrap());
+        check("a link on the way removed", &|| fs::remove_file(root.join("..data")).unwrap());
+        check("a link made", &|| symlink("..1", root.join("..data")).unwrap());
+        check("a link removed", &|| fs::remove_file(root.join("y.d")).unwrap());
     }
 }

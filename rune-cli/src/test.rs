@@ -1,0 +1,71 @@
+//! `rune test`: what came of each test of a folder.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use rune_core::{BuildError, Options, Program, Severity, program::TestResult};
+use serde_json::{Value as Json, json};
+
+use crate::{Outcome, check::number, output::Output, report};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The folder of policies.
+    dir: PathBuf,
+    /// Only tests whose name holds this text.
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+}
+
+pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
+    let sources = rune_core::reload::driver::read(&arguments.dir)?;
+    // A failing test is a result here, and no reason not to run the others.
+    let options = Options { failing_test: Severity::Warning, ..Options::default() };
+    let program = match Program::build(sources, options) {
+        Ok(program) => program,
+        Err(BuildError::Refused(refusal)) => {
+            output.note(&report::text(&refusal, output.has_colour()));
+            output.json(|| json!({ "error": "the ruleset is refused", "findings": report::json(&refusal) }));
+            return Ok(Outcome::Unusable);
+        }
+        Err(error @ BuildError::NoThread(_)) => return Err(error.into()),
+    };
+    let is_meant = |result: &&TestResult| arguments.filter.as_ref().is_none_or(|text| result.name.contains(text));
+    let results: Vec<_> = program.tests().iter().filter(is_meant).collect();
+    let n_failed = results.iter().filter(|result| result.failure.is_some()).count();
+    let mut lines: Vec<String> = results.iter().map(|result| text(&program, result)).collect();
+    lines.push(format!("{} passed, {n_failed} failed", number(results.len() - n_failed, "test")));
+    output.result(&lines.join("\n"), || {
+        json!({
+            "tests": results.iter().map(|result| result_json(&program, result)).collect::<Json>(),
+            "passed": results.len() - n_failed,
+            "failed": n_failed,
+            "version": program.version().to_string(),
+        })
+    });
+    // No test is not a success: nothing was shown.
+    Ok(if 0 < n_failed || results.is_empty() { Outcome::No } else { Outcome::Yes })
+}
+
+fn text(program: &Program, result: &TestResult) -> String {
+    match &result.failure {
+        None => format!("ok      {}", result.name),
+        Some(failure) => {
+            let path = program.sources().file(result.span.file).map_or("", |file| &*file.path);
+            let place = program.sources().place(result.span);
+            format!("FAILED  {} ({path}:{}:{})\n        {failure}", result.name, place.line, place.column)
+        }
+    }
+}
+
+fn result_json(program: &Program, result: &TestResult) -> Json {
+    let place = program.sources().place(result.span);
+    json!({
+        "name": &*result.name,
+        "path": program.sources().file(result.span.file).map_or("", |file| &*file.path),
+        "line": place.line,
+        "column": place.column,
+        "passed": result.failure.is_none(),
+        "failure": result.failure,
+    })
+}
