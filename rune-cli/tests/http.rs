@@ -169,7 +169,7 @@ fn what_is_not_a_request_is_a_bad_request() {
 fn pages_in_a_browser_get_no_answer() {
     let dir = folder(POLICIES);
     let server = Server::start(RUNE, dir.path(), &[]);
-    let mut status = |headers: &str| {
+    let status = |headers: &str| {
         let mut client = server.client();
         client.send(format!("GET /api/v1/status HTTP/1.1\r\n{headers}\r\n").as_bytes());
         client.receive().status
