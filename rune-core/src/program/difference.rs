@@ -95,13 +95,14 @@ fn gone(policies: &[(&Policy, Span)], before: &File, now: Option<&File>) -> Vec<
     for statement in statements(now.map_or("", File::text)) {
         *left.entry(statement).or_default() += 1;
     }
+    let text = before.text();
     let mut gone = BTreeSet::new();
     // Several links of one template stand at one statement of it.
     let mut seen: BTreeMap<Span, bool> = BTreeMap::new();
     for (policy, span) in policies {
         let is_there = *seen.entry(*span).or_insert_with(|| {
-            let text = before.text().get(span.range()).unwrap_or_default();
-            let found = statements(text).into_iter().next().and_then(|statement| left.get_mut(&statement));
+            let statement = text.get(span.range()).unwrap_or_default();
+            let found = statements(statement).into_iter().next().and_then(|statement| left.get_mut(&statement));
             match found {
                 Some(n) if 0 < *n => {
                     *n -= 1;
