@@ -65,11 +65,14 @@ fn well_formed(mut json: Json) -> (Json, Vec<String>) {
 fn mend(json: &mut Json, calls: &mut Vec<String>) {
     match json {
         Json::Array(items) => items.iter_mut().for_each(|item| mend(item, calls)),
+        // A literal.
+        Json::Object(members) if members.len() == 1 && members.contains_key("Value") => {}
         Json::Object(members) => {
             for (name, part) in members.iter_mut() {
-                // A literal record may have any names; calls stand where expressions do.
-                if name != "Value" {
-                    mend(part, calls);
+                match part {
+                    // The members of a record have names of their own, and are expressions.
+                    Json::Object(inner) if name == "Record" => inner.values_mut().for_each(|part| mend(part, calls)),
+                    part => mend(part, calls),
                 }
             }
             let call = match members.iter().next() {

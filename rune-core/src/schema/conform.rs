@@ -149,7 +149,12 @@ impl Reader<'_> {
             Shape::Table(members) => {
                 if let [(key, inner)] = members.as_slice() {
                     match key.name.as_str() {
-                        "__entity" => return self.entity(values, inner),
+                        "__entity" if inner.member("type").is_some() => return self.entity(values, inner),
+                        "__entity" => {
+                            let misfit =
+                                Misfit::new(Code::WrongType, node, "`__entity` is a table with a type and an id");
+                            return Err(misfit.help("write `{ __entity = { type = \"User\", id = \"ada\" } }`"));
+                        }
                         "__extn" => return self.call(values, inner),
                         "__expr" => {
                             return Err(Misfit::new(Code::WrongType, node, "`__expr` is no longer a form of Cedar's"));
@@ -255,32 +260,36 @@ impl Reader<'_> {
         Err(Misfit::new(Code::UnknownEntity, node, format!("the schema does not have {}", values.show_briefly(entity))))
     }
 
-    /// `{ fn = "ip", arg = "10.0.0.1" }`, or with `args`.
+    /// `{ fn = "ip", arg = "10.0.0.1" }`, or with `args`: any function of an extension type. A string stands for the value of
+    /// the type that the function takes there.
     fn call(&self, values: &mut impl Values, node: &Node) -> Result<Value, Misfit> {
         let malformed = || {
             Misfit::new(Code::WrongType, node, "this is not a call of an extension's function")
                 .help("write `{ fn = \"ip\", arg = \"10.0.0.1\" }`")
         };
-        let function = node.member("fn").and_then(Node::as_text).ok_or_else(malformed)?;
-        if let Some(argument) = node.member("arg") {
-            let method = Method::constructor(function).ok_or_else(malformed)?;
-            let argument = self.untyped(values, argument)?;
-            return construct(values, node, method, argument);
+        let name = node.member("fn").and_then(Node::as_text).ok_or_else(malformed)?;
+        let nodes: &[Node] = match (node.member("arg"), node.member("args").map(|args| &args.shape)) {
+            (Some(argument), None) => std::slice::from_ref(argument),
+            (None, Some(Shape::List(arguments))) => arguments,
+            _ => return Err(malformed()),
+        };
+        let is_it = |(known, _, arity): &&(&str, Method, usize)| *known == name && *arity == nodes.len();
+        let (_, method, _) = Method::ALL.iter().find(is_it).ok_or_else(malformed)?;
+        let kind = receiver(*method);
+        let mut arguments = Vec::with_capacity(nodes.len());
+        for (at, node) in nodes.iter().enumerate() {
+            let kind = if at == 1 && *method == Method::Offset { &Type::Duration } else { &kind };
+            arguments.push(match &node.shape {
+                Shape::Text(_) => self.typed(values, node, kind)?,
+                _ => self.untyped(values, node)?,
+            });
         }
-        let Some(Shape::List(arguments)) = node.member("args").map(|args| &args.shape) else { return Err(malformed()) };
-        match (function, arguments.as_slice()) {
-            ("offset", [datetime, by]) => {
-                let (datetime, by) = (self.untyped(values, datetime)?, self.untyped(values, by)?);
-                extension::call2(values, Method::Offset, datetime, by)
-                    .map_err(|failure| Misfit::new(Code::WrongType, node, failure.describe(values)))
-            }
-            (_, [argument]) => {
-                let method = Method::constructor(function).ok_or_else(malformed)?;
-                let argument = self.untyped(values, argument)?;
-                construct(values, node, method, argument)
-            }
-            _ => Err(malformed()),
-        }
+        let result = match arguments.as_slice() {
+            [argument] => extension::call(values, *method, *argument),
+            [left, right] => extension::call2(values, *method, *left, *right),
+            _ => return Err(malformed()),
+        };
+        result.map_err(|failure| Misfit::new(Code::WrongType, node, failure.describe(values)))
     }
 
     /// A date and time as TOML writes it.
@@ -309,6 +318,19 @@ fn undeclared(values: &impl Values, key: &Key, node: &Node, fields: Option<&Reco
 fn construct(values: &mut impl Values, node: &Node, method: Method, argument: Value) -> Result<Value, Misfit> {
     extension::call(values, method, argument)
         .map_err(|failure| Misfit::new(Code::WrongType, node, failure.describe(values)))
+}
+
+/// The type that a function of an extension is called on.
+fn receiver(method: Method) -> Type {
+    match method {
+        Method::Decimal | Method::Ip | Method::Datetime | Method::Duration => Type::Text,
+        Method::IsIpv4 | Method::IsIpv6 | Method::IsLoopback | Method::IsMulticast | Method::IsInRange => Type::Ip,
+        Method::LessThan | Method::LessThanOrEqual | Method::GreaterThan | Method::GreaterThanOrEqual => Type::Decimal,
+        Method::Offset | Method::DurationSince | Method::ToDate | Method::ToTime => Type::Datetime,
+        Method::ToMilliseconds | Method::ToSeconds | Method::ToMinutes | Method::ToHours | Method::ToDays => {
+            Type::Duration
+        }
+    }
 }
 
 fn constructor_of(kind: &Type) -> Method {

@@ -82,12 +82,6 @@ impl Method {
         ("toHours", Self::ToHours, 1),
         ("toDays", Self::ToDays, 1),
     ];
-
-    /// The constructor with this name in Cedar's texts and JSON.
-    #[must_use]
-    pub fn constructor(name: &str) -> Option<Self> {
-        Self::ALL.iter().take(4).find(|(known, ..)| *known == name).map(|(_, method, _)| *method)
-    }
 }
 
 /// An operation on two operands.
