@@ -118,6 +118,7 @@ impl Engine {
     }
 
     /// An engine that serves this lineup.
+    #[cfg(feature = "watch")]
     pub(crate) fn serving(lineup: Arc<Lineup>) -> Self {
         Self { lineup: ArcSwap::new(lineup) }
     }
@@ -150,6 +151,7 @@ impl Engine {
     }
 
     /// Serves this lineup from now on, and returns what was served before.
+    #[cfg(feature = "watch")]
     pub(crate) fn serve(&self, lineup: Arc<Lineup>) -> Arc<Lineup> {
         self.lineup.swap(lineup)
     }
