@@ -28,7 +28,7 @@ impl Output {
         if self.is_json {
             line(&json().to_string());
         } else {
-            line(text);
+            line(&printable(text));
         }
     }
 
@@ -39,7 +39,8 @@ impl Output {
         }
     }
 
-    /// Text for people that is not a result: findings, and what happens meanwhile.
+    /// Text for people that is not a result: findings, and what happens meanwhile. Colours pass; what comes from a file or its
+    /// name has gone through [`printable`].
     pub(crate) fn note(self, text: &str) {
         if !self.is_json {
             // A reader that has gone away is no reason to stop serving.
@@ -52,9 +53,22 @@ impl Output {
         if self.is_json {
             line(&json!({ "error": message }).to_string());
         } else {
-            drop(writeln!(io::stderr().lock(), "error: {message}"));
+            drop(writeln!(io::stderr().lock(), "error: {}", printable(message)));
         }
     }
+}
+
+/// The text without what a terminal would obey: control characters as the pictures that Unicode has of them, except where
+/// lines end.
+pub(crate) fn printable(text: &str) -> String {
+    let shown = |character| match character {
+        '\n' | '\t' => character,
+        '\u{7f}' => '\u{2421}',
+        '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(character)).unwrap_or(char::REPLACEMENT_CHARACTER),
+        _ if character.is_control() => char::REPLACEMENT_CHARACTER,
+        _ => character,
+    };
+    text.chars().map(shown).collect()
 }
 
 fn line(text: &str) {

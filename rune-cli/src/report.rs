@@ -4,6 +4,8 @@ use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
 use rune_core::{Finding, Report, Severity, Sources, Span};
 use serde_json::{Value as Json, json};
 
+use crate::output::printable;
+
 /// The findings as the Rust compiler shows them.
 pub(crate) fn text(report: &Report, has_colour: bool) -> String {
     let renderer = if has_colour { Renderer::styled() } else { Renderer::plain() };
@@ -20,7 +22,7 @@ fn show(renderer: &Renderer, report: &Report, finding: &Finding) -> String {
         Severity::Warning => Level::WARNING,
     };
     let mut group = level
-        .primary_title(&finding.message)
+        .primary_title(printable(&finding.message))
         .id(finding.code.as_str())
         .elements(Vec::<Snippet<'_, Annotation<'_>>>::new());
     if let Some(snippet) = snippet(&report.sources, finding.span, AnnotationKind::Primary, None) {
@@ -32,7 +34,7 @@ fn show(renderer: &Renderer, report: &Report, finding: &Finding) -> String {
         }
     }
     if let Some(help) = &finding.help {
-        group = group.element(Level::HELP.message(help.as_str()));
+        group = group.element(Level::HELP.message(printable(help)));
     }
     renderer.render(&[group])
 }
@@ -47,7 +49,7 @@ fn snippet<'s>(
     let text = file.text();
     let boundary = |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
     let range = boundary(span.range().start)..boundary(span.range().end);
-    Some(Snippet::source(text).path(&*file.path).annotation(kind.span(range).label(label)))
+    Some(Snippet::source(text).path(printable(&file.path)).annotation(kind.span(range).label(label.map(printable))))
 }
 
 /// The findings as a list: `[{ code, severity, message, help, path, line, column, end_line, end_column, related }]`.

@@ -151,3 +151,14 @@ fn what_cannot_be_decided_by_exits_with_two() {
     let run = rune(&ask(example("todo").to_str().unwrap(), "user::\"x\"", "{"));
     assert_eq!(run.status.code(), Some(2), "{run:?}");
 }
+
+#[test]
+fn nothing_in_a_folder_reaches_the_terminal_as_a_command() {
+    let dir = folder(&[("a\u{1b}[31m.cedar", "permit (principal, action, \"\u{1b}[2J\");\n")]);
+    for command in ["check", "test"] {
+        let run = rune(&[command, dir.path().to_str().unwrap()]);
+        assert_ne!(run.status.code(), Some(0));
+        assert!(text(&run.stderr).contains("a␛[31m.cedar:1:28"), "{run:?}");
+        assert!(!run.stderr.contains(&0x1b) && !run.stdout.contains(&0x1b), "{run:?}");
+    }
+}

@@ -159,8 +159,11 @@ fn what_is_not_a_request_is_a_bad_request() {
     let charset = [("content-type", "Application/JSON; charset=utf-8"), ("x-request-id", "a b")];
     let answer = client.post_with(EVALUATION, &charset, &good);
     assert_eq!((answer.status, answer.header("x-request-id")), (200, Some("a b")));
-    assert_eq!(client.get(EVALUATION).status, 405);
-    assert_eq!(client.get("/nowhere").status, 404);
+    let answer = client.get(EVALUATION);
+    assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")));
+    assert_eq!(answer.body, "this path takes another method: see the header `Allow`");
+    let answer = client.get("/nowhere");
+    assert_eq!((answer.status, &*answer.body), (404, "there is nothing at this path"));
     let large = body("ada", "read", &format!(r#","context":{{"x":"{}"}}"#, "x".repeat(2 << 20)));
     assert_eq!(server.client().post(EVALUATION, &large).status, 413);
 }

@@ -36,6 +36,10 @@ pub(super) fn router(served: Arc<Served>) -> Router {
         .route("/api/v1/status", get(status::status))
         .route("/health/live", get(|| async { "live" }))
         .route("/health/ready", get(ready))
+        .fallback(async || Fault::new(StatusCode::NOT_FOUND, "there is nothing at this path"))
+        .method_not_allowed_fallback(async || {
+            Fault::new(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method: see the header `Allow`")
+        })
         .layer(middleware::from_fn(check_host))
         .layer(middleware::from_fn(echo_request_id))
         .with_state(served)
@@ -46,7 +50,7 @@ pub(super) fn router(served: Arc<Served>) -> Router {
 /// rebinding); a proxy in front of the server sends an address or `localhost`, or sets `Host`.
 async fn check_host(request: Request, next: Next) -> Response {
     match stranger(request.headers()) {
-        Some(message) => Fault { status: StatusCode::FORBIDDEN, message }.into_response(),
+        Some(message) => Fault::new(StatusCode::FORBIDDEN, message).into_response(),
         None => next.run(request).await,
     }
 }
@@ -116,8 +120,7 @@ async fn ready(State(served): State<App>) -> Response {
         return Fault::not_ready().into_response();
     }
     if status.is_unwatched {
-        let message = "the folder is no longer watched".to_owned();
-        return Fault { status: StatusCode::SERVICE_UNAVAILABLE, message }.into_response();
+        return Fault::new(StatusCode::SERVICE_UNAVAILABLE, "the folder is no longer watched").into_response();
     }
     if status.is_refused || status.trouble.is_some() {
         return "ready; the last edit is not in force: see /api/v1/status".into_response();
@@ -133,12 +136,16 @@ pub(super) struct Fault {
 }
 
 impl Fault {
+    fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into() }
+    }
+
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, message: message.into() }
+        Self::new(StatusCode::BAD_REQUEST, message)
     }
 
     pub(super) fn not_ready() -> Self {
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, message: "no version could be served yet".to_owned() }
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "no version could be served yet")
     }
 }
 
@@ -175,16 +182,15 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
 
 /// The whole body, of a client that keeps to the limits.
 async fn read_body(body: Body) -> Result<Bytes, Fault> {
-    let fault = |status, message: String| Fault { status, message };
     let body = Limited::new(body, REQUEST_BYTES_MAX);
     match tokio::time::timeout(limits::BODY_MAX, body.collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             let message = format!("the body is larger than {REQUEST_BYTES_MAX} bytes");
-            Err(fault(StatusCode::PAYLOAD_TOO_LARGE, message))
+            Err(Fault::new(StatusCode::PAYLOAD_TOO_LARGE, message))
         }
         Ok(Err(_)) => Err(Fault::bad_request("the body did not arrive")),
-        Err(_) => Err(fault(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".to_owned())),
+        Err(_) => Err(Fault::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")),
     }
 }
 

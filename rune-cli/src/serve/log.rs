@@ -13,7 +13,10 @@ use std::{
 use rune_core::reload::{Tried, driver::Event};
 use serde_json::{Value as Json, json};
 
-use crate::{output::Output, report};
+use crate::{
+    output::{Output, printable},
+    report,
+};
 
 use super::limits;
 
@@ -91,7 +94,7 @@ fn told(output: Output, event: &Event) -> (String, Json) {
             let version = refusal.version;
             let _ = write!(text, "\n\nversion {version:.12} is refused; what was served before, if anything, still is");
             for change in &refusal.not_in_force {
-                let _ = write!(text, "\nnot in force: {change}");
+                let _ = write!(text, "\nnot in force: {}", printable(&change.to_string()));
             }
             let json = json!({
                 "event": "refusal",
@@ -102,13 +105,15 @@ fn told(output: Output, event: &Event) -> (String, Json) {
             (text, json)
         }
         Event::Tried(Tried::NotBuilt(why)) => {
-            (format!("cannot build: {why}; trying again"), json!({ "event": "not_built", "message": why }))
+            (printable(&format!("cannot build: {why}; trying again")), json!({ "event": "not_built", "message": why }))
         }
         Event::Trouble(trouble) => {
             let text = format!("trouble: {trouble}; what was served before, if anything, still is");
-            (text, json!({ "event": "trouble", "message": trouble.to_string() }))
+            (printable(&text), json!({ "event": "trouble", "message": trouble.to_string() }))
         }
-        Event::Degraded(Some(why)) => (format!("degraded: {why}"), json!({ "event": "degraded", "message": why })),
+        Event::Degraded(Some(why)) => {
+            (printable(&format!("degraded: {why}")), json!({ "event": "degraded", "message": why }))
+        }
         Event::Degraded(None) => ("no longer degraded".to_owned(), json!({ "event": "degraded", "message": null })),
     }
 }
