@@ -15,11 +15,7 @@ const LAYERS: [&str; 13] = [
     "reload",
 ];
 
-/// Files that may be longer than [`LINES_MAX`], and why. A ratchet: entries go, and none comes without a reason.
-const LONG_FILES: [(&str, &str); 2] = [
-    ("rune-core/src/watch/scan.rs", "half of it is tests, each with a folder laid out by hand"),
-    ("rune-core/src/watch/settle.rs", "two thirds of it are tests, scripts of a folder's life"),
-];
+/// Longer files are split by role; tests may have a file of their own.
 const LINES_MAX: usize = 600;
 
 /// Functions that may be longer than [`FUNCTION_LINES_MAX`], and why.
@@ -161,9 +157,7 @@ fn no_file_is_dead() {
 fn files_and_functions_are_of_a_size_to_read() {
     for source in all() {
         let n_lines = source.text.lines().count();
-        let is_listed = LONG_FILES.iter().any(|(path, _)| *path == source.path);
-        assert!(n_lines <= LINES_MAX || is_listed, "{} has {n_lines} lines", source.path);
-        assert!(LINES_MAX < n_lines || !is_listed, "{} is short enough: take it off the list", source.path);
+        assert!(n_lines <= LINES_MAX, "{} has {n_lines} lines", source.path);
     }
     let mut listed: Vec<_> = LONG_FUNCTIONS.iter().map(|(name, _)| *name).collect();
     for source in all() {

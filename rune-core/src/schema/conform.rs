@@ -15,7 +15,7 @@ use std::ops::Range;
 use crate::{
     base::{Datum, Symbol, Value, Values, View},
     diag::{Code, nearest},
-    expr::extension,
+    expr::{Failure, extension},
     syntax::{Key, Node, Shape, ast::Method},
 };
 
@@ -289,7 +289,7 @@ impl Reader<'_> {
             [left, right] => extension::call2(values, *method, *left, *right),
             _ => return Err(malformed()),
         };
-        result.map_err(|failure| Misfit::new(Code::WrongType, node, failure.describe(values)))
+        result.map_err(|failure| failed(values, node, &failure))
     }
 
     /// A date and time as TOML writes it.
@@ -316,8 +316,11 @@ fn undeclared(values: &impl Values, key: &Key, node: &Node, fields: Option<&Reco
 }
 
 fn construct(values: &mut impl Values, node: &Node, method: Method, argument: Value) -> Result<Value, Misfit> {
-    extension::call(values, method, argument)
-        .map_err(|failure| Misfit::new(Code::WrongType, node, failure.describe(values)))
+    extension::call(values, method, argument).map_err(|failure| failed(values, node, &failure))
+}
+
+fn failed(values: &impl Values, node: &Node, failure: &Failure) -> Misfit {
+    Misfit::new(Code::WrongType, node, failure.describe(values))
 }
 
 /// The type that a function of an extension is called on.
