@@ -77,6 +77,12 @@ codes! {
     /// JSON that does not parse, or that names a member twice.
     JsonSyntax = "json-syntax", Error;
 
+    // Rules.
+    /// A statement that is no clause.
+    RuleSyntax = "rule-syntax", Error;
+    /// A clause without the period that ends it.
+    MissingPeriod = "missing-period", Error;
+
     // Tests.
     /// A test that is not written in the form that tests have.
     TestForm = "test-form", Error;

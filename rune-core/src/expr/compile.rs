@@ -52,6 +52,7 @@ impl<V: Values> Compiler<'_, V> {
                 self.constant(entity)
             }
             ExprKind::Var(var) => self.push(Node::Var(*var), &[]),
+            ExprKind::Name(_) => self.push(Node::Fail(u32::MAX), &[]),
             ExprKind::All(operands) => self.chain(Node::All, operands),
             ExprKind::Any(operands) => self.chain(Node::Any, operands),
             ExprKind::If(parts) => {

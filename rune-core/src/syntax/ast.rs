@@ -135,6 +135,8 @@ pub enum ExprKind {
     Entity(String, String),
     /// A part of the request.
     Var(Var),
+    /// A variable of a rule, or a bare word in a fact. Policies have none.
+    Name(String),
     /// All are true.
     All(Vec<Expr>),
     /// One is true.

@@ -98,17 +98,28 @@ pub struct Section {
     pub header: Range<usize>,
     /// The text below the header, up to the next one.
     pub body: Range<usize>,
-    /// Comments with `#` in the body, which Cedar's parsers do not know.
-    pub hash_comments: Vec<Range<usize>>,
+    /// Comments in the body of a section of Cedar text or rules.
+    pub comments: Vec<Range<usize>>,
 }
 
 impl Section {
     /// The body as Cedar's parsers can read it: `#` comments are blank, and every other byte is where it was.
     #[must_use]
     pub fn cedar_text(&self, text: &str) -> String {
+        self.without(text, |comment| comment.starts_with('#'))
+    }
+
+    /// The body with every comment blank, and every other byte where it was.
+    #[must_use]
+    pub fn text_without_comments(&self, text: &str) -> String {
+        self.without(text, |_| true)
+    }
+
+    fn without(&self, text: &str, is_blanked: fn(&str) -> bool) -> String {
         let mut body = String::with_capacity(self.body.len());
         let mut from = self.body.start;
-        for comment in &self.hash_comments {
+        let is_blanked = |comment: &&Range<usize>| text.get((*comment).clone()).is_some_and(is_blanked);
+        for comment in self.comments.iter().filter(is_blanked) {
             body.push_str(text.get(from..comment.start).unwrap_or_default());
             body.extend(std::iter::repeat_n(' ', comment.len()));
             from = comment.end;
@@ -184,9 +195,9 @@ impl Cutter<'_> {
                 Rule::open => self.open.push(at),
                 Rule::close => drop(self.open.pop()),
                 Rule::unclosed => self.unclosed_string(at, part),
-                Rule::hash_comment => {
+                Rule::cedar_comment => {
                     if let Part::Section(section) = part {
-                        section.hash_comments.push(at..from + pair.as_span().end());
+                        section.comments.push(at..from + pair.as_span().end());
                     }
                 }
                 _ => {}
@@ -245,7 +256,7 @@ impl Cutter<'_> {
         }
         let argument = argument.flatten().unwrap_or_default();
         let header = span.range();
-        Some((Part::Section(Section { kind, argument, header, body: body..body, hash_comments: Vec::new() }), body))
+        Some((Part::Section(Section { kind, argument, header, body: body..body, comments: Vec::new() }), body))
     }
 
     fn finish(&mut self, part: Part, range: Range<usize>, sections: &mut Vec<Section>) {

@@ -1,4 +1,4 @@
-//! Text to trees with places: the container of `.rune` files, TOML and JSON.
+//! Text to trees with places: the container of `.rune` files, rules, TOML and JSON.
 //!
 //! What Cedar's parsers read (schemas, policies) passes through here only for its [`height`](height::measure): nesting is
 //! counted by a plain scan before any recursive parser sees the text.
@@ -8,6 +8,7 @@ pub mod cedar;
 pub mod container;
 pub mod height;
 pub mod json;
+pub mod rules;
 pub mod toml;
 pub mod tree;
 
