@@ -67,10 +67,10 @@ fn json_is_all_there_is_on_standard_output() {
     let json: Json = serde_json::from_slice(&run.stdout).unwrap();
     assert_eq!(json["valid"], false);
     let finding = json["findings"].as_array().unwrap().iter().find(|finding| finding["severity"] == "error").unwrap();
-    assert_eq!(finding["code"], "not-supported-yet");
+    assert_eq!(finding["code"], "undeclared-relation");
     assert_eq!(
         (&finding["path"], finding["line"].as_u64(), finding["column"].as_u64()),
-        (&"a.rune".into(), Some(2), Some(1))
+        (&"a.rune".into(), Some(3), Some(1))
     );
 }
 

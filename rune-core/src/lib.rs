@@ -27,6 +27,7 @@ pub mod expr;
 pub mod schema;
 pub mod check;
 pub mod facts;
+pub mod datalog;
 pub mod policy;
 pub mod decide;
 pub mod program;

@@ -52,6 +52,15 @@ pub const DECISION_STEPS_MAX: u64 = 10_000_000;
 /// Nodes visited while one decision is explained: every policy is looked at, where a decision stops at the first.
 pub const EXPLANATION_STEPS_MAX: u64 = 10 * DECISION_STEPS_MAX;
 
+/// Rows of all relations together, given and derived. Each takes four bytes a column, and about sixteen for its indexes.
+pub const ROWS_MAX: u64 = 50_000_000;
+
+/// Rows that are derived for one request.
+pub const REQUEST_ROWS_MAX: u64 = 1_000_000;
+
+/// Steps that deriving may take in one build: some minutes.
+pub const DERIVATION_STEPS_MAX: u64 = 10_000_000_000;
+
 /// Findings kept of one build. The first ones are the cause, the thousandth is not read.
 pub const FINDINGS_MAX: usize = 100;
 

@@ -20,6 +20,8 @@ pub enum Kind {
     EntitiesJson,
     /// `*.links.json`: links of templates, in the notation of Cedar's command line.
     LinksJson,
+    /// `*.csv`, `*.tsv`: rows of a relation that a `[data]` section names.
+    Rows,
     /// A notation of Cedar's that is not read. Named so that such a file is refused, not passed over.
     Unsupported,
     /// A name that is nearly one of the others: `entities.json`, `A.CEDAR`. Named so that it is told, not passed over.
@@ -42,6 +44,8 @@ impl Kind {
             (".cedarschema", Self::CedarSchema),
             (".entities.json", Self::EntitiesJson),
             (".links.json", Self::LinksJson),
+            (".csv", Self::Rows),
+            (".tsv", Self::Rows),
             (".cedar.json", Self::Unsupported),
             (".cedarschema.json", Self::Unsupported),
         ];

@@ -29,6 +29,8 @@ impl Value {
     pub const FALSE: Self = Self(0);
     /// The boolean `true`, in every pool.
     pub const TRUE: Self = Self(1);
+    /// Stands for a value that is not known, in rows that are undetermined. No store gives it out.
+    pub const UNKNOWN: Self = Self(INLINE - 1);
 
     fn inline(number: i64) -> Option<Self> {
         if !(INLINE_MIN..=INLINE_MAX).contains(&number) {

@@ -1,9 +1,13 @@
 //! A request in terms of a schema and of facts: checked against the one, in the values of the other.
 
+use std::collections::BTreeMap;
+
 use crate::{
-    base::{Scratch, Symbol, Value, Values, View, value::member},
-    expr::{Member, World},
-    facts::FactView,
+    base::{Scratch, Symbol, Value, Values, View, limits, value::member},
+    check::rules::PredicateId,
+    datalog::{self, Bounds, DatalogEngine, DeriveError},
+    expr::{Derived, Failure, Member, World},
+    facts::{Facts, Relation, Store, rows_from},
     schema::{
         ActionType, Schema,
         conform::{self, Reader, SuppliedAttributes, Undeclared},
@@ -31,22 +35,46 @@ impl<'p> Bound<'p> {
     pub(super) fn parts(&mut self) -> (&mut Scratch<'p>, &RequestWorld<'p>, [Value; 4]) {
         (&mut self.values, &self.world, self.parts)
     }
+
+    /// The values that the request brought along.
+    pub(super) fn into_values(self) -> Scratch<'p> {
+        self.values
+    }
+
+    /// Derives what rules say of this request, and returns how many steps are left.
+    pub(super) fn derive(&mut self, rules: &DatalogEngine, steps_max: u64) -> Result<u64, DeriveError> {
+        if !rules.concerns_requests() {
+            return Ok(steps_max);
+        }
+        rules.prepare(&mut self.world, true);
+        let bounds = Bounds { steps_max, rows_max: limits::REQUEST_ROWS_MAX };
+        datalog::derive(rules, &mut self.world, &mut self.values, Some(self.parts), bounds)
+    }
 }
 
-/// The facts, and over them the attributes that the request supplies for its principal and its resource.
+/// The facts, and over them what one request brings along: attributes of its principal and its resource, and the rows of
+/// relations that depend on it.
 #[derive(Debug)]
 pub(super) struct RequestWorld<'p> {
-    facts: &'p FactView,
+    facts: &'p Facts,
     supplied: Vec<(Value, Vec<(Symbol, Value)>)>,
+    relations: BTreeMap<PredicateId, Relation>,
+}
+
+impl<'p> RequestWorld<'p> {
+    fn new(facts: &'p Facts, rules: &DatalogEngine) -> Self {
+        let relations = rules.request_relations().map(|(id, arity)| (id, Relation::new(arity))).collect();
+        Self { facts, supplied: Vec::new(), relations }
+    }
 }
 
 impl World for RequestWorld<'_> {
-    fn attribute(&self, entity: Value, name: Symbol) -> Member {
+    fn attribute(&self, values: &impl Values, entity: Value, name: Symbol) -> Member {
         // Of two parts of the request that are one entity, the later one's word counts.
         let supplied = || self.supplied.iter().rev().filter(|(of, _)| *of == entity);
         match supplied().find_map(|(_, members)| member(members, name)) {
             Some(value) => Member::Is(value),
-            None => match self.facts.attribute(entity, name) {
+            None => match self.facts.stored(values, entity, name) {
                 // What a request says of an entity makes it known.
                 Member::NoEntity if supplied().next().is_some() => Member::Missing,
                 stored => stored,
@@ -54,21 +82,58 @@ impl World for RequestWorld<'_> {
         }
     }
 
-    fn tag(&self, entity: Value, name: Symbol) -> Member {
-        match self.facts.tag(entity, name) {
+    fn stored(&self, values: &impl Values, entity: Value, name: Symbol) -> Member {
+        self.facts.stored(values, entity, name)
+    }
+
+    fn tag(&self, values: &impl Values, entity: Value, name: Symbol) -> Member {
+        match self.facts.tag(values, entity, name) {
             Member::NoEntity if self.supplied.iter().any(|(of, _)| *of == entity) => Member::Missing,
             stored => stored,
         }
     }
 
-    fn is_in(&self, entity: Value, ancestor: Value) -> bool {
-        self.facts.is_in(entity, ancestor)
+    fn is_in(&self, values: &impl Values, entity: Value, ancestor: Value) -> Result<bool, Failure> {
+        self.facts.is_in(values, entity, ancestor)
+    }
+
+    fn ancestors(&self, values: &impl Values, entity: Value) -> Result<Vec<Value>, Failure> {
+        self.facts.ancestors(values, entity)
+    }
+
+    fn derived(&self, kind: Symbol, name: Symbol) -> Option<&Derived> {
+        self.facts.derived(kind, name)
+    }
+
+    fn holds(&self, derived: &Derived, row: &[Value]) -> Result<bool, Failure> {
+        self.relation(PredicateId(derived.relation)).map_or(Ok(false), |relation| relation.holds(row))
+    }
+
+    fn rows_of(&self, derived: &Derived, entity: Value) -> Result<Vec<&[Value]>, Failure> {
+        match self.relation(PredicateId(derived.relation)) {
+            Some(relation) => rows_from(relation, entity),
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+impl Store for RequestWorld<'_> {
+    fn relation(&self, id: PredicateId) -> Option<&Relation> {
+        self.relations.get(&id).or_else(|| self.facts.relation(id))
+    }
+
+    fn relation_mut(&mut self, id: PredicateId) -> Option<&mut Relation> {
+        self.relations.get_mut(&id)
+    }
+
+    fn has_derived_parents(&self) -> bool {
+        self.facts.has_derived_parents()
     }
 }
 
 /// Binds a request to the terms that it is decided by, or says what is wrong with it.
 pub(super) fn bind<'p>(terms: Terms<'p>, request: &Request) -> Result<Bound<'p>, String> {
-    let Terms { schema, action_type, facts, .. } = terms;
+    let Terms { schema, action_type, facts, rules, .. } = terms;
     let mut values = Scratch::new(facts.values());
     let mut entity = |of: &EntityRef| values.entity(&of.kind, &of.id);
     let (principal, resource) = (entity(&request.principal), entity(&request.resource));
@@ -84,7 +149,7 @@ pub(super) fn bind<'p>(terms: Terms<'p>, request: &Request) -> Result<Bound<'p>,
     };
     let context = reader.record(&mut values, &request.context.span, context, context_type);
     let context = context.map_err(|misfit| format!("context: {}", misfit.describe()))?;
-    let mut world = RequestWorld { facts, supplied: Vec::new() };
+    let mut world = RequestWorld::new(facts.facts(), rules);
     let mut ignored = Vec::new();
     let given =
         [("principal", principal, &request.principal_attributes), ("resource", resource, &request.resource_attributes)];

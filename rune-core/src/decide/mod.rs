@@ -1,15 +1,17 @@
-//! A request decided by policies over facts, under a schema: pure, and the same whoever asks.
+//! A request decided by policies and rules over facts, under a schema: pure, and the same whoever asks.
 
 mod bind;
 mod request;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    base::limits,
-    expr::Evaluator,
+    base::{Scratch, Span, Value, limits},
+    check::rules::Names,
+    datalog::{Answer, Answers, CompiledRule, DatalogEngine, Query, Solver},
+    expr::{Evaluator, Failure},
     facts::FactView,
-    policy::{Policy, PolicySet, Verdict},
+    policy::{Effect, Policy, PolicySet, Verdict},
     schema::Schema,
 };
 
@@ -24,6 +26,8 @@ pub struct Terms<'a> {
     pub action_type: &'a str,
     /// The policies.
     pub policies: &'a PolicySet,
+    /// The rules.
+    pub rules: &'a DatalogEngine,
     /// The facts; the values of the policies are theirs.
     pub facts: &'a FactView,
 }
@@ -49,16 +53,64 @@ impl Why {
     }
 }
 
+/// A policy, or a rule that decides.
+#[derive(Debug, Clone, Copy)]
+pub enum Reason<'a> {
+    /// A policy.
+    Policy(&'a Policy),
+    /// A rule with the head `permit` or `forbid`.
+    Rule(&'a CompiledRule),
+}
+
+impl<'a> Reason<'a> {
+    /// Its identity.
+    #[must_use]
+    pub fn id(self) -> &'a Arc<str> {
+        match self {
+            Self::Policy(policy) => &policy.id,
+            Self::Rule(rule) => &rule.id,
+        }
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn effect(self) -> Effect {
+        match self {
+            Self::Policy(policy) => policy.effect,
+            Self::Rule(rule) if rule.head == Names::FORBID => Effect::Forbid,
+            Self::Rule(_) => Effect::Permit,
+        }
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn span(self) -> Span {
+        match self {
+            Self::Policy(policy) => policy.span,
+            Self::Rule(rule) => rule.span,
+        }
+    }
+
+    /// Its annotations, by name.
+    #[must_use]
+    pub fn annotations(self) -> &'a Arc<BTreeMap<String, String>> {
+        match self {
+            Self::Policy(policy) => &policy.annotations,
+            Self::Rule(rule) => &rule.annotations,
+        }
+    }
+}
+
 /// All that leads to a decision.
 #[derive(Debug, Clone, Default)]
 pub struct Reasons<'a> {
     /// The satisfied forbids if there are any, else the satisfied permits.
-    pub determining: Vec<&'a Policy>,
-    /// The policies whose conditions have no value, and why.
-    pub failed: Vec<(&'a Policy, String)>,
+    pub determining: Vec<Reason<'a>>,
+    /// The policies and rules that have no value, and why.
+    pub failed: Vec<(Reason<'a>, String)>,
     /// Attributes that the request supplied and that the schema does not take from requests: `principal.role`.
     pub ignored: Vec<String>,
-    /// Whether the steps ran out before every policy had been looked at.
+    /// Whether the steps ran out before everything had been looked at.
     pub is_incomplete: bool,
 }
 
@@ -66,33 +118,113 @@ impl<'a> Terms<'a> {
     /// Decides a request, and stops as soon as the decision is certain.
     #[must_use]
     pub fn decide(self, request: &Request) -> Why {
-        let mut bound = match bind::bind(self, request) {
-            Ok(bound) => bound,
-            Err(fault) => return Why::Error(fault),
-        };
+        self.try_decide(request).unwrap_or_else(Why::Error)
+    }
+
+    fn try_decide(self, request: &Request) -> Result<Why, String> {
+        let mut bound = bind::bind(self, request)?;
+        let mut steps = bound.derive(self.rules, limits::DECISION_STEPS_MAX).map_err(|error| error.to_string())?;
         let (values, world, parts) = bound.parts();
-        let mut evaluator = Evaluator::new(values, world, parts, limits::DECISION_STEPS_MAX);
-        match self.policies.decide(&mut evaluator) {
-            Verdict::AllowedBy(policy) => Why::AllowedBy(policy.id.clone()),
-            Verdict::ForbiddenBy(policy) => Why::ForbiddenBy(policy.id.clone()),
-            Verdict::NotPermitted => Why::NotPermitted,
-            Verdict::Undecided(failure) => Why::Error(failure.describe(evaluator.values())),
+        for effect in [Effect::Forbid, Effect::Permit] {
+            let mut evaluator = Evaluator::new(&mut *values, world, parts, steps);
+            let verdict = match effect {
+                Effect::Forbid => self.policies.forbidden(&mut evaluator),
+                Effect::Permit => self.policies.permitted(&mut evaluator),
+            };
+            steps = evaluator.steps_left();
+            let mut undecided = None;
+            match verdict {
+                Verdict::Nothing => {}
+                Verdict::Satisfied(policy) => return Ok(Self::settled(effect, &policy.id)),
+                Verdict::Undecided(_, Failure::TooManySteps) => return Err(Failure::TooManySteps.describe(&*values)),
+                Verdict::Undecided(policy, failure) => undecided = Some((&policy.id, failure)),
+            }
+            let mut solver = Solver::new(&mut *values, world, parts, steps);
+            for rule in self.deciding(effect) {
+                match solver.decide(rule, subject(parts)) {
+                    Ok(Answer::Yes) => return Ok(Self::settled(effect, &rule.id)),
+                    Ok(Answer::No) => {}
+                    Ok(Answer::Undetermined(cause)) => {
+                        undecided.get_or_insert((&rule.id, Failure::Undetermined(cause)));
+                    }
+                    Err(_) => return Err(Failure::TooManySteps.describe(&*values)),
+                }
+            }
+            steps = solver.steps_left();
+            // What may forbid is not known not to.
+            if let (Effect::Forbid, Some((id, failure))) = (effect, undecided) {
+                return Err(format!("the forbid {id} is undetermined: {}", failure.describe(&*values)));
+            }
+        }
+        Ok(Why::NotPermitted)
+    }
+
+    fn settled(effect: Effect, id: &Arc<str>) -> Why {
+        match effect {
+            Effect::Forbid => Why::ForbiddenBy(id.clone()),
+            Effect::Permit => Why::AllowedBy(id.clone()),
         }
     }
 
-    /// Looks at every policy that a request concerns. Nothing for a request that cannot be decided.
+    /// The rules that decide with this effect.
+    fn deciding(self, effect: Effect) -> impl Iterator<Item = &'a CompiledRule> {
+        let (forbids, permits) = match effect {
+            Effect::Forbid => (Some(self.rules.forbids()), None),
+            Effect::Permit => (None, Some(self.rules.permits())),
+        };
+        forbids.into_iter().flatten().chain(permits.into_iter().flatten())
+    }
+
+    /// Answers a query as a rule would for this request; the values of the rows are those of the scratch.
+    ///
+    /// # Errors
+    ///
+    /// If the request cannot be decided, or the query takes more steps than it may.
+    pub fn query(self, request: &Request, query: &Query) -> Result<(Answers, Scratch<'a>), String> {
+        let mut bound = bind::bind(self, request)?;
+        let steps = bound.derive(self.rules, limits::EXPLANATION_STEPS_MAX).map_err(|error| error.to_string())?;
+        let (values, world, parts) = bound.parts();
+        let answers = Solver::new(&mut *values, world, parts, steps).query(query);
+        let answers = answers.map_err(|_| Failure::TooManySteps.describe(&*values))?;
+        Ok((answers, bound.into_values()))
+    }
+
+    /// Looks at every policy and rule that a request concerns. Nothing for a request that cannot be decided.
     #[must_use]
     pub fn reasons(self, request: &Request) -> Reasons<'a> {
         let Ok(mut bound) = bind::bind(self, request) else { return Reasons::default() };
-        let ignored = std::mem::take(&mut bound.ignored);
-        let (values, world, parts) = bound.parts();
-        let mut evaluator = Evaluator::new(values, world, parts, limits::EXPLANATION_STEPS_MAX);
-        let reasons = self.policies.reasons(&mut evaluator);
-        let describe = |(policy, failure): &(&'a Policy, _)| {
-            let failure: &crate::expr::Failure = failure;
-            (*policy, failure.describe(evaluator.values()))
+        let mut reasons = Reasons { ignored: std::mem::take(&mut bound.ignored), ..Reasons::default() };
+        let Ok(steps) = bound.derive(self.rules, limits::EXPLANATION_STEPS_MAX) else {
+            return Reasons { is_incomplete: true, ..reasons };
         };
-        let failed = reasons.failed.iter().map(describe).collect();
-        Reasons { determining: reasons.determining, failed, ignored, is_incomplete: reasons.is_incomplete }
+        let (values, world, parts) = bound.parts();
+        let mut evaluator = Evaluator::new(&mut *values, world, parts, steps);
+        let of_policies = self.policies.reasons(&mut evaluator);
+        let steps = evaluator.steps_left();
+        reasons.is_incomplete = of_policies.is_incomplete;
+        reasons.determining.extend(of_policies.satisfied.iter().map(|policy| Reason::Policy(policy)));
+        let describe = |(policy, failure): &(&'a Policy, Failure)| (Reason::Policy(policy), failure.describe(&*values));
+        reasons.failed.extend(of_policies.failed.iter().map(describe));
+        let mut solver = Solver::new(&mut *values, world, parts, steps);
+        for rule in self.deciding(Effect::Forbid).chain(self.deciding(Effect::Permit)) {
+            match solver.decide(rule, subject(parts)) {
+                Ok(Answer::Yes) => reasons.determining.push(Reason::Rule(rule)),
+                Ok(Answer::No) => {}
+                Ok(Answer::Undetermined(cause)) => {
+                    let message = Failure::Undetermined(cause).describe(solver.values());
+                    reasons.failed.push((Reason::Rule(rule), message));
+                }
+                Err(_) => reasons.is_incomplete = true,
+            }
+        }
+        if reasons.determining.iter().any(|reason| reason.effect() == Effect::Forbid) {
+            reasons.determining.retain(|reason| reason.effect() == Effect::Forbid);
+        }
+        reasons
     }
+}
+
+/// What a decision is about: principal, action and resource.
+fn subject([principal, action, resource, _]: [Value; 4]) -> [Value; 3] {
+    [principal, action, resource]
 }

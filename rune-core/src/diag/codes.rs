@@ -83,6 +83,63 @@ codes! {
     /// A clause without the period that ends it.
     MissingPeriod = "missing-period", Error;
 
+    /// A declaration of a relation that does not hold together.
+    RelationForm = "relation-form", Error;
+    /// A relation that cannot be read as an attribute.
+    AttributeForm = "attribute-form", Error;
+    /// A type that is none.
+    UnknownType = "unknown-type", Error;
+    /// An annotation that is none.
+    UnknownAnnotation = "unknown-annotation", Error;
+    /// A relation that nothing declares or derives.
+    UnknownRelation = "unknown-relation", Error;
+    /// Rows of a relation that nothing declares.
+    UndeclaredRelation = "undeclared-relation", Error;
+    /// Rows or rules for a relation that has another owner.
+    Ownership = "ownership", Error;
+    /// Another number of arguments than the relation has columns.
+    RelationArity = "relation-arity", Error;
+    /// A word that is neither a variable nor a string.
+    BareWord = "bare-word", Error;
+    /// An argument of a fact that is no constant.
+    NotConstant = "not-constant", Error;
+    /// A variable that nothing binds.
+    UnboundVariable = "unbound-variable", Error;
+    /// A variable that stands in one place only, so that it asks nothing.
+    SingleUse = "single-use", Error;
+    /// A variable that no value can have.
+    TypeConflict = "type-conflict", Error;
+    /// A cycle through negation, an aggregate or a complete read.
+    NegativeCycle = "negative-cycle", Error;
+    /// A parent that depends on the request.
+    RequestParent = "request-parent", Error;
+    /// An attribute that may be missing where a denial would rest on it.
+    MayBeUndetermined = "may-be-undetermined", Error;
+    /// A rule that decides, without an id.
+    MissingId = "missing-id", Error;
+    /// A derived functional relation that does not say which of several values counts.
+    NoChoice = "no-choice", Error;
+    /// A relation that no rule can ever derive a row of.
+    NeverDerived = "never-derived", Error;
+    /// A relation that nothing reads.
+    UnusedRelation = "unused-relation", Warning;
+    /// A relation that is read and has no rows.
+    EmptyRelation = "empty-relation", Warning;
+    /// Two values for one key of a functional relation.
+    ConflictingRows = "conflicting-rows", Error;
+    /// A row that does not fit its relation.
+    RowForm = "row-form", Error;
+    /// A text that is an id by its column, and looks like an entity.
+    EntityAsId = "entity-as-id", Error;
+    /// A file that is named and not there.
+    UnknownFile = "unknown-file", Error;
+    /// A file of rows that no relation takes.
+    UnusedFile = "unused-file", Warning;
+    /// More rows than the limit.
+    TooManyRows = "too-many-rows", Error;
+    /// Derivations that take more steps than a build may.
+    TooManySteps = "too-many-steps", Error;
+
     // Tests.
     /// A test that is not written in the form that tests have.
     TestForm = "test-form", Error;

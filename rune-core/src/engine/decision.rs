@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::{
     base::{Version, source::LineColumn},
-    decide::Why,
-    policy::{self, Policy},
+    decide::{Reason, Why},
+    policy,
     program::Program,
 };
 
@@ -70,14 +70,14 @@ pub struct PolicyRef {
 }
 
 impl PolicyRef {
-    pub(super) fn of(policy: &Policy, program: &Program) -> Self {
-        let sources = program.sources();
+    pub(super) fn of(reason: Reason<'_>, program: &Program) -> Self {
+        let (sources, span) = (program.sources(), reason.span());
         Self {
-            id: policy.id.clone(),
-            effect: policy.effect,
-            path: sources.file(policy.span.file).map_or_else(|| "".into(), |file| file.path.clone()),
-            place: sources.place(policy.span),
-            annotations: policy.annotations.clone(),
+            id: reason.id().clone(),
+            effect: reason.effect(),
+            path: sources.file(span.file).map_or_else(|| "".into(), |file| file.path.clone()),
+            place: sources.place(span),
+            annotations: reason.annotations().clone(),
         }
     }
 }

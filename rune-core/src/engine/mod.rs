@@ -86,14 +86,14 @@ impl Lineup {
     pub fn explain(&self, request: &Request) -> Explanation {
         let program = &*self.stable;
         let reasons = self.terms().reasons(request);
-        let failed = reasons.failed.into_iter().map(|(policy, message)| {
-            let policy = PolicyRef::of(policy, program);
+        let failed = reasons.failed.into_iter().map(|(reason, message)| {
+            let policy = PolicyRef::of(reason, program);
             Failed { policy, message }
         });
         Explanation {
             decision: self.decide(request),
             failed: failed.collect(),
-            determining: reasons.determining.iter().map(|policy| PolicyRef::of(policy, program)).collect(),
+            determining: reasons.determining.iter().map(|reason| PolicyRef::of(*reason, program)).collect(),
             ignored: reasons.ignored,
             is_incomplete: reasons.is_incomplete,
         }

@@ -5,20 +5,42 @@ use crate::{
     syntax::ast::{Binary, Expr as Ast, ExprKind, Glob, Method, Unary},
 };
 
-use super::{Expr, Failure, Item, ListId, Node, NodeId, extension};
+use super::{Attribute, Expr, Failure, Item, ListId, Node, NodeId, Source, extension};
 
 /// An expression that would be higher than [`limits::EXPRESSION_HEIGHT_MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooHigh;
 
-/// Compiles an expression; its constants go to `values`.
+/// Compiles the condition of a policy, or a constant; its constants go to `values`.
 ///
 /// # Errors
 ///
 /// If it is too high to be evaluated on any stack.
 pub fn compile(ast: &Ast, values: &mut impl Values) -> Result<Expr, TooHigh> {
+    compile_as(ast, Dialect::Policy, values)
+}
+
+/// Compiles an expression of a rule, whose variables have these slots.
+///
+/// What a request supplies is seen only through the words `principal.x`, `action.x` and `resource.x`.
+///
+/// # Errors
+///
+/// If it is too high to be evaluated on any stack.
+pub fn compile_guard(ast: &Ast, slots: &[(String, u32)], values: &mut impl Values) -> Result<Expr, TooHigh> {
+    compile_as(ast, Dialect::Rule(slots), values)
+}
+
+/// Where an expression stands.
+#[derive(Debug, Clone, Copy)]
+enum Dialect<'s> {
+    Policy,
+    Rule(&'s [(String, u32)]),
+}
+
+fn compile_as(ast: &Ast, dialect: Dialect<'_>, values: &mut impl Values) -> Result<Expr, TooHigh> {
     let mut compiler =
-        Compiler { values, nodes: Vec::new(), heights: Vec::new(), items: Vec::new(), failures: Vec::new() };
+        Compiler { values, dialect, nodes: Vec::new(), heights: Vec::new(), items: Vec::new(), failures: Vec::new() };
     let root = compiler.expr(ast);
     if limits::EXPRESSION_HEIGHT_MAX < compiler.height(root) {
         return Err(TooHigh);
@@ -28,6 +50,7 @@ pub fn compile(ast: &Ast, values: &mut impl Values) -> Result<Expr, TooHigh> {
 
 struct Compiler<'v, V> {
     values: &'v mut V,
+    dialect: Dialect<'v>,
     nodes: Vec<Node>,
     heights: Vec<usize>,
     items: Vec<Item>,
@@ -52,7 +75,7 @@ impl<V: Values> Compiler<'_, V> {
                 self.constant(entity)
             }
             ExprKind::Var(var) => self.push(Node::Var(*var), &[]),
-            ExprKind::Name(_) => self.push(Node::Fail(u32::MAX), &[]),
+            ExprKind::Name(name) => self.local(name),
             ExprKind::All(operands) => self.chain(Node::All, operands),
             ExprKind::Any(operands) => self.chain(Node::Any, operands),
             ExprKind::If(parts) => {
@@ -63,23 +86,21 @@ impl<V: Values> Compiler<'_, V> {
                 let operand = self.expr(operand);
                 self.unary(*operation, operand)
             }
-            ExprKind::Binary(operation, operands) => {
-                let [left, right] = operands.each_ref().map(|operand| self.expr(operand));
-                self.push(binary(*operation, left, right), &[left, right])
-            }
+            ExprKind::Binary(operation, operands) => self.binary(*operation, operands),
             ExprKind::Is(operand, kind) => {
                 let (operand, kind) = (self.expr(operand), self.values.symbol(kind));
                 self.push(Node::Is(operand, kind), &[operand])
             }
-            ExprKind::Attribute(operand, name) => {
-                let (operand, name) = (self.expr(operand), self.values.symbol(name));
-                self.push(Node::Attribute(operand, name), &[operand])
+            ExprKind::Attribute(owner, name) => {
+                let attribute = self.attribute(owner, name);
+                self.push(Node::Attribute(attribute), &[attribute.owner])
             }
-            ExprKind::Has(operand, path) => {
-                let operand = self.expr(operand);
+            ExprKind::Has(owner, path) => {
+                let source = self.source(owner);
+                let owner = self.expr(owner);
                 let path: Vec<_> = path.iter().map(|name| Item::Name(self.values.symbol(name))).collect();
                 let path = self.push_items(path);
-                self.push(Node::Has(operand, path), &[operand])
+                self.push(Node::Has(owner, source, path), &[owner])
             }
             ExprKind::Like(operand, pattern) => {
                 let operand = self.expr(operand);
@@ -101,6 +122,47 @@ impl<V: Values> Compiler<'_, V> {
             ExprKind::Fail(call) => {
                 let call = self.values.text(call);
                 self.fail(Failure::WrongArity(call))
+            }
+        }
+    }
+
+    fn local(&mut self, name: &str) -> NodeId {
+        let slot = match self.dialect {
+            Dialect::Rule(slots) => slots.iter().find(|(known, _)| known == name).map(|(_, slot)| *slot),
+            Dialect::Policy => None,
+        };
+        // A name without a slot was refused before it came here; should one come, it is nothing that could be true.
+        self.push(slot.map_or(Node::Fail(u32::MAX), Node::Local), &[])
+    }
+
+    fn source(&self, owner: &Ast) -> Source {
+        match (self.dialect, &owner.kind) {
+            (Dialect::Policy, _) | (_, ExprKind::Var(_)) => Source::Request,
+            _ => Source::Facts,
+        }
+    }
+
+    fn attribute(&mut self, owner: &Ast, name: &str) -> Attribute {
+        let source = self.source(owner);
+        Attribute { owner: self.expr(owner), source, name: self.values.symbol(name) }
+    }
+
+    fn binary(&mut self, operation: Binary, operands: &[Ast; 2]) -> NodeId {
+        let [left, right] = operands;
+        match (operation, &left.kind, &right.kind) {
+            (Binary::Contains, ExprKind::Attribute(owner, name), _) => {
+                let attribute = self.attribute(owner, name);
+                let element = self.expr(right);
+                self.push(Node::ContainsIn(attribute, element), &[attribute.owner, element])
+            }
+            (Binary::In, _, ExprKind::Attribute(owner, name)) => {
+                let below = self.expr(left);
+                let attribute = self.attribute(owner, name);
+                self.push(Node::InAttribute(below, attribute), &[below, attribute.owner])
+            }
+            _ => {
+                let [left, right] = [left, right].map(|operand| self.expr(operand));
+                self.push(binary(operation, left, right), &[left, right])
             }
         }
     }

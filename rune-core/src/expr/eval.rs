@@ -1,21 +1,11 @@
 //! Evaluation of an [`Expr`] for one request.
 
 use crate::{
-    base::{Scratch, Symbol, Value, Values, View, value::member},
+    base::{Symbol, Value, Values, View, value::member},
     syntax::ast::Var,
 };
 
-use super::{Expr, Item, ListId, Node, NodeId, extension};
-
-/// What an expression can ask about entities.
-pub trait World {
-    /// The attribute of an entity.
-    fn attribute(&self, entity: Value, name: Symbol) -> Member;
-    /// The tag of an entity.
-    fn tag(&self, entity: Value, name: Symbol) -> Member;
-    /// Whether `entity` is `ancestor`, or below it.
-    fn is_in(&self, entity: Value, ancestor: Value) -> bool;
-}
+use super::{Attribute, Derived, Expr, Form, Item, ListId, Node, NodeId, Source, World, extension, like};
 
 /// Why an expression has no value. A few words wide: its text is made when somebody reads it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,6 +36,8 @@ pub enum Failure {
     },
     /// A call with too few or too many arguments: which, as a string.
     WrongArity(Value),
+    /// A rule whose condition has no value decides it; which, as a string.
+    Undetermined(Value),
     /// More steps than a decision may take.
     TooManySteps,
 }
@@ -75,13 +67,17 @@ impl Failure {
                 View::Text(call) => format!("a call of {call}"),
                 _ => "a call with the wrong number of arguments".to_owned(),
             },
+            Self::Undetermined(cause) => match values.view(cause) {
+                View::Text(cause) => cause.to_owned(),
+                _ => "a rule is undetermined".to_owned(),
+            },
             Self::TooManySteps => "the decision takes more steps than it may".to_owned(),
         }
     }
 }
 
 /// What a value is, for messages.
-pub(super) fn kind(view: View<'_>) -> &'static str {
+pub(crate) fn kind(view: View<'_>) -> &'static str {
     match view {
         View::Bool(_) => "a boolean",
         View::Long(_) => "an integer",
@@ -100,18 +96,42 @@ type Outcome = Result<Value, Failure>;
 
 /// Evaluates expressions for one request.
 #[derive(Debug)]
-pub struct Evaluator<'a, 'p, W> {
-    values: &'a mut Scratch<'p>,
+pub struct Evaluator<'a, V, W> {
+    values: &'a mut V,
     world: &'a W,
     /// Principal, action, resource and context.
     request: [Value; 4],
+    /// The variables of a rule.
+    locals: &'a [Value],
     steps_left: u64,
 }
 
-impl<'a, 'p, W: World> Evaluator<'a, 'p, W> {
+impl<'a, V: Values, W: World> Evaluator<'a, V, W> {
     /// An evaluator for a request whose parts are values of `values`, in the order of [`Var`].
-    pub fn new(values: &'a mut Scratch<'p>, world: &'a W, request: [Value; 4], steps_max: u64) -> Self {
-        Self { values, world, request, steps_left: steps_max }
+    pub fn new(values: &'a mut V, world: &'a W, request: [Value; 4], steps_max: u64) -> Self {
+        Self { values, world, request, locals: &[], steps_left: steps_max }
+    }
+
+    /// With the values of a rule's variables.
+    #[must_use]
+    pub fn with_locals(mut self, locals: &'a [Value]) -> Self {
+        self.locals = locals;
+        self
+    }
+
+    /// How many more steps may be taken.
+    #[must_use]
+    pub fn steps_left(&self) -> u64 {
+        self.steps_left
+    }
+
+    /// The value of an expression.
+    ///
+    /// # Errors
+    ///
+    /// The first failure, in the order of evaluation.
+    pub fn value(&mut self, expr: &Expr) -> Outcome {
+        self.node(expr, expr.root)
     }
 
     /// The part of the request.
@@ -134,7 +154,7 @@ impl<'a, 'p, W: World> Evaluator<'a, 'p, W> {
 
     /// Where values are read.
     #[must_use]
-    pub fn values(&self) -> &Scratch<'p> {
+    pub fn values(&self) -> &V {
         self.values
     }
 
@@ -175,6 +195,7 @@ impl<'a, 'p, W: World> Evaluator<'a, 'p, W> {
             Node::Constant(value) => Ok(value),
             Node::Fail(at) => Err(expr.failure(at)),
             Node::Var(var) => Ok(self.var(var)),
+            Node::Local(slot) => Ok(self.locals.get(slot as usize).copied().unwrap_or(Value::UNKNOWN)),
             Node::All(list) => self.chain(expr, list, false),
             Node::Any(list) => self.chain(expr, list, true),
             Node::If(test, yes, no) => {
@@ -235,19 +256,17 @@ impl<'a, 'p, W: World> Evaluator<'a, 'p, W> {
                 let (entity, tag) = self.pair(expr, a, b)?;
                 Ok(matches!(self.tag_of(entity, tag)?, Member::Is(_)).into())
             }
-            Node::Attribute(a, name) => {
-                let owner = self.node(expr, a)?;
-                match self.member_of(owner, name)? {
-                    Member::Is(value) => Ok(value),
-                    Member::Missing => Err(Failure::NoAttribute(owner, name)),
-                    Member::NoEntity => Err(Failure::NoEntity(owner)),
-                }
+            Node::ContainsIn(attribute, b) => self.contains_in(expr, attribute, b),
+            Node::InAttribute(a, attribute) => self.in_attribute(expr, a, attribute),
+            Node::Attribute(attribute) => {
+                let owner = self.node(expr, attribute.owner)?;
+                self.attribute(owner, attribute)
             }
-            Node::Has(a, path) => {
+            Node::Has(a, source, path) => {
                 let mut owner = self.node(expr, a)?;
                 for item in expr.list(path) {
                     let Item::Name(name) = item else { continue };
-                    match self.member_of(owner, *name)? {
+                    match self.member_of(owner, source, *name)? {
                         Member::Is(value) => owner = value,
                         Member::Missing | Member::NoEntity => return Ok(Value::FALSE),
                     }
@@ -257,7 +276,7 @@ impl<'a, 'p, W: World> Evaluator<'a, 'p, W> {
             Node::Like(a, pattern) => {
                 let a = self.node(expr, a)?;
                 match self.values.view(a) {
-                    View::Text(text) => matches(expr.list(pattern), text, &mut self.steps_left).map(Value::from),
+                    View::Text(text) => like::matches(expr.list(pattern), text, &mut self.steps_left).map(Value::from),
                     other => Err(Failure::Type { expected: "a string", found: kind(other) }),
                 }
             }
@@ -372,31 +391,125 @@ impl<'a, 'p, W: World> Evaluator<'a, 'p, W> {
         self.entity(a)?;
         self.spend_size(b)?;
         match self.values.view(b) {
-            View::Entity(..) => Ok(self.world.is_in(a, b).into()),
+            View::Entity(..) => self.world.is_in(self.values, a, b).map(Value::from),
             View::Set(ancestors) => {
                 for ancestor in ancestors {
                     self.entity(*ancestor)?;
                 }
-                Ok(ancestors.iter().any(|ancestor| self.world.is_in(a, *ancestor)).into())
+                let mut undetermined = None;
+                for ancestor in ancestors {
+                    match self.world.is_in(self.values, a, *ancestor) {
+                        Ok(true) => return Ok(Value::TRUE),
+                        Ok(false) => {}
+                        Err(failure) => undetermined = Some(failure),
+                    }
+                }
+                undetermined.map_or(Ok(Value::FALSE), Err)
             }
             other => Err(Failure::Type { expected: "an entity or a set of entities", found: kind(other) }),
         }
     }
 
-    /// The member `name` of an entity or record.
-    fn member_of(&self, owner: Value, name: Symbol) -> Result<Member, Failure> {
-        match self.values.view(owner) {
-            View::Record(members) => Ok(Member::of(members, name)),
-            View::Entity(..) => Ok(self.world.attribute(owner, name)),
-            other => Err(Failure::Type { expected: "an entity or a record", found: kind(other) }),
+    fn attribute(&mut self, owner: Value, attribute: Attribute) -> Outcome {
+        match self.member_of(owner, attribute.source, attribute.name)? {
+            Member::Is(value) => Ok(value),
+            Member::Missing => Err(Failure::NoAttribute(owner, attribute.name)),
+            Member::NoEntity => Err(Failure::NoEntity(owner)),
         }
+    }
+
+    /// The member `name` of an entity or record.
+    fn member_of(&mut self, owner: Value, source: Source, name: Symbol) -> Result<Member, Failure> {
+        let kind = match self.values.view(owner) {
+            View::Record(members) => return Ok(Member::of(members, name)),
+            View::Entity(kind, _) => kind,
+            other => return Err(Failure::Type { expected: "an entity or a record", found: self::kind(other) }),
+        };
+        match self.world.derived(kind, name) {
+            Some(derived) => self.derived(derived, owner),
+            None if source == Source::Request => Ok(self.world.attribute(self.values, owner, name)),
+            None => Ok(self.world.stored(self.values, owner, name)),
+        }
+    }
+
+    /// What rules derive for an entity, as the value of an attribute.
+    fn derived(&mut self, derived: &Derived, owner: Value) -> Result<Member, Failure> {
+        if derived.form == Form::Flag {
+            return self.world.holds(derived, &[owner]).map(|holds| Member::Is(holds.into()));
+        }
+        let rows = self.world.rows_of(derived, owner)?;
+        self.spend(rows.len())?;
+        let record = |values: &mut V, names: &[Symbol], row: &[Value]| {
+            values.record(names.iter().copied().zip(row.iter().copied()).collect())
+        };
+        let first = |row: &&[Value]| row.first().copied();
+        Ok(match &derived.form {
+            Form::Set | Form::Flag => {
+                let elements = rows.iter().filter_map(first).collect();
+                Member::Is(self.values.set(elements))
+            }
+            Form::Records(names) => {
+                let elements = rows.iter().map(|row| record(self.values, names, row)).collect();
+                Member::Is(self.values.set(elements))
+            }
+            Form::Value => rows.iter().find_map(first).map_or(Member::Missing, Member::Is),
+            Form::Record(names) => match rows.first() {
+                Some(row) => Member::Is(record(self.values, names, row)),
+                None => Member::Missing,
+            },
+        })
+    }
+
+    /// The derived attribute that is a set, if that is what an attribute of `owner` is.
+    fn derived_set(&self, owner: Value, attribute: Attribute) -> Option<&'a Derived> {
+        match self.values.view(owner) {
+            View::Entity(kind, _) => {
+                self.world.derived(kind, attribute.name).filter(|derived| derived.form == Form::Set)
+            }
+            _ => None,
+        }
+    }
+
+    /// `e.p.contains(x)`.
+    fn contains_in(&mut self, expr: &Expr, attribute: Attribute, element: NodeId) -> Outcome {
+        let owner = self.node(expr, attribute.owner)?;
+        if let Some(derived) = self.derived_set(owner, attribute) {
+            let element = self.node(expr, element)?;
+            return self.world.holds(derived, &[owner, element]).map(Value::from);
+        }
+        let set = self.attribute(owner, attribute)?;
+        let element = self.node(expr, element)?;
+        Ok(self.elements(set)?.binary_search(&element).is_ok().into())
+    }
+
+    /// `x in e.p`.
+    fn in_attribute(&mut self, expr: &Expr, below: NodeId, attribute: Attribute) -> Outcome {
+        let below = self.node(expr, below)?;
+        let owner = self.node(expr, attribute.owner)?;
+        let Some(derived) = self.derived_set(owner, attribute) else {
+            let ancestor = self.attribute(owner, attribute)?;
+            return self.is_in(below, ancestor);
+        };
+        self.entity(below)?;
+        let ancestors = self.world.ancestors(self.values, below)?;
+        self.spend(ancestors.len())?;
+        // One that is there counts, whatever is undetermined of the others.
+        let mut undetermined = None;
+        for ancestor in ancestors {
+            match self.world.holds(derived, &[owner, ancestor]) {
+                Ok(true) => return Ok(Value::TRUE),
+                Ok(false) => {}
+                Err(failure) => undetermined = Some(failure),
+            }
+        }
+        undetermined.map_or(Ok(Value::FALSE), Err)
     }
 
     /// The tag `tag` of an entity.
     fn tag_of(&self, entity: Value, tag: Value) -> Result<Member, Failure> {
         self.entity(entity)?;
         match self.values.as_symbol(tag) {
-            Some(name) => Ok(self.world.tag(entity, name)),
+            Some(name) => Ok(self.world.tag(self.values, entity, name)),
             None => Err(Failure::Type { expected: "a string", found: kind(self.values.view(tag)) }),
         }
     }
@@ -421,77 +534,7 @@ impl Member {
     }
 }
 
-fn spend(steps_left: &mut u64, n_steps: usize) -> Result<(), Failure> {
+pub(super) fn spend(steps_left: &mut u64, n_steps: usize) -> Result<(), Failure> {
     *steps_left = steps_left.checked_sub(n_steps as u64).ok_or(Failure::TooManySteps)?;
     Ok(())
-}
-
-/// Whether `text` matches a pattern of characters and wildcards.
-///
-/// A wildcard first takes nothing and, whenever the rest does not fit, one character more. Only the last wildcard passed
-/// needs to be tried again: what an earlier one could take, it can take too.
-fn matches(pattern: &[Item], text: &str, steps_left: &mut u64) -> Result<bool, Failure> {
-    let (mut rest, mut at) = (text.chars(), 0);
-    let mut last_wild: Option<(std::str::Chars<'_>, usize)> = None;
-    loop {
-        spend(steps_left, 1)?;
-        match pattern.get(at) {
-            Some(Item::Wild) => {
-                at += 1;
-                last_wild = Some((rest.clone(), at));
-                continue;
-            }
-            Some(Item::Char(wanted)) => {
-                let mut ahead = rest.clone();
-                if ahead.next() == Some(*wanted) {
-                    rest = ahead;
-                    at += 1;
-                    continue;
-                }
-            }
-            Some(_) => return Ok(false),
-            None if rest.as_str().is_empty() => return Ok(true),
-            None => {}
-        }
-        let Some((tried, after)) = &mut last_wild else { return Ok(false) };
-        if tried.next().is_none() {
-            return Ok(false);
-        }
-        (rest, at) = (tried.clone(), *after);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn like(pattern: &str, text: &str, steps_max: u64) -> Result<bool, Failure> {
-        let items: Vec<_> = pattern.chars().map(|c| if c == '*' { Item::Wild } else { Item::Char(c) }).collect();
-        matches(&items, text, &mut { steps_max })
-    }
-
-    #[test]
-    fn patterns_match_over_characters() {
-        for (pattern, text, expected) in [
-            ("", "", true),
-            ("", "a", false),
-            ("*", "", true),
-            ("*", "äöü", true),
-            ("a*c", "abc", true),
-            ("a*c", "abcd", false),
-            ("*.jpg", "a.jpg.jpg", true),
-            ("a*b*c", "aXbXbXc", true),
-            ("a*b*c", "aXcXb", false),
-            ("**a**", "bab", true),
-            ("ä", "ä", true),
-        ] {
-            assert_eq!(like(pattern, text, 1_000), Ok(expected), "{pattern} like {text}");
-        }
-    }
-
-    #[test]
-    fn a_pattern_made_to_be_slow_ends_at_the_limit() {
-        let (pattern, text) = (format!("*{}b", "a".repeat(5_000)), "a".repeat(100_000));
-        assert_eq!(like(&pattern, &text, 1_000_000), Err(Failure::TooManySteps));
-    }
 }

@@ -8,14 +8,17 @@
 mod compile;
 pub mod eval;
 pub mod extension;
+mod like;
+mod world;
 
 use crate::{
     base::{Symbol, Value},
     syntax::ast::{Method, Var},
 };
 
-pub use compile::{TooHigh, compile};
-pub use eval::{Evaluator, Failure, Member, World};
+pub use compile::{TooHigh, compile, compile_guard};
+pub use eval::{Evaluator, Failure, Member};
+pub use world::{Derived, Form, World};
 
 /// A reference to a node of the same expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +31,23 @@ pub struct ListId {
     len: u32,
 }
 
+/// An attribute of what a node is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Attribute {
+    owner: NodeId,
+    source: Source,
+    name: Symbol,
+}
+
+/// Where the attributes of an entity come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The facts, and over them what the request supplies.
+    Request,
+    /// The facts alone.
+    Facts,
+}
+
 /// One step of an expression.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Node {
@@ -37,6 +57,8 @@ pub enum Node {
     Fail(u32),
     /// A part of the request.
     Var(Var),
+    /// A variable of a rule, by its slot.
+    Local(u32),
     /// All are true; stops at the first that is not. Each must be a boolean.
     All(ListId),
     /// One is true; stops at the first that is. Each must be a boolean.
@@ -75,10 +97,14 @@ pub enum Node {
     GetTag(NodeId, NodeId),
     /// Whether an entity has a tag.
     HasTag(NodeId, NodeId),
+    /// Whether the attribute of an entity or record, a set, has an element. Of a derived attribute, one row is asked for.
+    ContainsIn(Attribute, NodeId),
+    /// Whether an entity is below an element of an attribute that is a set. Of a derived one, its ancestors are asked for.
+    InAttribute(NodeId, Attribute),
     /// The attribute of an entity or record.
-    Attribute(NodeId, Symbol),
+    Attribute(Attribute),
     /// Whether an entity or record has an attribute, and that one the next, along a path of names.
-    Has(NodeId, ListId),
+    Has(NodeId, Source, ListId),
     /// Whether a string matches a pattern.
     Like(NodeId, ListId),
     /// A set of these elements.
@@ -111,6 +137,16 @@ pub struct Expr {
 }
 
 impl Expr {
+    /// The value of an expression that is constant, or the failure of one that always fails.
+    #[must_use]
+    pub fn as_constant(&self) -> Option<Result<Value, Failure>> {
+        match self.node(self.root) {
+            Node::Constant(value) => Some(Ok(value)),
+            Node::Fail(at) => Some(Err(self.failure(at))),
+            _ => None,
+        }
+    }
+
     fn node(&self, id: NodeId) -> Node {
         // A node refers to earlier ones only, so that there always is one; a failure grants nothing.
         self.nodes.get(id.0 as usize).copied().unwrap_or(Node::Fail(u32::MAX))

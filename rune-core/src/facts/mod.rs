@@ -1,4 +1,8 @@
-//! What is given: the entities, their attributes and tags, and who is below whom.
+//! What is given and what follows from it: entities with their attributes and tags, who is below whom, and the rows of
+//! relations.
+
+mod relations;
+mod table;
 
 use std::sync::Arc;
 
@@ -6,15 +10,41 @@ use hashbrown::HashMap;
 
 use crate::{
     base::{Pool, Symbol, Value, Values, View, limits},
-    check::CheckedEntity,
-    expr::{Member, World},
+    check::{
+        CheckedEntity,
+        rules::{Names, PredicateId},
+    },
+    expr::{Derived, Failure, Member, World},
 };
+
+pub use relations::{Doubts, Relation, Relations, matches};
+pub use table::{IndexId, Probe, RowId, Table};
 
 /// The immutable facts of one revision, and the values that they are made of.
 #[derive(Debug)]
 pub struct FactView {
     values: Arc<Pool>,
+    facts: Facts,
+}
+
+/// Entities and the rows of relations, given and derived.
+#[derive(Debug, Default)]
+pub struct Facts {
     entities: HashMap<Value, Entity>,
+    /// The relations.
+    pub relations: Relations,
+}
+
+/// Where rules read and what they read of entities.
+pub trait Store: World {
+    /// A relation.
+    fn relation(&self, id: PredicateId) -> Option<&Relation>;
+
+    /// A relation that rules derive here.
+    fn relation_mut(&mut self, id: PredicateId) -> Option<&mut Relation>;
+
+    /// Whether rules derive parents.
+    fn has_derived_parents(&self) -> bool;
 }
 
 /// An entity: three values, which entities that have the same share.
@@ -40,15 +70,10 @@ pub enum HierarchyFault {
 }
 
 impl FactView {
-    /// The facts with these entities and the hierarchy that was made of them.
+    /// A revision of facts.
     #[must_use]
-    pub fn new(values: Arc<Pool>, entities: &[CheckedEntity], hierarchy: Hierarchy) -> Self {
-        let stored = |(entity, ancestors): (&CheckedEntity, Value)| {
-            let CheckedEntity { uid, attributes, tags, .. } = *entity;
-            (uid, Entity { attributes, tags, ancestors })
-        };
-        let entities = entities.iter().zip(hierarchy.0).map(stored).collect();
-        Self { values, entities }
+    pub fn new(values: Arc<Pool>, facts: Facts) -> Self {
+        Self { values, facts }
     }
 
     /// The values of the facts and of the program over them.
@@ -57,40 +82,136 @@ impl FactView {
         &self.values
     }
 
+    /// The facts.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
     /// How many entities are known.
     #[must_use]
     pub fn n_entities(&self) -> usize {
-        self.entities.len()
+        self.facts.entities.len()
     }
 }
 
-impl World for FactView {
-    fn attribute(&self, entity: Value, name: Symbol) -> Member {
-        self.entities.get(&entity).map_or(Member::NoEntity, |entity| self.member(entity.attributes, name))
+impl Facts {
+    /// The facts with these entities and the hierarchy that was made of them.
+    #[must_use]
+    pub fn new(entities: &[CheckedEntity], hierarchy: Hierarchy, relations: Relations) -> Self {
+        let stored = |(entity, ancestors): (&CheckedEntity, Value)| {
+            let CheckedEntity { uid, attributes, tags, .. } = *entity;
+            (uid, Entity { attributes, tags, ancestors })
+        };
+        let entities = entities.iter().zip(hierarchy.0).map(stored).collect();
+        Self { entities, relations }
     }
 
-    fn tag(&self, entity: Value, name: Symbol) -> Member {
-        self.entities.get(&entity).map_or(Member::NoEntity, |entity| self.member(entity.tags, name))
+    /// All that a stored entity is below, as the files say.
+    fn given_ancestors<'v>(&self, values: &'v impl Values, entity: Value) -> &'v [Value] {
+        match self.entities.get(&entity).map(|entity| values.view(entity.ancestors)) {
+            Some(View::Set(all)) => all,
+            _ => &[],
+        }
+    }
+}
+
+impl World for Facts {
+    fn attribute(&self, values: &impl Values, entity: Value, name: Symbol) -> Member {
+        self.stored(values, entity, name)
     }
 
-    fn is_in(&self, entity: Value, ancestor: Value) -> bool {
+    fn stored(&self, values: &impl Values, entity: Value, name: Symbol) -> Member {
+        self.entities.get(&entity).map_or(Member::NoEntity, |entity| member(values, entity.attributes, name))
+    }
+
+    fn tag(&self, values: &impl Values, entity: Value, name: Symbol) -> Member {
+        self.entities.get(&entity).map_or(Member::NoEntity, |entity| member(values, entity.tags, name))
+    }
+
+    fn is_in(&self, values: &impl Values, entity: Value, ancestor: Value) -> Result<bool, Failure> {
         if entity == ancestor {
-            return true;
+            return Ok(true);
         }
-        let Some(Entity { ancestors, .. }) = self.entities.get(&entity) else { return false };
-        match self.values.view(*ancestors) {
-            View::Set(all) => all.binary_search(&ancestor).is_ok(),
-            _ => false,
+        match self.relations.get(Names::IN).filter(|_| self.relations.has_derived_parents) {
+            Some(relation) => relation.holds(&[entity, ancestor]),
+            None => Ok(self.given_ancestors(values, entity).binary_search(&ancestor).is_ok()),
+        }
+    }
+
+    fn ancestors(&self, values: &impl Values, entity: Value) -> Result<Vec<Value>, Failure> {
+        let mut ancestors = vec![entity];
+        let Some(relation) = self.relations.get(Names::IN).filter(|_| self.relations.has_derived_parents) else {
+            ancestors.extend_from_slice(self.given_ancestors(values, entity));
+            return Ok(ancestors);
+        };
+        for row in rows_from(relation, entity)? {
+            ancestors.extend(row);
+        }
+        Ok(ancestors)
+    }
+
+    fn derived(&self, kind: Symbol, name: Symbol) -> Option<&Derived> {
+        self.relations.attribute(kind, name)
+    }
+
+    fn holds(&self, derived: &Derived, row: &[Value]) -> Result<bool, Failure> {
+        self.relations.get(PredicateId(derived.relation)).map_or(Ok(false), |relation| relation.holds(row))
+    }
+
+    fn rows_of(&self, derived: &Derived, entity: Value) -> Result<Vec<&[Value]>, Failure> {
+        match self.relations.get(PredicateId(derived.relation)) {
+            Some(relation) => rows_from(relation, entity),
+            None => Ok(Vec::new()),
         }
     }
 }
 
-impl FactView {
-    fn member(&self, record: Value, name: Symbol) -> Member {
-        match self.values.view(record) {
-            View::Record(members) => Member::of(members, name),
-            _ => Member::Missing,
+impl Store for Facts {
+    fn relation(&self, id: PredicateId) -> Option<&Relation> {
+        self.relations.get(id)
+    }
+
+    fn relation_mut(&mut self, id: PredicateId) -> Option<&mut Relation> {
+        self.relations.get_mut(id)
+    }
+
+    fn has_derived_parents(&self) -> bool {
+        self.relations.has_derived_parents
+    }
+}
+
+/// The rows that begin with a value, without it.
+///
+/// # Errors
+///
+/// If one of them is undetermined.
+pub fn rows_from(relation: &Relation, first: Value) -> Result<Vec<&[Value]>, Failure> {
+    if !relation.doubts.is_empty() {
+        let n = relation.doubts.iter().next().map_or(0, |(row, _)| row.len());
+        let key: Vec<_> = std::iter::once(Some(first)).chain(std::iter::repeat_n(None, n.saturating_sub(1))).collect();
+        if let Some(cause) = relation.doubts.cause(&key) {
+            return Err(Failure::Undetermined(cause));
         }
+    }
+    let rows = &relation.rows;
+    Ok(match rows.find_index(&[0]) {
+        Some(index) => rows.probe(index, &[first]).map(|id| row_rest(rows, id)).collect(),
+        None => {
+            let is_first = |id: &RowId| rows.row(*id).first() == Some(&first);
+            (0..rows.len()).filter(is_first).map(|id| row_rest(rows, id)).collect()
+        }
+    })
+}
+
+fn row_rest(rows: &Table, id: RowId) -> &[Value] {
+    rows.row(id).get(1..).unwrap_or_default()
+}
+
+fn member(values: &impl Values, record: Value, name: Symbol) -> Member {
+    match values.view(record) {
+        View::Record(members) => Member::of(members, name),
+        _ => Member::Missing,
     }
 }
 
@@ -190,7 +311,10 @@ mod tests {
         };
         let entities: Vec<_> = edges.iter().map(entity).collect();
         match Hierarchy::bounded(&mut values, &entities, 20_000_000) {
-            Ok(hierarchy) => Ok(FactView::new(Arc::new(values), &entities, hierarchy)),
+            Ok(hierarchy) => {
+                let facts = Facts::new(&entities, hierarchy, Relations::default());
+                Ok(FactView::new(Arc::new(values), facts))
+            }
             Err(HierarchyFault::Cycle(members)) => Err(members.iter().map(|entity| values.show(*entity)).collect()),
             Err(HierarchyFault::TooLarge(entity)) => Err(vec![values.show(entity)]),
         }
@@ -203,7 +327,7 @@ mod tests {
     #[test]
     fn below_is_reflexive_and_transitive_and_needs_no_stored_ancestor() {
         let view = view(&[("a", &["b", "x"]), ("b", &["c"]), ("c", &["unstored"])]).unwrap();
-        let is_in = |a, b| view.is_in(id(&view, a), id(&view, b));
+        let is_in = |a, b| view.facts().is_in(&**view.values(), id(&view, a), id(&view, b)).unwrap();
         assert!(is_in("a", "a") && is_in("a", "c") && is_in("a", "x") && is_in("a", "unstored"));
         assert!(is_in("nobody", "nobody"));
         assert!(!is_in("c", "a") && !is_in("x", "a") && !is_in("nobody", "a"));
@@ -227,7 +351,7 @@ mod tests {
     #[test]
     fn a_long_chain_needs_no_deep_stack() {
         let view = chain(5_000).unwrap();
-        assert!(view.is_in(id(&view, "e0"), id(&view, "e4999")));
+        assert!(view.facts().is_in(&**view.values(), id(&view, "e0"), id(&view, "e4999")).unwrap());
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! From checked policies to compiled ones.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use cedar_policy::pst::{
     ActionConstraint, Effect as PstEffect, EntityOrSlot, EntityUID, PrincipalConstraint, ResourceConstraint,
@@ -11,6 +14,7 @@ use crate::{
     check::{CheckedPolicies, Link, Statement},
     diag::{Code, Finding, Findings},
     expr::{self, TooHigh},
+    syntax::ast::{Expr as Ast, ExprKind},
 };
 
 use super::{ActionScope, Effect, Policy, PolicySet, Scope, pst};
@@ -36,7 +40,14 @@ impl From<pst::Unknown> for Refusal {
 }
 
 /// Compiles policies and the links of templates. What cannot be compiled is a finding.
-pub fn lower(checked: &CheckedPolicies, values: &mut Pool, findings: &mut Findings) -> PolicySet {
+///
+/// `derived` are the names of attributes that rules derive.
+pub fn lower(
+    checked: &CheckedPolicies,
+    derived: &BTreeSet<String>,
+    values: &mut Pool,
+    findings: &mut Findings,
+) -> PolicySet {
     let mut policies = Vec::new();
     let mut links: BTreeMap<usize, Vec<&Link>> = BTreeMap::new();
     for link in &checked.links {
@@ -44,7 +55,7 @@ pub fn lower(checked: &CheckedPolicies, values: &mut Pool, findings: &mut Findin
     }
     for (at, statement) in checked.statements.iter().enumerate() {
         let links = links.get(&at).map_or(&[][..], |links| links);
-        let Err(refusal) = lower_statement(statement, links, values, &mut policies) else { continue };
+        let Err(refusal) = lower_statement(statement, links, derived, values, &mut policies) else { continue };
         findings.push(match refusal {
             Refusal::Unknown(pst::Unknown(what)) => {
                 let message = format!("RUNE does not know this construct of Cedar's: {what}");
@@ -64,10 +75,12 @@ pub fn lower(checked: &CheckedPolicies, values: &mut Pool, findings: &mut Findin
 fn lower_statement(
     statement: &Statement,
     links: &[&Link],
+    derived: &BTreeSet<String>,
     values: &mut Pool,
     policies: &mut Vec<Policy>,
 ) -> Result<(), Refusal> {
     let condition = pst::condition(&statement.body)?;
+    let reads_rules = condition.as_ref().is_some_and(|condition| names_any(condition, derived));
     let condition = condition.map(|condition| expr::compile(&condition, values)).transpose()?.map(Arc::new);
     let annotations: BTreeMap<_, _> =
         statement.body.annotations.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
@@ -95,9 +108,21 @@ fn lower_statement(
             },
             resource: filler.resource(&statement.body.resource)?,
             condition: condition.clone(),
+            reads_rules,
         });
     }
     Ok(())
+}
+
+/// Whether an expression asks for an attribute of one of these names. Recurses once per level, whose number was limited.
+fn names_any(expr: &Ast, names: &BTreeSet<String>) -> bool {
+    let mut is_found = match &expr.kind {
+        ExprKind::Attribute(_, name) => names.contains(name),
+        ExprKind::Has(_, path) => path.iter().any(|name| names.contains(name)),
+        _ => false,
+    };
+    expr.for_each_part(&mut |part| is_found = is_found || names_any(part, names));
+    is_found
 }
 
 /// Fills the slots of a scope with the entities of a link.

@@ -1,7 +1,7 @@
 //! Policies: compiled from Cedar's public syntax tree, decided as Cedar decides.
 //!
 //! A request is allowed if some permit is satisfied and no forbid is. A policy whose condition fails is skipped and listed,
-//! whatever its effect (`cedar-spec`, `Cedar/Spec/Authorizer.lean`).
+//! whatever its effect (`cedar-spec`, `Cedar/Spec/Authorizer.lean`); only a forbid that reads what rules derive is not skipped.
 
 mod lower;
 mod pst;
@@ -63,6 +63,8 @@ pub struct Policy {
     resource: Scope,
     /// All `when` and no `unless`; none if there are none.
     condition: Option<Arc<Expr>>,
+    /// Whether the condition names an attribute that rules derive.
+    reads_rules: bool,
 }
 
 /// The policies of a program.
@@ -73,17 +75,15 @@ pub struct PolicySet {
     n_forbids: usize,
 }
 
-/// A decision as the policies make it, with the policy that settles it.
+/// What came of looking for a policy that is satisfied.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Verdict<'s> {
-    /// A permit is satisfied and no forbid is.
-    AllowedBy(&'s Policy),
-    /// A forbid is satisfied.
-    ForbiddenBy(&'s Policy),
-    /// No policy is satisfied.
-    NotPermitted,
-    /// There is no telling, so the request is denied.
-    Undecided(Failure),
+    /// None is.
+    Nothing,
+    /// This one is.
+    Satisfied(&'s Policy),
+    /// There is no telling whether this one is, and that matters.
+    Undecided(&'s Policy, Failure),
 }
 
 impl PartialEq for Policy {
@@ -92,11 +92,11 @@ impl PartialEq for Policy {
     }
 }
 
-/// Every policy that determines a decision, and every one that failed.
+/// Every policy that is satisfied, and every one that failed.
 #[derive(Debug, Clone, Default)]
 pub struct Reasons<'s> {
-    /// If a forbid is satisfied the satisfied forbids, else the satisfied permits.
-    pub determining: Vec<&'s Policy>,
+    /// The policies that are satisfied.
+    pub satisfied: Vec<&'s Policy>,
     /// The policies whose condition has no value, and why.
     pub failed: Vec<(&'s Policy, Failure)>,
     /// Whether the steps ran out before every policy had been looked at.
@@ -129,27 +129,24 @@ impl PolicySet {
         self.policies.is_empty()
     }
 
-    /// Decides, and stops as soon as the decision is certain.
-    pub fn decide<'s, W: World>(&'s self, evaluator: &mut Evaluator<'_, '_, W>) -> Verdict<'s> {
-        let (forbids, permits) = self.policies.split_at_checked(self.n_forbids).unwrap_or_default();
-        match first_satisfied(forbids, evaluator) {
-            Ok(None) => {}
-            Ok(Some(forbid)) => return Verdict::ForbiddenBy(forbid),
-            Err(failure) => return Verdict::Undecided(failure),
-        }
-        match first_satisfied(permits, evaluator) {
-            Ok(None) => Verdict::NotPermitted,
-            Ok(Some(permit)) => Verdict::AllowedBy(permit),
-            Err(failure) => Verdict::Undecided(failure),
-        }
+    /// The first forbid that is satisfied. One that cannot be told, because of what rules derive, stands in its way.
+    pub fn forbidden<'s, V: Values, W: World>(&'s self, evaluator: &mut Evaluator<'_, V, W>) -> Verdict<'s> {
+        let (forbids, _) = self.policies.split_at_checked(self.n_forbids).unwrap_or_default();
+        first_satisfied(forbids, evaluator)
+    }
+
+    /// The first permit that is satisfied.
+    pub fn permitted<'s, V: Values, W: World>(&'s self, evaluator: &mut Evaluator<'_, V, W>) -> Verdict<'s> {
+        let (_, permits) = self.policies.split_at_checked(self.n_forbids).unwrap_or_default();
+        first_satisfied(permits, evaluator)
     }
 
     /// Looks at every policy.
-    pub fn reasons<'s, W: World>(&'s self, evaluator: &mut Evaluator<'_, '_, W>) -> Reasons<'s> {
+    pub fn reasons<'s, V: Values, W: World>(&'s self, evaluator: &mut Evaluator<'_, V, W>) -> Reasons<'s> {
         let mut reasons = Reasons::default();
         for policy in &self.policies {
             match policy.is_satisfied(evaluator) {
-                Ok(true) => reasons.determining.push(policy),
+                Ok(true) => reasons.satisfied.push(policy),
                 Ok(false) => {}
                 Err(Failure::TooManySteps) => {
                     reasons.is_incomplete = true;
@@ -158,48 +155,64 @@ impl PolicySet {
                 Err(failure) => reasons.failed.push((policy, failure)),
             }
         }
-        if reasons.determining.iter().any(|policy| policy.effect == Effect::Forbid) {
-            reasons.determining.retain(|policy| policy.effect == Effect::Forbid);
-        }
         reasons
     }
 }
 
-/// The first policy that is satisfied. One that fails is passed over; running out of steps is a failure of the decision.
-fn first_satisfied<'s, W: World>(
+/// The first policy that is satisfied. One that fails is passed over, as in Cedar; a forbid that reads what rules derive is not,
+/// because what is undetermined never grants.
+fn first_satisfied<'s, V: Values, W: World>(
     policies: &'s [Policy],
-    evaluator: &mut Evaluator<'_, '_, W>,
-) -> Result<Option<&'s Policy>, Failure> {
+    evaluator: &mut Evaluator<'_, V, W>,
+) -> Verdict<'s> {
+    let mut undecided = Verdict::Nothing;
     for policy in policies {
         match policy.is_satisfied(evaluator) {
-            Ok(true) => return Ok(Some(policy)),
-            Err(failure @ Failure::TooManySteps) => return Err(failure),
-            Ok(false) | Err(_) => {}
+            Ok(true) => return Verdict::Satisfied(policy),
+            Ok(false) => {}
+            Err(Failure::TooManySteps) => return Verdict::Undecided(policy, Failure::TooManySteps),
+            Err(failure) if policy.blocks(failure) => undecided = Verdict::Undecided(policy, failure),
+            Err(_) => {}
         }
     }
-    Ok(None)
+    undecided
 }
 
 impl Policy {
+    /// Whether a failure of this policy keeps a request from being allowed.
+    #[must_use]
+    pub fn blocks(&self, failure: Failure) -> bool {
+        self.effect == Effect::Forbid && (self.reads_rules || matches!(failure, Failure::Undetermined(_)))
+    }
+
     /// Whether scope and condition hold. The scope comes first, as in Cedar: where it does not hold nothing can fail.
-    fn is_satisfied<W: World>(&self, evaluator: &mut Evaluator<'_, '_, W>) -> Result<bool, Failure> {
+    fn is_satisfied<V: Values, W: World>(&self, evaluator: &mut Evaluator<'_, V, W>) -> Result<bool, Failure> {
         evaluator.spend(1)?;
         let (world, values) = (evaluator.world(), evaluator.values());
         let holds = |scope: Scope, entity: Value| match scope {
-            Scope::Any => true,
-            Scope::Equal(other) => entity == other,
-            Scope::In(ancestor) => world.is_in(entity, ancestor),
-            Scope::Is(kind) => kind_of(values, entity) == Some(kind),
-            Scope::IsIn(kind, ancestor) => kind_of(values, entity) == Some(kind) && world.is_in(entity, ancestor),
+            Scope::Any => Ok(true),
+            Scope::Equal(other) => Ok(entity == other),
+            Scope::In(ancestor) => world.is_in(values, entity, ancestor),
+            Scope::Is(kind) => Ok(kind_of(values, entity) == Some(kind)),
+            Scope::IsIn(kind, _) if kind_of(values, entity) != Some(kind) => Ok(false),
+            Scope::IsIn(_, ancestor) => world.is_in(values, entity, ancestor),
         };
         let action = evaluator.var(Var::Action);
-        let in_scope = holds(self.principal, evaluator.var(Var::Principal))
-            && match &self.action {
-                ActionScope::Any => true,
-                ActionScope::Equal(other) => action == *other,
-                ActionScope::In(ancestors) => ancestors.iter().any(|ancestor| world.is_in(action, *ancestor)),
+        let action = match &self.action {
+            ActionScope::Any => Ok(true),
+            ActionScope::Equal(other) => Ok(action == *other),
+            ActionScope::In(ancestors) => {
+                let is_in = |ancestor: &Value| world.is_in(values, action, *ancestor);
+                ancestors.iter().map(is_in).find(|is_in| *is_in != Ok(false)).unwrap_or(Ok(false))
             }
-            && holds(self.resource, evaluator.var(Var::Resource));
+        };
+        // A part that does not hold settles it, whatever is undetermined of the others.
+        let principal = holds(self.principal, evaluator.var(Var::Principal));
+        if principal == Ok(false) || action == Ok(false) {
+            return Ok(false);
+        }
+        let resource = holds(self.resource, evaluator.var(Var::Resource));
+        let in_scope = resource != Ok(false) && principal? && action? && resource?;
         match &self.condition {
             Some(condition) if in_scope => evaluator.test(condition),
             _ => Ok(in_scope),

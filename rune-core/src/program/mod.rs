@@ -9,24 +9,27 @@
 
 mod cases;
 mod difference;
+mod load;
+mod read;
 
-use std::{collections::BTreeMap, fmt, sync::Arc, thread};
+use std::{collections::BTreeSet, fmt, sync::Arc, thread};
 
 use crate::{
-    base::{File, FileId, Kind, Pool, Sources, Span, Values, Version, View, limits},
-    check::{self, CheckedEntity, policies::Origin},
+    base::{FileId, Pool, Sources, Span, Values, Version, View, limits},
+    check::{
+        self,
+        rules::{CheckedRules, Names, attributes},
+    },
+    datalog::DatalogEngine,
     decide::Terms,
     diag::{Code, Finding, Findings, Report, Severity},
-    facts::{FactView, Hierarchy, HierarchyFault},
+    facts::FactView,
     policy::{self, PolicySet},
-    schema::{self, Schema},
-    syntax::{
-        self, Node, Section, SectionKind, Shape,
-        cedar::{Piece, too_high},
-        container,
-        height::{self, Notation},
-    },
+    schema::{self, CedarSchema, Schema},
 };
+
+use load::Given;
+use read::Texts;
 
 pub use cases::TestResult;
 pub use difference::{Change, FileChange, not_in_force};
@@ -80,6 +83,7 @@ pub struct Program {
     sources: Arc<Sources>,
     schema: Option<Schema>,
     policies: PolicySet,
+    rules: DatalogEngine,
     facts: Arc<FactView>,
     action_type: String,
     tests: Vec<TestResult>,
@@ -97,7 +101,7 @@ impl Program {
         // Cedar's parser and validator recurse; what they may need depends on limits of ours, not on the caller's stack.
         let built = thread::scope(|scope| {
             let builder = thread::Builder::new().name("rune-build".to_owned()).stack_size(limits::BUILD_STACK_BYTES);
-            let built = builder.spawn_scoped(scope, || Build::new(&sources, options).run());
+            let built = builder.spawn_scoped(scope, || build(&sources, options));
             built.map(thread::ScopedJoinHandle::join).map_err(BuildError::NoThread)
         })?;
         built
@@ -134,7 +138,13 @@ impl Program {
         &self.policies
     }
 
-    /// The facts that stand in the sources.
+    /// The rules.
+    #[must_use]
+    pub fn rules(&self) -> &DatalogEngine {
+        &self.rules
+    }
+
+    /// The facts that stand in the sources, and what follows from them.
     #[must_use]
     pub fn facts(&self) -> &Arc<FactView> {
         &self.facts
@@ -149,8 +159,8 @@ impl Program {
     /// What a request is decided by, as far as it stands in the sources.
     #[must_use]
     pub fn terms(&self) -> Terms<'_> {
-        let Self { schema, action_type, policies, facts, .. } = self;
-        Terms { schema: schema.as_ref(), action_type, policies, facts }
+        let Self { schema, action_type, policies, rules, facts, .. } = self;
+        Terms { schema: schema.as_ref(), action_type, policies, rules, facts }
     }
 
     /// What came of the tests, in the order of their places.
@@ -177,281 +187,139 @@ impl fmt::Display for Program {
     }
 }
 
-/// One build: what has been read so far, and what was wrong with it.
-struct Build<'s> {
-    sources: &'s Arc<Sources>,
+/// Builds a program: each line a step, each step with its findings.
+fn build(sources: &Arc<Sources>, options: Options) -> Result<Program, Report> {
+    let mut findings = Findings::default();
+    let build = Build { sources, options, findings: &mut findings, values: Pool::default() };
+    match build.run() {
+        Some(program) if !findings.has_error() => {
+            Ok(Program { warnings: findings.into_report(sources.clone()), ..program })
+        }
+        _ => Err(findings.into_report(sources.clone())),
+    }
+}
+
+struct Build<'b> {
+    sources: &'b Arc<Sources>,
     options: Options,
-    findings: Findings,
-    schemas: Vec<Piece>,
-    policies: Vec<(Piece, Origin)>,
-    entity_tables: Vec<(FileId, Node)>,
-    entity_lists: Vec<(FileId, Node)>,
-    links: Vec<(FileId, Node)>,
-    tests: Vec<cases::Written>,
-    test_names: BTreeMap<String, Span>,
+    findings: &'b mut Findings,
+    values: Pool,
 }
 
-impl<'s> Build<'s> {
-    fn new(sources: &'s Arc<Sources>, options: Options) -> Self {
-        Self {
-            sources,
-            options,
-            findings: Findings::default(),
-            schemas: Vec::new(),
-            policies: Vec::new(),
-            entity_tables: Vec::new(),
-            entity_lists: Vec::new(),
-            links: Vec::new(),
-            tests: Vec::new(),
-            test_names: BTreeMap::new(),
-        }
-    }
-
-    fn run(mut self) -> Result<Program, Report> {
-        self.read();
-        let mut values = Pool::default();
-        let cedar = schema::read(&self.schemas, &mut values, &mut self.findings);
-        let has_schema = !self.schemas.is_empty();
+impl Build<'_> {
+    /// None if there is an error that makes everything after it a consequence; a program may still have errors.
+    fn run(mut self) -> Option<Program> {
+        let sources = self.sources;
+        let texts = Texts::read(sources, self.findings);
+        let mut cedar = schema::read(&texts.schemas, &mut self.values, self.findings);
+        let has_schema = !texts.schemas.is_empty();
         if has_schema && cedar.is_none() {
-            // Everything else would be a consequence.
-            return Err(self.findings.into_report(self.sources.clone()));
+            return None;
         }
-        let Self { sources, options, mut findings, policies, entity_tables, entity_lists, links, tests, .. } = self;
-        let found = &mut findings;
-        let checked = check::policies::check(sources, &policies, &links, cedar.as_ref(), options.invalid_policy, found);
-        let schema = cedar.map(|cedar| cedar.schema);
-        let entities = check::entities::check(&entity_tables, &entity_lists, schema.as_ref(), &mut values, found);
-        let policies = policy::lower(&checked, &mut values, found);
-        let action_type = action_type(schema.as_ref(), &values);
-        let hierarchy = match Hierarchy::of(&mut values, &entities) {
-            Ok(hierarchy) => hierarchy,
-            Err(fault) => {
-                findings.push(hierarchy_finding(&fault, &entities, &values));
-                return Err(findings.into_report(sources.clone()));
-            }
-        };
-        let cases: Vec<_> = tests
+        let schema = cedar.as_ref().map(|cedar| cedar.schema.clone());
+        let schema = schema.as_ref();
+        let (tables, lists) = (&texts.entity_tables, &texts.entity_lists);
+        let entities = check::entities::check(tables, lists, schema, &mut self.values, self.findings);
+        let used = load::types_in_use(&entities, &self.values);
+        let names = Names::declare(&texts.clauses, schema, used, &mut self.values, self.findings);
+        let added = attributes::added(&names, schema, &entities, &self.values, self.findings);
+        let (rows, read_files) =
+            check::data::check(&texts.data, sources, &names, schema, &mut self.values, self.findings);
+        self.note_unused_files(&texts.row_files, &read_files);
+        let paths = |file: FileId| sources.file(file).map_or_else(String::new, |file| file.path.to_string());
+        let source = |file: FileId| sources.file(file).map_or("", |file| file.text());
+        let tests: Vec<_> =
+            texts.tests.iter().map(|test| cases::text(test, source(test.file), self.findings)).collect();
+        let (clauses, values) = (&texts.clauses, &mut self.values);
+        let rules = check::rules::check(names, clauses, &tests, schema, &paths, values, self.findings);
+        let mut all_rows = rows.clone();
+        all_rows.extend(rules.facts.iter().cloned());
+        check::data::check_functional(&rules.predicates, &all_rows, &self.values, self.findings);
+        self.extend(cedar.as_mut(), &added);
+        let checked = check::policies::check(
+            sources,
+            &texts.policies,
+            &texts.links,
+            cedar.as_ref(),
+            self.options.invalid_policy,
+            self.findings,
+        );
+        let derived: BTreeSet<String> = added.iter().map(|attribute| attribute.name.clone()).collect();
+        let policies = policy::lower(&checked, &derived, &mut self.values, self.findings);
+        let cases: Vec<_> = texts
+            .tests
             .iter()
-            .filter_map(|test| cases::read(test, &entities, schema.as_ref(), &mut values, &mut findings))
+            .zip(&rules.tests)
+            .filter_map(|(test, text)| cases::read(test, text, &entities, schema, &mut self.values, self.findings))
             .collect();
-        let values = Arc::new(values);
-        let facts = FactView::new(values.clone(), &entities, hierarchy);
-        let terms = Terms { schema: schema.as_ref(), action_type: &action_type, policies: &policies, facts: &facts };
-        // What is wrong already would fail the tests too.
-        let has_error = findings.has_error();
-        let cases = cases.into_iter().filter(|_| !has_error);
-        let tests = cases.map(|case| cases::run(case, terms, &values, options.failing_test, &mut findings)).collect();
-        if !findings.has_error() {
-            note_what_is_missing(has_schema, &policies, sources, &mut findings);
-        }
-        let has_error = findings.has_error();
-        let warnings = findings.into_report(sources.clone());
-        if has_error {
-            return Err(warnings);
-        }
-        let (sources, facts) = (sources.clone(), Arc::new(facts));
-        Ok(Program { sources, schema, policies, facts, action_type, tests, warnings })
-    }
-
-    /// Reads each file as what it is.
-    fn read(&mut self) {
-        if self.sources.is_empty() {
-            let finding = Finding::new(Code::NoSources, Span::NOWHERE, "there is no source file");
-            self.findings
-                .push(finding.help("sources are *.rune, *.cedar, *.cedarschema, *.entities.json and *.links.json"));
-        }
-        let sources = self.sources.clone();
-        for (id, file) in sources.files() {
-            if let Some(text) = self.text(id, file) {
-                self.file(id, file, text);
-            }
-        }
-    }
-
-    fn text<'f>(&mut self, id: FileId, file: &'f File) -> Option<&'f str> {
-        if limits::FILE_BYTES_MAX < file.bytes.len() {
-            let message = format!("the file has {} bytes, more than {}", file.bytes.len(), limits::FILE_BYTES_MAX);
-            let finding = Finding::new(Code::FileTooLarge, Span::new(id, 0..0), message);
-            self.findings.push(finding.help("split it into several files"));
+        // What is wrong already would be wrong of everything below.
+        if self.findings.has_error() {
             return None;
         }
-        let is_blank = |c: char| c.is_whitespace() || c == '\u{feff}';
-        if file.text().len() == file.bytes.len() && file.text().trim_matches(is_blank).is_empty() {
-            let finding = Finding::new(Code::EmptyFile, Span::new(id, 0..0), "the file is empty");
-            self.findings.push(finding.help("delete it, or say in a comment that nothing is meant to be here"));
-            return None;
-        }
-        match std::str::from_utf8(&file.bytes) {
-            Ok(text) => match lone_carriage_return(text) {
-                None => Some(text),
-                Some(at) => {
-                    let message = "a carriage return without a line feed";
-                    let finding = Finding::new(Code::LoneCarriageReturn, Span::new(id, at..at + 1), message);
-                    self.findings.push(finding.help("end lines with a line feed, or with both"));
-                    None
-                }
-            },
-            Err(error) => {
-                let at = error.valid_up_to();
-                let finding =
-                    Finding::new(Code::NotUtf8, Span::new(id, at..at), "from here on the file is not UTF-8 text");
-                self.findings.push(finding.help("save it as UTF-8"));
-                None
-            }
-        }
-    }
-
-    fn file(&mut self, id: FileId, file: &File, text: &str) {
-        // A byte order mark is not text; blanks in its place keep every other byte where it was.
-        let plain = || match text.strip_prefix('\u{feff}') {
-            Some(rest) => format!("   {rest}"),
-            None => text.to_owned(),
+        let place = sources.files().next().map_or(Span::NOWHERE, |(file, _)| Span::new(file, 0..0));
+        let given = Given { entities: &entities, rows: &[&all_rows] };
+        let mut facts = given.load(&rules, place, &mut self.values, self.findings)?;
+        let show = |span: Span| {
+            let place = sources.place(span);
+            format!("{}:{}:{}", paths(span.file), place.line, place.column)
         };
-        match Kind::of(&file.path) {
-            Some(Kind::Rune) => self.rune(id, text),
-            Some(Kind::Cedar) => self.policies.push((Piece { file: id, start: 0, text: plain() }, Origin::Cedar)),
-            Some(Kind::CedarSchema) => self.schemas.push(Piece { file: id, start: 0, text: plain() }),
-            Some(Kind::EntitiesJson) => {
-                let node = self.json(id, &plain());
-                self.entity_lists.extend(node.map(|node| (id, node)));
-            }
-            Some(Kind::LinksJson) => {
-                let node = self.json(id, &plain());
-                self.links.extend(node.map(|node| (id, node)));
-            }
-            Some(Kind::Misnamed) => {
-                let finding = Finding::new(Code::MisnamedFile, Span::new(id, 0..0), "this file is not read");
-                self.findings.push(
-                    finding.help("name it as in `people.entities.json`, `a.links.json`, `a.cedar`, in lower case"),
-                );
-            }
-            Some(Kind::Unsupported) | None => {
-                let message = "RUNE does not read this notation of Cedar's";
-                let finding = Finding::new(Code::UnsupportedFormat, Span::new(id, 0..0), message);
-                self.findings.push(
-                    finding
-                        .help("write it in Cedar's own notation: `cedar translate-schema`, `cedar translate-policy`"),
-                );
-            }
-        }
-    }
-
-    fn json(&mut self, id: FileId, text: &str) -> Option<Node> {
-        match syntax::json::parse_with_places(text) {
-            Ok(node) => Some(node),
-            Err(error) => {
-                self.findings.push(Finding::new(Code::JsonSyntax, Span::new(id, error.span), error.message));
-                None
-            }
-        }
-    }
-
-    fn rune(&mut self, id: FileId, text: &str) {
-        for section in container::parse(id, text, &mut self.findings) {
-            let piece = |text: String| Piece { file: id, start: section.body.start, text };
-            match section.kind {
-                SectionKind::Schema => self.schemas.push(piece(section.cedar_text(text))),
-                SectionKind::Policies => self.policies.push((piece(section.cedar_text(text)), Origin::Rune)),
-                SectionKind::Entities => {
-                    let body = text.get(section.body.clone()).unwrap_or_default();
-                    let node = self.toml(id, section.body.start, body);
-                    self.entity_tables.extend(node.map(|node| (id, node)));
-                }
-                SectionKind::Test => {
-                    let body = text.get(section.body.clone()).unwrap_or_default();
-                    if let Some(body) = self.toml(id, section.body.start, body) {
-                        self.test(id, section, body);
-                    }
-                }
-                SectionKind::Data | SectionKind::Rules | SectionKind::Flag | SectionKind::Migrate => {
-                    let message = format!("`{}` sections are not supported yet", section.kind.name());
-                    let finding = Finding::new(Code::NotSupportedYet, Span::new(id, section.header), message);
-                    self.findings
-                        .push(finding.help("take the section out: a part that is not carried out must not seem to be"));
-                }
-            }
-        }
-    }
-
-    fn test(&mut self, file: FileId, section: Section, body: Node) {
-        let place = Span::new(file, section.header.clone());
-        if let Some(other) = self.test_names.insert(section.argument.clone(), place) {
-            let message = format!("there is another test of the name \"{}\"", section.argument);
-            self.findings.push(Finding::new(Code::DuplicateTest, place, message).related(other, "the other test"));
-        }
-        self.tests.push(cases::Written { name: section.argument, file, header: section.header, body });
-    }
-
-    /// A TOML section, its places counted from the start of the file.
-    fn toml(&mut self, id: FileId, start: usize, body: &str) -> Option<Node> {
-        if let Err(excess) = height::measure(body, Notation::Toml) {
-            self.findings.push(too_high(excess, Span::new(id, start + excess.at..start + excess.at + 1)));
+        let engine = DatalogEngine::compile(&rules, &show, &facts, &mut self.values, self.findings);
+        load::derive(&engine, &mut facts, place, &mut self.values, self.findings)?;
+        let prepared: Vec<_> = cases
+            .into_iter()
+            .filter_map(|case| case.prepare(&rules, &engine, &all_rows, &mut self.values, self.findings))
+            .collect();
+        if self.findings.has_error() {
             return None;
         }
-        match syntax::toml::parse(body) {
-            Ok(mut node) => {
-                move_by(&mut node, start);
-                Some(node)
-            }
-            Err(errors) => {
-                for error in errors {
-                    let span = Span::new(id, start + error.span.start..start + error.span.end);
-                    self.findings.push(Finding::new(Code::TomlSyntax, span, error.message));
-                }
-                None
-            }
+        let action_type = action_type(schema, &self.values);
+        let values = Arc::new(self.values);
+        let facts = Arc::new(FactView::new(values.clone(), facts));
+        let terms = Terms { schema, action_type: &action_type, policies: &policies, rules: &engine, facts: &facts };
+        let tests = prepared
+            .into_iter()
+            .map(|case| cases::run(case, terms, &values, self.options.failing_test, self.findings))
+            .collect();
+        if !self.findings.has_error() {
+            note_what_is_missing(has_schema, &policies, &rules, place, self.findings);
+        }
+        let warnings = Report { sources: sources.clone(), findings: Vec::new(), n_beyond: 0 };
+        let schema = schema.cloned();
+        Some(Program { sources: sources.clone(), schema, policies, rules: engine, facts, action_type, tests, warnings })
+    }
+
+    fn extend(&mut self, cedar: Option<&mut CedarSchema>, added: &[schema::extend::Added]) {
+        let Some(cedar) = cedar else { return };
+        if let Err(fault) = cedar.extend(added) {
+            let message = format!("the schema does not hold together with the derived attributes: {fault}");
+            self.findings.push(Finding::new(Code::SchemaInvalid, Span::NOWHERE, message));
         }
     }
-}
 
-fn hierarchy_finding(fault: &HierarchyFault, entities: &[CheckedEntity], values: &Pool) -> Finding {
-    let span = |uid| entities.iter().find(|entity| entity.uid == uid).and_then(|entity| entity.span);
-    match fault {
-        HierarchyFault::Cycle(members) => {
-            let first = members.first().copied();
-            let chain: Vec<_> = members.iter().chain(first.as_ref()).map(|member| values.show(*member)).collect();
-            let message = format!("an entity is in itself: {}", chain.join(" in "));
-            Finding::new(Code::EntityCycle, first.and_then(span).unwrap_or(Span::NOWHERE), message)
-        }
-        HierarchyFault::TooLarge(entity) => {
-            let message = format!("the entities have more than {} ancestors in all", limits::ANCESTORS_MAX);
-            let finding = Finding::new(Code::HierarchyTooLarge, span(*entity).unwrap_or(Span::NOWHERE), message);
-            finding.help("make the hierarchy flatter: each entity is stored with all that it is below")
+    fn note_unused_files(&mut self, files: &[FileId], read: &[FileId]) {
+        for file in files.iter().filter(|file| !read.contains(file)) {
+            let finding =
+                Finding::new(Code::UnusedFile, Span::new(*file, 0..0), "no relation takes its rows from this file");
+            self.findings.push(finding.help("name it: `strikes = { rows_from = \"strikes.csv\" }` in `[data]`"));
         }
     }
 }
 
 /// What a ruleset may do without, and probably should not.
-fn note_what_is_missing(has_schema: bool, policies: &PolicySet, sources: &Sources, findings: &mut Findings) {
-    let place = sources.files().next().map_or(Span::NOWHERE, |(file, _)| Span::new(file, 0..0));
+fn note_what_is_missing(
+    has_schema: bool,
+    policies: &PolicySet,
+    rules: &CheckedRules,
+    place: Span,
+    findings: &mut Findings,
+) {
     if !has_schema {
         let finding = Finding::new(Code::NoSchema, place, "there is no schema, so nothing is checked against one");
         findings.push(finding.help("add a `[schema]` section or a `*.cedarschema` file"));
     }
-    if policies.is_empty() {
+    let decides = |rule: &check::rules::Rule| [Names::PERMIT, Names::FORBID].contains(&rule.head);
+    if policies.is_empty() && !rules.rules.iter().any(decides) {
         findings.push(Finding::new(Code::NoPolicies, place, "there is no policy, so every request is denied"));
-    }
-}
-
-/// Some of the parsers end a comment at a carriage return and some do not, so that it must not stand alone.
-fn lone_carriage_return(text: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
-    let is_lone = |(at, byte): &(usize, &u8)| **byte == b'\r' && bytes.get(at + 1) != Some(&b'\n');
-    bytes.iter().enumerate().find(is_lone).map(|(at, _)| at)
-}
-
-fn move_by(node: &mut Node, offset: usize) {
-    let moved = |span: &std::ops::Range<usize>| span.start + offset..span.end + offset;
-    node.span = moved(&node.span);
-    match &mut node.shape {
-        Shape::List(nodes) => nodes.iter_mut().for_each(|node| move_by(node, offset)),
-        Shape::Table(members) => {
-            for (key, node) in members {
-                key.span = moved(&key.span);
-                move_by(node, offset);
-            }
-        }
-        _ => {}
     }
 }
 

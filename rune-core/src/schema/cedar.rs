@@ -16,7 +16,10 @@ use crate::{
     syntax::{cedar::Piece, height::Notation},
 };
 
-use super::{ActionType, EntityType, Field, RecordType, Required, Schema, Supplied, Type, bounds};
+use super::{
+    ActionType, EntityType, Field, RecordType, Required, Schema, Supplied, Type, bounds,
+    extend::{self, Added},
+};
 
 /// A schema in both forms: Cedar's, for its validator, and ours, for entities and requests.
 #[derive(Debug)]
@@ -25,6 +28,28 @@ pub struct CedarSchema {
     pub validator: Validator,
     /// For entities and requests.
     pub schema: Schema,
+    /// The pieces in Cedar's JSON form.
+    pub fragments: Vec<Json>,
+}
+
+impl CedarSchema {
+    /// Lets Cedar's validator know attributes that are derived.
+    ///
+    /// # Errors
+    ///
+    /// If the schema does not hold together with them, in Cedar's words.
+    pub fn extend(&mut self, added: &[Added]) -> Result<(), String> {
+        if added.is_empty() {
+            return Ok(());
+        }
+        let fragments = extend::extended(&self.fragments, added);
+        let read =
+            |fragment: &Json| SchemaFragment::from_json_value(fragment.clone()).map_err(|error| error.to_string());
+        let read: Vec<_> = fragments.iter().map(read).collect::<Result<_, _>>()?;
+        self.validator = Validator::from_schema_fragments(read).map_err(|error| error.to_string())?;
+        self.fragments = fragments;
+        Ok(())
+    }
 }
 
 /// Reads the pieces of a schema as one. None if there is no piece, or if one has an error, which is then a finding.
@@ -55,7 +80,7 @@ pub fn read(pieces: &[Piece], values: &mut impl Values, findings: &mut Findings)
     };
     let schema = translate(validator.as_ref(), &supplied, values);
     match schema {
-        Ok(schema) => Some(CedarSchema { validator, schema }),
+        Ok(schema) => Some(CedarSchema { validator, schema, fragments: json }),
         Err(what) => {
             let message = format!("the schema uses {what}, which RUNE does not know");
             findings.push(Finding::new(Code::UnknownConstruct, first.span(0..0), message));

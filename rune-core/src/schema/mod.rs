@@ -1,14 +1,17 @@
-//! Types: what the Cedar schema says of entities, actions and requests.
+//! Types: what the Cedar schema says of entities, actions and requests, and declarations of relations.
 
 mod bounds;
 mod cedar;
+mod columns;
 pub mod conform;
+pub mod extend;
 
 use std::collections::BTreeMap;
 
 use crate::base::{Symbol, Value, Values};
 
 pub use cedar::{CedarSchema, read};
+pub use columns::{Types, UnknownType, is_of, resolve};
 
 /// The type of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]

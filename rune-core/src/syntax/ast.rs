@@ -176,6 +176,28 @@ impl Expr {
         Self { span: 0..0, kind }
     }
 
+    /// Visits each expression directly within this one.
+    pub fn for_each_part<'e>(&'e self, visit: &mut dyn FnMut(&'e Self)) {
+        match &self.kind {
+            ExprKind::Bool(_)
+            | ExprKind::Long(_)
+            | ExprKind::Text(_)
+            | ExprKind::Entity(..)
+            | ExprKind::Var(_)
+            | ExprKind::Name(_)
+            | ExprKind::Fail(_) => {}
+            ExprKind::All(parts) | ExprKind::Any(parts) | ExprKind::Set(parts) => parts.iter().for_each(visit),
+            ExprKind::If(parts) => parts.iter().for_each(visit),
+            ExprKind::Binary(_, parts) => parts.iter().for_each(visit),
+            ExprKind::Unary(_, part)
+            | ExprKind::Is(part, _)
+            | ExprKind::Attribute(part, _)
+            | ExprKind::Has(part, _)
+            | ExprKind::Like(part, _) => visit(part),
+            ExprKind::Record(members) => members.iter().for_each(|(_, part)| visit(part)),
+        }
+    }
+
     /// The conjunction of operands. Those that are conjunctions are taken apart: nested either way, the same operands are
     /// looked at in the same order, and each must be a boolean when it is.
     #[must_use]

@@ -17,8 +17,10 @@ use crate::base::limits;
 /// Which comments, strings and brackets a text has, and whether its operators chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notation {
-    /// Cedar policies, and rules: `//` comments, operators chain.
+    /// Cedar policies: `//` comments, operators chain.
     Cedar,
+    /// Rules: the same, and a period ends a clause.
+    Rules,
     /// Cedar schemas: `//` comments, `<` and `>` are brackets.
     CedarSchema,
     /// TOML: `#` comments, four kinds of strings.
@@ -80,7 +82,10 @@ pub fn measure(text: &str, notation: Notation) -> Result<(), Excess> {
             b'>' if notation == Notation::CedarSchema => close(&mut levels, at)?,
             // A comma begins the next element and a semicolon the next policy: neither stands on the one before.
             b',' | b';' => rest(&mut levels, at)?,
-            _ if notation == Notation::Cedar => {
+            b'.' if notation == Notation::Rules && bytes.get(at + 1).is_none_or(u8::is_ascii_whitespace) => {
+                rest(&mut levels, at)?;
+            }
+            _ if matches!(notation, Notation::Cedar | Notation::Rules) => {
                 if byte.is_ascii_alphabetic() || byte == b'_' {
                     let word = bytes.iter().skip(at).take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
                     let is_operator =
@@ -131,7 +136,7 @@ fn open(levels: &mut Vec<Level>, at: usize, notation: Notation) -> Result<(), Ex
         return Err(Excess { at, kind: ExcessKind::Nesting });
     }
     // What stands in brackets after an operand (a call, an index) is one more step in its chain.
-    if notation == Notation::Cedar {
+    if matches!(notation, Notation::Cedar | Notation::Rules) {
         access(levels, at)?;
     }
     levels.push(Level::default());
@@ -182,7 +187,7 @@ fn skip(bytes: &[u8], at: usize, notation: Notation) -> Option<usize> {
     let rest = bytes.get(at..)?;
     let line = || at + rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
     match notation {
-        Notation::Cedar | Notation::CedarSchema if rest.starts_with(b"//") => return Some(line()),
+        Notation::Cedar | Notation::Rules | Notation::CedarSchema if rest.starts_with(b"//") => return Some(line()),
         Notation::Toml if rest.starts_with(b"#") => return Some(line()),
         Notation::Toml => {
             for quotes in [&b"\"\"\""[..], b"'''"] {
@@ -248,6 +253,14 @@ mod tests {
     fn elements_and_policies_stand_side_by_side() {
         assert_eq!(measured(&"[1 + 2, a.b],".repeat(10_000)), Ok(()));
         assert_eq!(measured(&"permit(principal, action, resource) when { a.b.c && d };".repeat(10_000)), Ok(()));
+    }
+
+    #[test]
+    fn clauses_of_rules_stand_side_by_side() {
+        let rules = "edge(a, b).\np(X) :- q(X), X.a.b > 1 + 2.\n".repeat(10_000);
+        assert_eq!(measure(&rules, Notation::Rules), Ok(()));
+        let path = format!("p(X) :- X{}.", ".a".repeat(limits::ACCESSES_MAX + 1));
+        assert!(measure(&path, Notation::Rules).is_err());
     }
 
     #[test]

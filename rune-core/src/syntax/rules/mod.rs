@@ -199,7 +199,7 @@ pub struct Aggregate {
 /// Reads the clauses of a piece. A statement that is none is a finding, and the others still come out.
 pub fn parse(piece: &Piece, findings: &mut Findings) -> Vec<Clause> {
     let mut clauses = Vec::new();
-    if !piece.is_low(Notation::Cedar, findings) {
+    if !piece.is_low(Notation::Rules, findings) {
         return clauses;
     }
     let mut reader = Reader { piece, findings };
@@ -218,7 +218,7 @@ pub fn parse(piece: &Piece, findings: &mut Findings) -> Vec<Clause> {
 
 /// Reads a lone expression: a guard as it would stand in a rule.
 pub fn parse_expression(piece: &Piece, findings: &mut Findings) -> Option<Expr> {
-    if !piece.is_low(Notation::Cedar, findings) {
+    if !piece.is_low(Notation::Rules, findings) {
         return None;
     }
     let mut reader = Reader { piece, findings };
@@ -233,7 +233,7 @@ pub fn parse_expression(piece: &Piece, findings: &mut Findings) -> Option<Expr> 
 
 /// Reads a conjunction of literals, the goal of a query: `can_read(U, D), U in Group::"g"`.
 pub fn parse_goal(piece: &Piece, findings: &mut Findings) -> Option<Vec<Literal>> {
-    if !piece.is_low(Notation::Cedar, findings) {
+    if !piece.is_low(Notation::Rules, findings) {
         return None;
     }
     let mut reader = Reader { piece, findings };

@@ -1,84 +1,46 @@
-//! `[test."…"]` sections: read, and run on what is to be served.
-//!
-//! A test sees the policies and the schema, and its own entities; those of the files only with `with = "data"`, and then its
-//! failure is a warning.
+//! Tests as they are written, to tests that can be run.
 
-use std::{collections::BTreeSet, fmt, ops::Range, sync::Arc};
+use std::{collections::BTreeSet, ops::Range};
 
 use crate::{
-    base::{FileId, Pool, Span},
-    check::{self, CheckedEntity},
-    decide::{EntityRef, Request, Terms, Why},
-    diag::{Code, Finding, Findings, Severity, nearest},
-    facts::{FactView, Hierarchy},
-    schema::{Schema, conform::parse_entity},
-    syntax::{Node, Shape},
+    base::{Pool, Span},
+    check::{
+        self, CheckedEntity,
+        rules::{CheckedTest, Term, TestText},
+    },
+    decide::{EntityRef, Request},
+    diag::{Code, Finding, Findings, nearest},
+    schema::{Schema, Types, conform::parse_entity},
+    syntax::{Node, Shape, cedar::Piece, rules},
 };
 
-/// A test as it is written.
-#[derive(Debug)]
-pub(super) struct Written {
-    /// Its name, from the header.
-    pub(super) name: String,
-    /// The file.
-    pub(super) file: FileId,
-    /// The header.
-    pub(super) header: Range<usize>,
-    /// The body, a table.
-    pub(super) body: Node,
-}
+use super::{Case, Expectation, Expected, Written};
 
-/// A test that can be run.
-#[derive(Debug)]
-pub(super) struct Case {
-    name: String,
-    header: Span,
-    entities: Vec<CheckedEntity>,
-    hierarchy: Hierarchy,
-    request: Request,
-    expect: Expected,
-    expect_span: Span,
-    because: Option<BTreeSet<String>>,
-    errors: BTreeSet<String>,
-    with_data: bool,
-}
+const KEYS: [&str; 9] = ["request", "expect", "because", "errors", "entities", "facts", "query", "rows", "with"];
+const FORM: &str = r#"write `request = { principal = 'User::"ada"', action = 'Action::"read"', resource = 'Doc::"d"' }` and `expect = "allow"`"#;
 
-/// What a test expects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Expected {
-    Allow,
-    Deny,
-    /// A request that cannot be decided, and is therefore denied.
-    Error,
-}
-
-impl fmt::Display for Expected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Allow => "allow",
-            Self::Deny => "deny",
-            Self::Error => "error",
-        })
+/// What a test says in the language of rules.
+pub(in super::super) fn text(written: &Written, source: &str, findings: &mut Findings) -> TestText {
+    let piece = |name: &str| {
+        let node = written.body.member(name)?;
+        let text = node.as_text()?;
+        // Places are exact where the string is written without escapes.
+        let raw = source.get(node.span.clone()).unwrap_or_default();
+        let quotes = raw.find(text).unwrap_or_default();
+        Some(Piece { file: written.file, start: node.span.start + quotes, text: text.to_owned() })
+    };
+    let facts = piece("facts").map(|piece| rules::parse(&piece, findings)).unwrap_or_default();
+    let query = piece("query").and_then(|piece| rules::parse_goal(&piece, findings));
+    TestText {
+        facts: facts.into_iter().map(|clause| (written.file, clause)).collect(),
+        query: query.map(|goal| (written.file, goal)),
     }
 }
 
-/// What came of a test.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TestResult {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Its header.
-    pub span: Span,
-    /// Why it fails, if it does.
-    pub failure: Option<String>,
-}
-
-const KEYS: [&str; 6] = ["request", "expect", "because", "errors", "entities", "with"];
-const FORM: &str = r#"write `request = { principal = 'User::"ada"', action = 'Action::"read"', resource = 'Doc::"d"' }` and `expect = "allow"`"#;
-
 /// Reads a test. What is wrong with it is a finding.
-pub(super) fn read(
+pub(in super::super) fn read(
     written: &Written,
+    checked: &CheckedTest,
     data: &[CheckedEntity],
     schema: Option<&Schema>,
     values: &mut Pool,
@@ -87,11 +49,26 @@ pub(super) fn read(
     let n_errors = findings.n_errors();
     let mut reader = Reader { written, findings };
     reader.check_keys();
-    let request = reader.request();
-    let expect = reader.expect();
+    let has_query = reader.check_query();
+    let request = if has_query && written.body.member("request").is_none() { None } else { reader.request() };
+    let expect = if request.is_none() && has_query { None } else { reader.expect() };
     let because = reader.ids("because");
     let errors = reader.ids("errors");
     let with_data = reader.with_data();
+    let query = checked.query.clone().and_then(|rule| {
+        let rows = written.body.member("rows")?;
+        let span = Span::new(written.file, rows.span.clone());
+        let types: Vec<Types> = rule
+            .args
+            .iter()
+            .map(|arg| match arg {
+                Term::Slot(slot) => rule.variables.get(slot.0).map_or(Types::Any, |variable| variable.types.clone()),
+                _ => Types::Any,
+            })
+            .collect();
+        let rows = check::data::expected_rows(written.file, rows, &types, schema, values, reader.findings)?;
+        Some((rule, Expectation { rows: rows.into_iter().collect(), span }))
+    });
     let tables: Vec<_> = written.body.member("entities").map(|node| (written.file, node.clone())).into_iter().collect();
     let mut entities = check::entities::check(&tables, &[], schema, values, findings);
     if with_data {
@@ -100,24 +77,19 @@ pub(super) fn read(
         entities.extend(data.iter().filter(|entity| !own.contains(&entity.uid)).cloned());
     }
     let header = Span::new(written.file, written.header.clone());
-    let Ok(hierarchy) = Hierarchy::of(values, &entities) else {
-        findings.push(Finding::new(Code::EntityCycle, header, "an entity of this test is in itself"));
-        return None;
-    };
     if n_errors < findings.n_errors() {
         return None;
     }
-    let (expect, expect_span) = expect?;
     Some(Case {
         name: written.name.clone(),
         header,
         entities,
-        hierarchy,
-        request: request?,
+        facts: checked.facts.clone(),
+        request,
         expect,
-        expect_span,
         because,
         errors: errors.unwrap_or_default(),
+        query,
         with_data,
     })
 }
@@ -137,10 +109,7 @@ impl Reader<'_> {
         let Shape::Table(members) = &self.written.body.shape else { return };
         for (key, _) in members {
             let span = Span::new(self.written.file, key.span.clone());
-            if ["facts", "query", "rows"].contains(&key.name.as_str()) {
-                let message = format!("`{}` in a test is not supported yet", key.name);
-                self.findings.push(Finding::new(Code::NotSupportedYet, span, message));
-            } else if !KEYS.contains(&key.name.as_str()) {
+            if !KEYS.contains(&key.name.as_str()) {
                 let finding = Finding::new(Code::UnknownKey, span, format!("a test has no `{}`", key.name));
                 self.findings.push(match nearest(&key.name, KEYS) {
                     Some(near) => finding.help(format!("did you mean `{near}`?")),
@@ -148,6 +117,22 @@ impl Reader<'_> {
                 });
             }
         }
+    }
+
+    /// Whether the test asks a query; it says which rows that has.
+    fn check_query(&mut self) -> bool {
+        let body = &self.written.body;
+        for key in ["facts", "query"] {
+            if let Some(node) = body.member(key).filter(|node| node.as_text().is_none()) {
+                self.refuse(node.span.clone(), format!("`{key}` is a string in the language of rules"));
+            }
+        }
+        match (body.member("query"), body.member("rows")) {
+            (Some(query), None) => self.refuse(query.span.clone(), "the query expects no `rows`"),
+            (None, Some(rows)) => self.refuse(rows.span.clone(), "there is no `query` that these are the rows of"),
+            _ => {}
+        }
+        body.member("query").is_some()
     }
 
     fn request(&mut self) -> Option<Request> {
@@ -222,55 +207,5 @@ impl Reader<'_> {
                 false
             }
         }
-    }
-}
-
-/// Runs a test. One that fails is a finding too.
-pub(super) fn run(
-    case: Case,
-    terms: Terms<'_>,
-    values: &Arc<Pool>,
-    severity: Severity,
-    findings: &mut Findings,
-) -> TestResult {
-    let facts = FactView::new(values.clone(), &case.entities, case.hierarchy);
-    let terms = Terms { facts: &facts, ..terms };
-    let why = terms.decide(&case.request);
-    let reasons = terms.reasons(&case.request);
-    let determining: BTreeSet<String> = reasons.determining.iter().map(|policy| policy.id.to_string()).collect();
-    let failed: BTreeSet<String> = reasons.failed.iter().map(|(policy, _)| policy.id.to_string()).collect();
-    let got = match &why {
-        Why::AllowedBy(_) => Expected::Allow,
-        Why::ForbiddenBy(_) | Why::NotPermitted => Expected::Deny,
-        Why::Error(_) => Expected::Error,
-    };
-    let failure = if got != case.expect {
-        Some(format!("expected {}, got {got}: {}", case.expect, told(&why, &determining)))
-    } else if case.because.as_ref().is_some_and(|because| *because != determining) {
-        Some(format!("not for the reasons expected: {}", told(&why, &determining)))
-    } else if failed != case.errors {
-        let told = reasons.failed.iter().map(|(policy, message)| format!("{} ({message})", policy.id));
-        let told: Vec<_> = told.collect();
-        let told = if told.is_empty() { "none".to_owned() } else { told.join(", ") };
-        Some(format!("not the errors expected: {told}"))
-    } else {
-        None
-    };
-    if let Some(failure) = &failure {
-        let message = format!("the test \"{}\" fails: {failure}", case.name);
-        // What depends on rows only warns: a revocation is not refused because a test counted on what it revokes.
-        let severity = if case.with_data { Severity::Warning } else { severity };
-        findings.push(Finding { severity, ..Finding::new(Code::TestFailed, case.expect_span, message) });
-    }
-    TestResult { name: case.name.into(), span: case.header, failure }
-}
-
-fn told(why: &Why, determining: &BTreeSet<String>) -> String {
-    let ids = determining.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-    match why {
-        Why::AllowedBy(_) => format!("allowed by {ids}"),
-        Why::ForbiddenBy(_) => format!("forbidden by {ids}"),
-        Why::NotPermitted => "no policy permits it".to_owned(),
-        Why::Error(fault) => fault.clone(),
     }
 }

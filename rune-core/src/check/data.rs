@@ -1,0 +1,406 @@
+//! Rows: of `[data]` sections, and of the CSV and TSV files that they name.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use crate::{
+    base::{FileId, Pool, Sources, Span, Value, Values, View},
+    diag::{Code, Finding, Findings, nearest},
+    schema::{
+        Schema, Type, Types,
+        conform::{Misfit, Reader, Undeclared, looks_like_entity, parse_entity},
+    },
+    syntax::{
+        Key, Node, Shape,
+        csv::{Records, Separator},
+    },
+};
+
+use super::rules::{Fact, Names, Predicate, PredicateId, PredicateKind};
+
+/// Reads the rows of `[data]` sections. Returns them with the files of rows that were read.
+pub fn check(
+    tables: &[(FileId, Node)],
+    sources: &Sources,
+    names: &Names,
+    schema: Option<&Schema>,
+    values: &mut Pool,
+    findings: &mut Findings,
+) -> (Vec<Fact>, Vec<FileId>) {
+    let mut reader = Rows { sources, names, schema, values, findings, facts: Vec::new(), files: Vec::new() };
+    for (file, table) in tables {
+        reader.table(*file, "", table);
+    }
+    (reader.facts, reader.files)
+}
+
+/// The rows that a test expects of a query whose variables have these types: a list of rows, or true for the row of none.
+pub fn expected_rows(
+    file: FileId,
+    node: &Node,
+    types: &[Types],
+    schema: Option<&Schema>,
+    values: &mut Pool,
+    findings: &mut Findings,
+) -> Option<Vec<Vec<Value>>> {
+    let names = &Names::default();
+    let sources = &Sources::new(Vec::new());
+    let mut reader = Rows { sources, names, schema, values, findings, facts: Vec::new(), files: Vec::new() };
+    let rows = match &node.shape {
+        Shape::Bool(holds) if types.is_empty() => return Some(if *holds { vec![Vec::new()] } else { Vec::new() }),
+        Shape::List(rows) => rows,
+        _ => {
+            let place = Span::new(file, node.span.clone());
+            reader.refuse(Code::TestForm, place, "`rows` is a list of rows", "write `rows = [[\"ada\", \"plan\"]]`");
+            return None;
+        }
+    };
+    let mut expected = Vec::new();
+    for row in rows {
+        let cells = match &row.shape {
+            Shape::List(cells) => cells.as_slice(),
+            _ => std::slice::from_ref(row),
+        };
+        if cells.len() != types.len() {
+            let message = format!("the query has {} variables, and this row {}", types.len(), cells.len());
+            let help = "a row has the values of the variables in the order of the query";
+            reader.refuse(Code::TestForm, Span::new(file, row.span.clone()), message, help);
+            return None;
+        }
+        let cells: Vec<_> = cells.iter().zip(types).map(|(cell, types)| reader.expected(file, types, cell)).collect();
+        expected.push(cells.into_iter().collect::<Option<Vec<_>>>()?);
+    }
+    Some(expected)
+}
+
+struct Rows<'a> {
+    sources: &'a Sources,
+    names: &'a Names,
+    schema: Option<&'a Schema>,
+    values: &'a mut Pool,
+    findings: &'a mut Findings,
+    facts: Vec<Fact>,
+    files: Vec<FileId>,
+}
+
+const ROWS_FORM: &str = r#"rows are written `viewer = [["ada", "plan"]]`, or `viewer = { rows_from = "viewers.csv" }`"#;
+
+impl Rows<'_> {
+    fn refuse(&mut self, code: Code, span: Span, message: impl Into<String>, help: impl Into<String>) {
+        self.findings.push(Finding::new(code, span, message).help(help));
+    }
+
+    // Recurses once per table, whose nesting was limited.
+    fn table(&mut self, file: FileId, prefix: &str, table: &Node) {
+        let Shape::Table(members) = &table.shape else { return };
+        for (key, node) in members {
+            let name = if prefix.is_empty() { key.name.clone() } else { format!("{prefix}.{}", key.name) };
+            match self.names.get(&name) {
+                Some(id) => self.rows(file, id, key, node),
+                None if matches!(node.shape, Shape::Table(_)) && node.member("rows_from").is_none() => {
+                    self.table(file, &name, node);
+                }
+                None => self.undeclared(Span::new(file, key.span.clone()), &name, node),
+            }
+        }
+    }
+
+    fn undeclared(&mut self, span: Span, name: &str, node: &Node) {
+        let known =
+            self.names.predicates().iter().filter(|of| matches!(of.kind, PredicateKind::Base | PredicateKind::Derived));
+        let help = match nearest(name, known.map(|predicate| predicate.name.as_str())) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("declare it, so that it may lose its last row: `relation {name}({}).`", guess(node)),
+        };
+        self.refuse(Code::UndeclaredRelation, span, format!("`{name}` has rows and no declaration"), help);
+    }
+
+    fn rows(&mut self, file: FileId, id: PredicateId, key: &Key, node: &Node) {
+        let names = self.names;
+        let Some(predicate) = names.predicate(id) else { return };
+        let place = Span::new(file, key.span.clone());
+        match predicate.kind {
+            PredicateKind::Base | PredicateKind::Parent => {}
+            PredicateKind::Derived if predicate.key.is_none() => {}
+            PredicateKind::Live => {
+                let message = format!("`{}` is live: its rows come through the API alone", key.name);
+                self.refuse(
+                    Code::Ownership,
+                    place,
+                    message,
+                    "use a second relation, and a rule for each that derives a third",
+                );
+                return;
+            }
+            _ => {
+                let message = format!("`{}` takes no rows from files", predicate.name);
+                self.refuse(
+                    Code::Ownership,
+                    place,
+                    message,
+                    "give the rows to a relation of their own, and derive from it",
+                );
+                return;
+            }
+        }
+        if let Some(path) = node.member("rows_from") {
+            self.rows_from(file, id, predicate, node, path);
+            return;
+        }
+        match &node.shape {
+            Shape::List(rows) => rows.iter().for_each(|row| self.row(file, id, predicate, row)),
+            _ => self.cells(id, predicate, Span::new(file, node.span.clone()), std::slice::from_ref(node)),
+        }
+    }
+
+    fn row(&mut self, file: FileId, id: PredicateId, predicate: &Predicate, row: &Node) {
+        let span = Span::new(file, row.span.clone());
+        let is_set = |column: &super::rules::Column| matches!(column.types.single(), Some(Type::Set(_)));
+        match (&row.shape, predicate.columns.as_slice()) {
+            // A relation of sets has sets for rows.
+            (Shape::List(_), [column]) if is_set(column) => self.cells(id, predicate, span, std::slice::from_ref(row)),
+            (Shape::List(cells), _) => self.cells(id, predicate, span, cells),
+            (_, [_]) => self.cells(id, predicate, span, std::slice::from_ref(row)),
+            _ => {
+                let message =
+                    format!("`{}` has {} columns, and this is {}", predicate.name, predicate.columns.len(), row.kind());
+                self.refuse(Code::RowForm, span, message, ROWS_FORM);
+            }
+        }
+    }
+
+    fn cells(&mut self, id: PredicateId, predicate: &Predicate, span: Span, cells: &[Node]) {
+        if cells.len() != predicate.columns.len() {
+            let (wanted, found) = (predicate.columns.len(), cells.len());
+            let message = format!("`{}` has {wanted} columns, and this row {found}", predicate.name);
+            self.refuse(Code::RowForm, span, message, ROWS_FORM);
+            return;
+        }
+        let row: Vec<_> = predicate
+            .columns
+            .iter()
+            .zip(cells)
+            .map(|(column, cell)| self.cell(span.file, &column.types, cell))
+            .collect();
+        if let Some(row) = row.into_iter().collect() {
+            self.facts.push(Fact { predicate: id, row, span });
+        }
+    }
+
+    /// The value of a cell. In a column of one entity type a text is the id; in one of several, the entity with its type.
+    fn cell(&mut self, file: FileId, types: &Types, node: &Node) -> Option<Value> {
+        let span = Span::new(file, node.span.clone());
+        let reader = Reader { schema: self.schema, undeclared: Undeclared::Refuse };
+        let result = match (&node.shape, types) {
+            (Shape::Text(text), _) if types.entity().is_some() => return self.id(span, types, text),
+            (Shape::Text(text), Types::OneOf(kinds)) if 1 < kinds.len() => match parse_entity(text) {
+                Some(_) => reader.entity(self.values, node),
+                None => reader.value(self.values, node, Some(&Type::Text)),
+            },
+            (_, Types::OneOf(kinds)) => match kinds.as_slice() {
+                [kind] => reader.value(self.values, node, Some(kind)),
+                _ => reader.value(self.values, node, None),
+            },
+            (_, Types::Any) => reader.value(self.values, node, None),
+        };
+        let value = match result {
+            Ok(value) => value,
+            Err(misfit) => {
+                self.misfit(file, &misfit);
+                return None;
+            }
+        };
+        if types.has(self.values, value) {
+            return Some(value);
+        }
+        let message = format!("expected {}, found {}", types.show(self.values), self.values.show_briefly(value));
+        let help = match types.entities().as_deref() {
+            Some([kind, ..]) => {
+                format!("an entity of several types is written with its type: '{}::\"…\"'", self.values.name(*kind))
+            }
+            _ => "see the declaration of the relation".to_owned(),
+        };
+        self.refuse(Code::WrongType, span, message, help);
+        None
+    }
+
+    /// The value of a cell that a test expects: as in rows, but an entity may be written with its type too.
+    fn expected(&mut self, file: FileId, types: &Types, node: &Node) -> Option<Value> {
+        match node.as_text().and_then(parse_entity) {
+            Some((kind, id)) => Some(self.values.entity(&kind, &id)),
+            None => self.cell(file, types, node),
+        }
+    }
+
+    /// The entity whose id a text is.
+    fn id(&mut self, span: Span, types: &Types, id: &str) -> Option<Value> {
+        let kind = types.entity()?;
+        let kind_name = self.values.name(kind).to_owned();
+        if looks_like_entity(id) {
+            let message = format!("this text is the id of a {kind_name}, and looks like an entity");
+            self.refuse(Code::EntityAsId, span, message, "write the id alone");
+            return None;
+        }
+        let entity = self.values.entity(&kind_name, id);
+        let View::Entity(_, id) = self.values.view(entity) else { return None };
+        let choices = self.schema.and_then(|schema| schema.entity_type(kind)).and_then(|of| of.choices.as_ref());
+        if choices.is_some_and(|choices| !choices.contains(&id)) {
+            let message = format!("the schema does not have {}", self.values.show_briefly(entity));
+            self.refuse(Code::UnknownEntity, span, message, "the schema lists the ids of this type");
+            return None;
+        }
+        Some(entity)
+    }
+
+    fn misfit(&mut self, file: FileId, misfit: &Misfit) {
+        let finding = Finding::new(misfit.code, Span::new(file, misfit.span.clone()), misfit.describe());
+        self.findings.push(match &misfit.help {
+            Some(help) => finding.help(help),
+            None => finding,
+        });
+    }
+
+    /// `{ rows_from = "strikes.csv", header = true }`.
+    fn rows_from(&mut self, file: FileId, id: PredicateId, predicate: &Predicate, node: &Node, path: &Node) {
+        let span = Span::new(file, path.span.clone());
+        let Shape::Table(members) = &node.shape else { return };
+        for (key, _) in members.iter().filter(|(key, _)| !["rows_from", "header"].contains(&&*key.name)) {
+            let place = Span::new(file, key.span.clone());
+            self.refuse(
+                Code::UnknownKey,
+                place,
+                format!("a source of rows has no `{}`", key.name),
+                "it has `rows_from` and `header`",
+            );
+        }
+        let has_header = match node.member("header").map(|node| (&node.shape, &node.span)) {
+            None => false,
+            Some((Shape::Bool(has_header), _)) => *has_header,
+            Some((_, at)) => {
+                let place = Span::new(file, at.clone());
+                self.refuse(
+                    Code::RowForm,
+                    place,
+                    "`header` is true or false",
+                    "leave it out if the first line is a row",
+                );
+                return;
+            }
+        };
+        let Some(path) = path.as_text() else {
+            self.refuse(Code::RowForm, span, "`rows_from` is not a path", ROWS_FORM);
+            return;
+        };
+        let separator = match path.rsplit('.').next() {
+            Some("csv") => Separator::Comma,
+            Some("tsv") => Separator::Tab,
+            _ => {
+                self.refuse(Code::RowForm, span, "rows come from a `.csv` or `.tsv` file", ROWS_FORM);
+                return;
+            }
+        };
+        let sources = self.sources;
+        let Some((source, text)) =
+            sources.files().find(|(_, file)| *file.path == *path).map(|(id, file)| (id, file.text()))
+        else {
+            let known: Vec<_> = sources.files().map(|(_, file)| file.path.to_string()).collect();
+            let known =
+                known.iter().map(String::as_str).filter(|path| path.ends_with(".csv") || path.ends_with(".tsv"));
+            let help = match nearest(path, known) {
+                Some(near) => format!("did you mean \"{near}\"? Paths begin at the root of the ruleset"),
+                None => "paths begin at the root of the ruleset and stay below it".to_owned(),
+            };
+            self.refuse(Code::UnknownFile, span, format!("there is no file \"{path}\""), help);
+            return;
+        };
+        if !self.files.contains(&source) {
+            self.files.push(source);
+        }
+        for (at, record) in Records::new(text, separator).enumerate() {
+            match record {
+                Ok(_) if at == 0 && has_header => {}
+                Ok(fields) => self.record(source, id, predicate, &fields),
+                Err(error) => {
+                    self.refuse(Code::RowForm, Span::new(source, error.span), error.message, "the format is RFC 4180");
+                }
+            }
+        }
+    }
+
+    fn record(
+        &mut self,
+        file: FileId,
+        id: PredicateId,
+        predicate: &Predicate,
+        fields: &[crate::syntax::csv::Field<'_>],
+    ) {
+        let span = fields.first().map_or(0, |field| field.span.start)..fields.last().map_or(0, |field| field.span.end);
+        let span = Span::new(file, span);
+        if fields.len() != predicate.columns.len() {
+            let (wanted, found) = (predicate.columns.len(), fields.len());
+            let message = format!("`{}` has {wanted} columns, and this row {found}", predicate.name);
+            self.refuse(Code::RowForm, span, message, "fields with a separator in them are quoted");
+            return;
+        }
+        let row: Vec<_> = predicate
+            .columns
+            .iter()
+            .zip(fields)
+            .map(|(column, field)| self.field(file, &column.types, &field.text, &field.span))
+            .collect();
+        if let Some(row) = row.into_iter().collect() {
+            self.facts.push(Fact { predicate: id, row, span });
+        }
+    }
+
+    /// The value that a field of text is.
+    fn field(&mut self, file: FileId, types: &Types, text: &str, span: &Range<usize>) -> Option<Value> {
+        let shape = match types.single() {
+            Some(Type::Long) => text.parse().map(Shape::Long).ok(),
+            Some(Type::Bool) => text.parse().map(Shape::Bool).ok(),
+            Some(Type::Set(_) | Type::Record(_)) => None,
+            _ => Some(Shape::Text(text.to_owned())),
+        };
+        let Some(shape) = shape else {
+            let message = format!("expected {}, found {}", types.show(self.values), crate::base::value::quote(text));
+            self.refuse(Code::WrongType, Span::new(file, span.clone()), message, "see the declaration of the relation");
+            return None;
+        };
+        self.cell(file, types, &Node { span: span.clone(), shape })
+    }
+}
+
+/// The types that the columns of some rows seem to have, for advice.
+fn guess(node: &Node) -> String {
+    let of = |node: &Node| match node.shape {
+        Shape::Long(_) => "Long",
+        Shape::Bool(_) => "Bool",
+        _ => "String",
+    };
+    match &node.shape {
+        Shape::List(rows) => match rows.first().map(|row| (&row.shape, row)) {
+            Some((Shape::List(cells), _)) => cells.iter().map(of).collect::<Vec<_>>().join(", "),
+            Some((_, row)) => of(row).to_owned(),
+            None => "String".to_owned(),
+        },
+        _ => of(node).to_owned(),
+    }
+}
+
+/// Whether each key of a functional relation has one value. Both places of one that has two are told.
+pub fn check_functional(predicates: &[Predicate], facts: &[Fact], values: &Pool, findings: &mut Findings) {
+    let mut known: BTreeMap<(PredicateId, &[Value]), &Fact> = BTreeMap::new();
+    for fact in facts {
+        let Some(key) = predicates.get(fact.predicate.0).and_then(|predicate| predicate.key) else { continue };
+        let Some(of) = fact.row.get(..key.n_columns) else { continue };
+        let other = *known.entry((fact.predicate, of)).or_insert(fact);
+        if other.row != fact.row {
+            let shown = of.iter().map(|value| values.show_briefly(*value)).collect::<Vec<_>>().join(", ");
+            let name = predicates.get(fact.predicate.0).map_or("", |predicate| &predicate.name);
+            let finding =
+                Finding::new(Code::ConflictingRows, fact.span, format!("`{name}` has two values for {shown}"));
+            findings.push(
+                finding.related(other.span, "the other value").help("a functional relation has one value for each key"),
+            );
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! The conditions of a body: what each asks, and of which variables.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
+
+use crate::{
+    base::{Span, Values},
+    diag::{Code, nearest},
+    schema::{Schema, Types},
+    syntax::{
+        ast::{Binary, Expr, ExprKind, Unary},
+        rules::{self, Atom, Literal, LiteralKind, Name, is_variable},
+    },
+};
+
+use super::{
+    Aggregate, Goal, GoalKind, Guard, Predicate, PredicateId, Slot, Term,
+    resolve::Resolver,
+    scope::{Scope, each, level_names},
+};
+
+impl Resolver<'_> {
+    pub(super) fn args(
+        &mut self,
+        id: PredicateId,
+        atom: &Atom,
+        scope: &mut Scope,
+        body: &mut Vec<Goal>,
+        is_any_allowed: bool,
+    ) -> Option<Vec<Term>> {
+        let types: Vec<_> = self.names.predicate(id)?.columns.iter().map(|column| column.types.clone()).collect();
+        let mut terms = Vec::with_capacity(atom.args.len());
+        for (arg, types) in atom.args.iter().zip(types) {
+            let term = self.term(arg, &types, scope, body);
+            if term == Some(Term::Any) && !is_any_allowed {
+                self.refuse(
+                    Code::UnboundVariable,
+                    &arg.span,
+                    "`_` in a head stands for no value",
+                    "name a variable that the body binds",
+                );
+                return None;
+            }
+            terms.push(term);
+        }
+        terms.into_iter().collect()
+    }
+
+    fn term(&mut self, arg: &Expr, types: &Types, scope: &mut Scope, body: &mut Vec<Goal>) -> Option<Term> {
+        match &arg.kind {
+            ExprKind::Name(name) if name == "_" => Some(Term::Any),
+            ExprKind::Name(name) => {
+                self.check_word(name, &arg.span)?;
+                Some(Term::Slot(scope.slot(name, self.span(&arg.span))))
+            }
+            _ if is_constant(arg) && !is_arithmetic(arg) => self.constant(arg, types, false).map(Term::Constant),
+            _ => {
+                let span = self.span(&arg.span);
+                let guard = self.guard(arg, scope)?;
+                let slot = scope.made_up(span);
+                body.push(Goal { span, kind: GoalKind::Bind(slot, guard) });
+                Some(Term::Slot(slot))
+            }
+        }
+    }
+
+    /// A bare word in a rule is a variable misspelt or a string without its quotes.
+    fn check_word(&mut self, name: &str, span: &Range<usize>) -> Option<()> {
+        if is_variable(name) && !name.contains("::") {
+            return Some(());
+        }
+        let mut letters = name.chars();
+        let upper: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+        let message = format!("`{name}` is neither a variable nor a string");
+        self.refuse(Code::BareWord, span, message, format!("write `\"{name}\"` or `{upper}`"));
+        None
+    }
+
+    fn guard(&mut self, expr: &Expr, scope: &mut Scope) -> Option<Guard> {
+        self.entities(expr)?;
+        let mut names = Vec::new();
+        each(expr, &mut |part| {
+            if let ExprKind::Name(name) = &part.kind {
+                names.push((name.clone(), part.span.clone()));
+            }
+        });
+        let mut slots: Vec<(String, Slot)> = Vec::new();
+        for (name, span) in names {
+            if name == "_" {
+                self.refuse(Code::UnboundVariable, &span, "`_` has no value", "name a variable that the rule binds");
+                return None;
+            }
+            self.check_word(&name, &span)?;
+            let slot = scope.slot(&name, self.span(&span));
+            if !slots.iter().any(|(known, _)| *known == name) {
+                slots.push((name, slot));
+            }
+        }
+        Some(Guard { expr: expr.clone(), slots })
+    }
+
+    /// Whether the entities and types that an expression names are known.
+    pub(super) fn entities(&mut self, expr: &Expr) -> Option<()> {
+        let mut found = Vec::new();
+        each(expr, &mut |part| match &part.kind {
+            ExprKind::Entity(kind, id) => found.push((kind.clone(), Some(id.clone()), part.span.clone())),
+            ExprKind::Is(_, kind) => found.push((kind.clone(), None, part.span.clone())),
+            _ => {}
+        });
+        let mut is_right = true;
+        for (kind, id, span) in found {
+            let Some(schema) = self.schema else {
+                self.names.note_type(&kind);
+                continue;
+            };
+            if !self.names.is_entity_type(&kind, self.schema, self.values) {
+                let known: Vec<_> = schema.entity_types().map(|(name, _)| self.values.name(name).to_owned()).collect();
+                let help = match nearest(&kind, known.iter().map(String::as_str)) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "declare it in `[schema]`".to_owned(),
+                };
+                self.refuse(Code::UnknownEntityType, &span, format!("the schema has no entity type {kind}"), help);
+                is_right = false;
+                continue;
+            }
+            let Some(id) = id else { continue };
+            let (entity, kind, id) =
+                (self.values.entity(&kind, &id), self.values.symbol(&kind), self.values.symbol(&id));
+            let is_known = match schema.entity_type(kind) {
+                None => schema.action(entity).is_some(),
+                Some(of) => of.choices.as_ref().is_none_or(|choices| choices.contains(&id)),
+            };
+            if !is_known {
+                let message = format!("the schema does not have {}", self.values.show_briefly(entity));
+                self.refuse(Code::UnknownEntity, &span, message, "see the schema for those that there are");
+                is_right = false;
+            }
+        }
+        is_right.then_some(())
+    }
+
+    // Recurses once per aggregate within another, whose nesting was limited.
+    pub(super) fn literal(&mut self, literal: &Literal, scope: &mut Scope, body: &mut Vec<Goal>) -> Option<()> {
+        let span = self.span(&literal.span);
+        let kind = match &literal.kind {
+            LiteralKind::Atom(atom) => {
+                let id = self.read(&atom.name)?;
+                self.check_arity(id, atom)?;
+                GoalKind::Atom(id, self.args(id, atom, scope, body, true)?)
+            }
+            LiteralKind::Guard(expr) => self.condition(expr, scope, body)?,
+            LiteralKind::Binding(name, expr) => {
+                self.check_word(&name.text, &name.span)?;
+                let guard = self.guard(expr, scope)?;
+                GoalKind::Bind(scope.slot(&name.text, self.span(&name.span)), guard)
+            }
+            LiteralKind::Aggregate(aggregate) => {
+                self.check_word(&aggregate.result.text, &aggregate.result.span)?;
+                GoalKind::Aggregate(self.aggregate(aggregate, span, scope)?)
+            }
+        };
+        let kind = if literal.is_negated { GoalKind::Not(Box::new(Goal { span, kind })) } else { kind };
+        body.push(Goal { span, kind });
+        Some(())
+    }
+
+    fn aggregate(&mut self, written: &rules::Aggregate, span: Span, scope: &mut Scope) -> Option<Aggregate> {
+        let result = scope.slot(&written.result.text, self.span(&written.result.span));
+        if written.tuple.is_empty() {
+            let help = "write `count { X : p(X) }`";
+            self.refuse(Code::RuleSyntax, &span.range(), "the aggregate names no variable", help);
+            return None;
+        }
+        let n_outer = scope.variables.len();
+        scope.levels.push(HashMap::new());
+        let mut names = HashSet::new();
+        level_names(&written.body, &mut names);
+        scope.reserve(names, span);
+        let mut tuple = Vec::new();
+        for name in &written.tuple {
+            self.check_word(&name.text, &name.span)?;
+            tuple.push(scope.slot(&name.text, self.span(&name.span)));
+        }
+        let mut body = Vec::new();
+        let read: Vec<_> = written.body.iter().map(|literal| self.literal(literal, scope, &mut body)).collect();
+        scope.levels.pop();
+        read.into_iter().collect::<Option<Vec<()>>>()?;
+        let mut outer = Vec::new();
+        body.iter().for_each(|goal| goal.each_slot(&mut |slot| outer.push(slot)));
+        outer.retain(|slot| slot.0 < n_outer);
+        outer.sort_unstable();
+        outer.dedup();
+        Some(Aggregate { result, fold: written.fold, tuple, body, outer })
+    }
+
+    /// The relation that a name means in a body.
+    fn read(&mut self, name: &Name) -> Option<PredicateId> {
+        match self.names.read(name, self.schema, self.values) {
+            Ok(id) => Some(id),
+            Err((code, message, help)) => {
+                self.refuse(code, &name.span, message, help);
+                None
+            }
+        }
+    }
+
+    /// A guard at the top of a body, or one of the reads that bind: `X in Y`, `e.p`, `e.p.contains(X)`.
+    fn condition(&mut self, expr: &Expr, scope: &mut Scope, body: &mut Vec<Goal>) -> Option<GoalKind> {
+        match &expr.kind {
+            ExprKind::Binary(Binary::In, operands)
+                if !matches!(operands[1].kind, ExprKind::Set(_)) && !self.may_be_set(&operands[1]) =>
+            {
+                let [left, right] = operands.each_ref().map(|operand| self.term(operand, &Types::Any, scope, body));
+                Some(GoalKind::In(left?, right?))
+            }
+            ExprKind::Attribute(owner, name) => match self.attribute(name, 1) {
+                Some(id) => {
+                    let owner = self.term(owner, &Types::Any, scope, body)?;
+                    Some(GoalKind::Atom(id, vec![owner]))
+                }
+                None => Some(GoalKind::Guard(self.guard(expr, scope)?)),
+            },
+            ExprKind::Binary(Binary::Contains, operands) => {
+                let ExprKind::Attribute(owner, name) = &operands[0].kind else {
+                    return Some(GoalKind::Guard(self.guard(expr, scope)?));
+                };
+                let Some(id) = self.attribute(name, 2) else { return Some(GoalKind::Guard(self.guard(expr, scope)?)) };
+                let types = self.names.predicate(id)?.columns.get(1)?.types.clone();
+                let owner = self.term(owner, &Types::Any, scope, body)?;
+                let element = self.term(&operands[1], &types, scope, body)?;
+                Some(GoalKind::Atom(id, vec![owner, element]))
+            }
+            _ => Some(GoalKind::Guard(self.guard(expr, scope)?)),
+        }
+    }
+
+    /// Whether what stands at the right of `in` could be a set: anything but a name, an entity, or a part of the request.
+    fn may_be_set(&self, right: &Expr) -> bool {
+        !matches!(right.kind, ExprKind::Name(_) | ExprKind::Entity(..) | ExprKind::Var(_))
+    }
+
+    /// The derived attribute of this name and number of columns, if no other attribute has the name.
+    fn attribute(&self, name: &str, n_columns: usize) -> Option<PredicateId> {
+        let id = self.names.get(name)?;
+        let is_it = |predicate: &&Predicate| {
+            predicate.is_attribute && predicate.columns.len() == n_columns && predicate.key.is_none()
+        };
+        self.names.predicate(id).filter(is_it)?;
+        let mut types = self.schema.into_iter().flat_map(Schema::entity_types);
+        let is_stored = types.any(|(_, of)| of.attributes.fields().any(|(stored, _)| self.values.name(stored) == name));
+        (!is_stored).then_some(id)
+    }
+}
+
+/// Whether an expression mentions neither variables nor the request.
+fn is_constant(expr: &Expr) -> bool {
+    let mut is_constant = true;
+    each(expr, &mut |part| is_constant &= !matches!(part.kind, ExprKind::Name(_) | ExprKind::Var(_)));
+    is_constant
+}
+
+/// Whether an expression computes, so that it is evaluated where it stands.
+fn is_arithmetic(expr: &Expr) -> bool {
+    !matches!(
+        expr.kind,
+        ExprKind::Bool(_)
+            | ExprKind::Long(_)
+            | ExprKind::Text(_)
+            | ExprKind::Entity(..)
+            | ExprKind::Set(_)
+            | ExprKind::Record(_)
+            | ExprKind::Unary(Unary::Call(_), _)
+    )
+}

@@ -1,0 +1,342 @@
+//! Rules: clauses to a checked set, or every reason why not.
+//!
+//! ```text
+//!   clauses ─▶ predicates (names, columns) ─▶ rules with slots (resolve) ─▶ types ─▶ modes ─▶ strata
+//!                    └─────────────┴──────────────────┴─────────────────────┴─────────┴──▶ findings
+//! ```
+//!
+//! What is checked here depends on text alone, never on how many rows there are.
+
+mod absence;
+pub mod attributes;
+mod body;
+mod lints;
+mod modes;
+mod names;
+mod resolve;
+mod scope;
+mod strata;
+mod types;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    base::{FileId, Pool, Span, Symbol, Value},
+    diag::Findings,
+    schema::{Schema, Types},
+    syntax::{
+        ast::Expr,
+        rules::{Choice, Clause, Fold, Literal},
+    },
+};
+
+pub use names::Names;
+pub use types::ExprTypes;
+
+/// A clause and its file.
+pub type Written = (FileId, Clause);
+
+/// A relation, by its place among the predicates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PredicateId(pub usize);
+
+/// A variable of a rule, by its place among the rule's variables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(pub usize);
+
+/// A relation.
+#[derive(Debug, Clone)]
+pub struct Predicate {
+    /// As it is written: `can_read`, `Document.owner`, `User`, `in`.
+    pub name: String,
+    /// Where its rows come from.
+    pub kind: PredicateKind,
+    /// Its columns.
+    pub columns: Vec<Column>,
+    /// If it is functional: how many columns are the key, and which value of several counts.
+    pub key: Option<Key>,
+    /// Where it is declared; for one that is not, the first rule that derives it.
+    pub span: Option<Span>,
+    /// Whether policies may read it as an attribute.
+    pub is_attribute: bool,
+    /// The template whose links its rows are.
+    pub template: Option<Arc<str>>,
+    /// Whether its rows depend on the request.
+    pub is_per_request: bool,
+}
+
+/// The key of a functional relation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// How many columns.
+    pub n_columns: usize,
+    /// Which value of several counts.
+    pub choice: Option<Choice>,
+}
+
+/// A column of a relation.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// Its name, if it has one.
+    pub name: Option<Arc<str>>,
+    /// Its types.
+    pub types: Types,
+}
+
+/// Where the rows of a relation come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PredicateKind {
+    /// Files.
+    Base,
+    /// The API.
+    Live,
+    /// Rules.
+    Derived,
+    /// The known entities of a type.
+    Known(Symbol),
+    /// A stored attribute of the entities of a type.
+    Stored(Symbol, Symbol),
+    /// The parents of entities, given and derived.
+    Parent,
+    /// Who is below whom.
+    In,
+    /// What is permitted by rules: heads only.
+    Permit,
+    /// What is forbidden by rules: heads only.
+    Forbid,
+}
+
+/// A rule.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Its `@id`, or its file and position: `a.rune:rule0`.
+    pub id: Arc<str>,
+    /// Where it stands.
+    pub span: Span,
+    /// What is said about it.
+    pub annotations: Arc<BTreeMap<String, String>>,
+    /// The relation that it derives.
+    pub head: PredicateId,
+    /// The row.
+    pub args: Vec<Term>,
+    /// From what.
+    pub body: Vec<Goal>,
+    /// Its variables.
+    pub variables: Vec<Variable>,
+}
+
+/// A variable of a rule.
+#[derive(Debug, Clone)]
+pub struct Variable {
+    /// Its name; made up for an argument that is an expression.
+    pub name: String,
+    /// Where it first stands.
+    pub span: Span,
+    /// What it may be.
+    pub types: Types,
+}
+
+/// An argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Term {
+    /// A variable.
+    Slot(Slot),
+    /// A value.
+    Constant(Value),
+    /// Anything: `_`.
+    Any,
+}
+
+/// An expression with the slots that its names stand for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guard {
+    /// The expression.
+    pub expr: Expr,
+    /// The variables in it, each once.
+    pub slots: Vec<(String, Slot)>,
+}
+
+/// A condition of a body.
+#[derive(Debug, Clone)]
+pub struct Goal {
+    /// Where it stands.
+    pub span: Span,
+    /// What it asks.
+    pub kind: GoalKind,
+}
+
+impl Goal {
+    /// Visits each slot that the goal mentions, those within aggregates included.
+    pub fn each_slot(&self, visit: &mut dyn FnMut(Slot)) {
+        let mut term = |term: &Term| {
+            if let Term::Slot(slot) = term {
+                visit(*slot);
+            }
+        };
+        match &self.kind {
+            GoalKind::Atom(_, args) => args.iter().for_each(term),
+            GoalKind::In(left, right) => [left, right].into_iter().for_each(&mut term),
+            GoalKind::Guard(guard) => guard.slots.iter().for_each(|(_, slot)| visit(*slot)),
+            GoalKind::Bind(slot, guard) => {
+                visit(*slot);
+                guard.slots.iter().for_each(|(_, slot)| visit(*slot));
+            }
+            GoalKind::Not(goal) => goal.each_slot(visit),
+            GoalKind::Aggregate(aggregate) => {
+                visit(aggregate.result);
+                aggregate.tuple.iter().for_each(|slot| visit(*slot));
+                aggregate.body.iter().for_each(|goal| goal.each_slot(visit));
+            }
+        }
+    }
+}
+
+/// What a [`Goal`] asks.
+#[derive(Debug, Clone)]
+pub enum GoalKind {
+    /// A row of a relation.
+    Atom(PredicateId, Vec<Term>),
+    /// That the first is the second or below it.
+    In(Term, Term),
+    /// That an expression is true.
+    Guard(Guard),
+    /// That a variable is the value of an expression.
+    Bind(Slot, Guard),
+    /// That another condition does not hold.
+    Not(Box<Goal>),
+    /// That a variable is what is made of the tuples that satisfy a body.
+    Aggregate(Aggregate),
+}
+
+/// An aggregate.
+#[derive(Debug, Clone)]
+pub struct Aggregate {
+    /// What the result is bound to.
+    pub result: Slot,
+    /// What is made of the tuples.
+    pub fold: Fold,
+    /// The tuples.
+    pub tuple: Vec<Slot>,
+    /// What they must satisfy.
+    pub body: Vec<Goal>,
+    /// The variables of the body that are bound outside.
+    pub outer: Vec<Slot>,
+}
+
+/// A row that stands in a file.
+#[derive(Debug, Clone)]
+pub struct Fact {
+    /// The relation.
+    pub predicate: PredicateId,
+    /// The row.
+    pub row: Vec<Value>,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// A derived attribute: of which type, under which name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attribute {
+    /// The entity type.
+    pub kind: Symbol,
+    /// The name.
+    pub name: Symbol,
+    /// The relation.
+    pub predicate: PredicateId,
+}
+
+/// All rules of a ruleset, checked.
+#[derive(Debug, Clone, Default)]
+pub struct CheckedRules {
+    /// The relations.
+    pub predicates: Vec<Predicate>,
+    /// The rules.
+    pub rules: Vec<Rule>,
+    /// The rows among the clauses.
+    pub facts: Vec<Fact>,
+    /// The rules by stratum, those that decide (`permit`, `forbid`) in none.
+    pub strata: Vec<Vec<usize>>,
+    /// The rules that depend on the request, by stratum.
+    pub request_strata: Vec<Vec<usize>>,
+    /// The attributes that policies may read.
+    pub attributes: Vec<Attribute>,
+    /// What tests give and ask, in their order.
+    pub tests: Vec<CheckedTest>,
+}
+
+/// What a test says in the language of rules.
+#[derive(Debug, Clone, Default)]
+pub struct TestText {
+    /// The facts that it gives.
+    pub facts: Vec<Written>,
+    /// What it asks, and in which file.
+    pub query: Option<(FileId, Vec<Literal>)>,
+}
+
+/// What a test gives and asks, checked.
+#[derive(Debug, Clone, Default)]
+pub struct CheckedTest {
+    /// The facts that it gives.
+    pub facts: Vec<Fact>,
+    /// What it asks, as a rule whose head has its variables.
+    pub query: Option<Rule>,
+}
+
+impl CheckedRules {
+    /// The relation of this identity.
+    #[must_use]
+    pub fn predicate(&self, id: PredicateId) -> Option<&Predicate> {
+        self.predicates.get(id.0)
+    }
+}
+
+/// Checks the clauses of a ruleset.
+///
+/// `names` holds the relations that the clauses declare; see [`Names::declare`].
+pub fn check(
+    names: Names,
+    clauses: &[Written],
+    tests: &[TestText],
+    schema: Option<&Schema>,
+    paths: &impl Fn(FileId) -> String,
+    values: &mut Pool,
+    findings: &mut Findings,
+) -> CheckedRules {
+    let n_errors = findings.n_errors();
+    let mut resolver = resolve::Resolver::new(names, schema, values, findings);
+    resolver.clauses(clauses, paths);
+    let tests = tests.iter().map(|test| resolver.test(test)).collect();
+    let mut checked = resolver.finish();
+    checked.tests = tests;
+    infer_and_check(&mut checked, schema, n_errors, values, findings);
+    checked
+}
+
+fn infer_and_check(
+    checked: &mut CheckedRules,
+    schema: Option<&Schema>,
+    n_errors: usize,
+    values: &mut Pool,
+    findings: &mut Findings,
+) {
+    // The question of a test is checked like any rule, and then put aside: nothing reads it.
+    let n_rules = checked.rules.len();
+    let queries: Vec<_> = checked.tests.iter_mut().map(|test| test.query.take()).collect();
+    checked.rules.extend(queries.iter().flatten().cloned());
+    types::infer(checked, values, findings);
+    for rule in &checked.rules {
+        modes::check(rule, checked, values, findings);
+    }
+    // What comes next assumes that each rule is right by itself.
+    if n_errors < findings.n_errors() {
+        return;
+    }
+    types::check(checked, schema, values, findings);
+    let mut checked_queries = checked.rules.split_off(n_rules).into_iter();
+    for (test, query) in checked.tests.iter_mut().zip(queries) {
+        test.query = query.and_then(|_| checked_queries.next());
+    }
+    strata::stratify(checked, schema, values, findings);
+    absence::check(checked, schema, values, findings);
+    lints::check(checked, values, findings);
+}

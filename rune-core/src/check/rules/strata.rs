@@ -1,0 +1,385 @@
+//! Strata: what must be complete before it is read.
+//!
+//! A relation is complete once all rules that derive it have run to their end. `not`, aggregates, complete reads in expressions
+//! and a choice among values need that of what they read, so that a cycle through one of them has no meaning and is refused.
+//! `parent` counts as one relation for each pair of a child's and a parent's type.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    base::{Pool, Span, Symbol, Values},
+    diag::{Code, Finding, Findings},
+    schema::{Schema, Types},
+    syntax::ast::{Binary, Expr, ExprKind},
+};
+
+use super::{CheckedRules, Goal, GoalKind, Guard, Names, PredicateId, PredicateKind, Rule, Term, scope::each};
+
+/// What a rule derives or reads: a relation, or the parents of one type of one other type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Node {
+    Relation(PredicateId),
+    Pair(Option<Symbol>, Option<Symbol>),
+}
+
+/// How a rule reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reading {
+    /// Row by row.
+    Positive,
+    /// All of it.
+    Complete,
+}
+
+/// One reading: by which rule, where.
+#[derive(Debug, Clone, Copy)]
+struct Edge {
+    to: Node,
+    reading: Reading,
+    span: Span,
+}
+
+pub(super) fn stratify(checked: &mut CheckedRules, schema: Option<&Schema>, values: &Pool, findings: &mut Findings) {
+    let pairs = Pairs::of(checked, schema);
+    let mut graph: BTreeMap<Node, Vec<Edge>> = BTreeMap::new();
+    let mut heads = Vec::with_capacity(checked.rules.len());
+    for rule in &checked.rules {
+        let nodes = head_nodes(rule);
+        let mut edges = Vec::new();
+        let base = match checked.predicate(rule.head).and_then(|predicate| predicate.key) {
+            Some(key) if key.choice.is_some() => Reading::Complete,
+            _ => Reading::Positive,
+        };
+        for goal in &rule.body {
+            reads(goal, base, rule, checked, &pairs, values, &mut edges);
+        }
+        // Whatever one rule derives becomes complete at one time.
+        let ring = nodes.iter().zip(nodes.iter().cycle().skip(1));
+        for (from, to) in ring.filter(|_| 1 < nodes.len()) {
+            graph.entry(*from).or_default().push(Edge { to: *to, reading: Reading::Positive, span: rule.span });
+        }
+        for node in &nodes {
+            graph.entry(*node).or_default().extend(edges.iter().copied());
+        }
+        heads.push(nodes);
+    }
+    let components = components(&graph);
+    let component_of: BTreeMap<Node, usize> =
+        components.iter().enumerate().flat_map(|(at, nodes)| nodes.iter().map(move |node| (*node, at))).collect();
+    let n_errors = findings.n_errors();
+    for (from, edges) in &graph {
+        for edge in edges.iter().filter(|edge| edge.reading == Reading::Complete) {
+            if component_of.get(from) == component_of.get(&edge.to) && component_of.contains_key(from) {
+                findings.push(cycle(*from, edge, &graph, checked, values));
+            }
+        }
+    }
+    mark_per_request(checked, findings);
+    if n_errors < findings.n_errors() {
+        return;
+    }
+    let mut strata: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (at, (rule, nodes)) in checked.rules.iter().zip(&heads).enumerate() {
+        if ![Names::PERMIT, Names::FORBID].contains(&rule.head)
+            && let Some(component) = nodes.first().and_then(|node| component_of.get(node))
+        {
+            strata.entry(*component).or_default().push(at);
+        }
+    }
+    let is_per_request = |rules: &Vec<usize>| {
+        rules
+            .iter()
+            .filter_map(|at| checked.rules.get(*at))
+            .any(|rule| checked.predicate(rule.head).is_some_and(|predicate| predicate.is_per_request))
+    };
+    (checked.request_strata, checked.strata) = strata.into_values().partition(is_per_request);
+}
+
+fn head_nodes(rule: &Rule) -> Vec<Node> {
+    if rule.head != Names::PARENT {
+        return vec![Node::Relation(rule.head)];
+    }
+    let kinds = |at: usize| kinds_of(rule.args.get(at), rule);
+    let (children, parents) = (kinds(0), kinds(1));
+    let mut nodes = Vec::new();
+    for child in &children {
+        for parent in &parents {
+            nodes.push(Node::Pair(*child, *parent));
+        }
+    }
+    nodes
+}
+
+/// The entity types that an argument may have; one that is none for any.
+fn kinds_of(term: Option<&Term>, rule: &Rule) -> Vec<Option<Symbol>> {
+    let types = match term {
+        Some(Term::Slot(slot)) => rule.variables.get(slot.0).map_or(Types::Any, |variable| variable.types.clone()),
+        _ => Types::Any,
+    };
+    match types.entities() {
+        Some(kinds) if !kinds.is_empty() => kinds.into_iter().map(Some).collect(),
+        _ => vec![None],
+    }
+}
+
+/// The pairs of types between which rules derive parents, and which type may be below which.
+struct Pairs {
+    derived: BTreeSet<(Option<Symbol>, Option<Symbol>)>,
+    /// What a type may be directly in; none where no schema says so.
+    above: Option<BTreeMap<Symbol, Vec<Symbol>>>,
+}
+
+impl Pairs {
+    fn of(checked: &CheckedRules, schema: Option<&Schema>) -> Self {
+        let mut derived = BTreeSet::new();
+        for rule in checked.rules.iter().filter(|rule| rule.head == Names::PARENT) {
+            derived.extend(head_nodes(rule).into_iter().filter_map(|node| match node {
+                Node::Pair(child, parent) => Some((child, parent)),
+                Node::Relation(_) => None,
+            }));
+        }
+        let above = schema.map(|schema| schema.entity_types().map(|(name, of)| (name, of.parents.clone())).collect());
+        Self { derived, above }
+    }
+
+    /// The pairs that may lie between something of one type and something of another that it is in.
+    fn between(&self, below: Option<Symbol>, top: Option<Symbol>) -> Vec<Node> {
+        let is_between = |(child, parent): &&(Option<Symbol>, Option<Symbol>)| {
+            self.may_be_in(below, *child) && self.may_be_in(*parent, top)
+        };
+        self.derived.iter().filter(is_between).map(|(child, parent)| Node::Pair(*child, *parent)).collect()
+    }
+
+    fn may_be_in(&self, below: Option<Symbol>, top: Option<Symbol>) -> bool {
+        let (Some(below), Some(top), Some(above)) = (below, top, &self.above) else { return true };
+        let mut seen = BTreeSet::new();
+        let mut pending = vec![below];
+        while let Some(kind) = pending.pop() {
+            if kind == top {
+                return true;
+            }
+            if seen.insert(kind) {
+                pending.extend(above.get(&kind).into_iter().flatten());
+            }
+        }
+        false
+    }
+}
+
+/// What a goal reads, and how.
+fn reads(
+    goal: &Goal,
+    reading: Reading,
+    rule: &Rule,
+    checked: &CheckedRules,
+    pairs: &Pairs,
+    values: &Pool,
+    edges: &mut Vec<Edge>,
+) {
+    let span = goal.span;
+    let mut read = |to| edges.push(Edge { to, reading, span });
+    match &goal.kind {
+        GoalKind::Atom(id, args) if *id == Names::PARENT => {
+            for child in kinds_of(args.first(), rule) {
+                for parent in kinds_of(args.get(1), rule) {
+                    let overlap = |a: Option<Symbol>, b: Option<Symbol>| a.is_none() || b.is_none() || a == b;
+                    let is_read = |(c, p): &&(_, _)| overlap(*c, child) && overlap(*p, parent);
+                    pairs.derived.iter().filter(is_read).for_each(|(c, p)| read(Node::Pair(*c, *p)));
+                }
+            }
+        }
+        GoalKind::Atom(id, _) => read(Node::Relation(*id)),
+        GoalKind::In(left, right) => {
+            for below in kinds_of(Some(left), rule) {
+                for top in kinds_of(Some(right), rule) {
+                    pairs.between(below, top).into_iter().for_each(&mut read);
+                }
+            }
+        }
+        GoalKind::Guard(guard) | GoalKind::Bind(_, guard) => {
+            for node in complete_reads(guard, checked, pairs, values) {
+                edges.push(Edge { to: node, reading: Reading::Complete, span });
+            }
+        }
+        GoalKind::Not(goal) => reads(goal, Reading::Complete, rule, checked, pairs, values, edges),
+        GoalKind::Aggregate(aggregate) => {
+            for goal in &aggregate.body {
+                reads(goal, Reading::Complete, rule, checked, pairs, values, edges);
+            }
+        }
+    }
+}
+
+/// The derived relations that an expression reads: attributes by name, whatever entity has them, and `in`.
+fn complete_reads(guard: &Guard, checked: &CheckedRules, pairs: &Pairs, values: &Pool) -> Vec<Node> {
+    let mut nodes = Vec::new();
+    let mut attribute = |name: &str| {
+        let is_it = |of: &&super::Attribute| values.name(of.name) == name;
+        nodes.extend(checked.attributes.iter().filter(is_it).map(|of| Node::Relation(of.predicate)));
+    };
+    let mut has_in = false;
+    each(&guard.expr, &mut |part: &Expr| match &part.kind {
+        ExprKind::Attribute(_, name) => attribute(name),
+        ExprKind::Has(_, path) => path.iter().for_each(|name| attribute(name)),
+        ExprKind::Binary(Binary::In, _) => has_in = true,
+        _ => {}
+    });
+    if has_in {
+        nodes.extend(pairs.between(None, None));
+    }
+    nodes
+}
+
+/// The strongly connected components of a graph, each after those that it reads (Tarjan 1972, with a stack of its own).
+fn components(graph: &BTreeMap<Node, Vec<Edge>>) -> Vec<Vec<Node>> {
+    #[derive(Default)]
+    struct State {
+        index: BTreeMap<Node, usize>,
+        low: BTreeMap<Node, usize>,
+        stack: Vec<Node>,
+        components: Vec<Vec<Node>>,
+    }
+    let mut state = State::default();
+    for start in graph.keys() {
+        if state.index.contains_key(start) {
+            continue;
+        }
+        let mut path = vec![(*start, 0)];
+        while let Some((node, next)) = path.last_mut() {
+            let node = *node;
+            if *next == 0 {
+                let at = state.index.len();
+                state.index.insert(node, at);
+                state.low.insert(node, at);
+                state.stack.push(node);
+            }
+            let edge = graph.get(&node).and_then(|edges| edges.get(*next));
+            *next += 1;
+            if let Some(edge) = edge {
+                if !state.index.contains_key(&edge.to) {
+                    path.push((edge.to, 0));
+                } else if state.stack.contains(&edge.to) {
+                    let low = state.index.get(&edge.to).copied().unwrap_or_default();
+                    state.low.entry(node).and_modify(|known| *known = low.min(*known));
+                }
+                continue;
+            }
+            path.pop();
+            let low = state.low.get(&node).copied().unwrap_or_default();
+            if let Some((above, _)) = path.last() {
+                state.low.entry(*above).and_modify(|known| *known = low.min(*known));
+            }
+            if state.index.get(&node) == Some(&low)
+                && let Some(at) = state.stack.iter().rposition(|other| *other == node)
+            {
+                state.components.push(state.stack.split_off(at));
+            }
+        }
+    }
+    state.components
+}
+
+/// The finding for a cycle that needs a relation to be complete before it is.
+fn cycle(from: Node, edge: &Edge, graph: &BTreeMap<Node, Vec<Edge>>, checked: &CheckedRules, values: &Pool) -> Finding {
+    // The shortest way back, breadth first.
+    let mut came_from: BTreeMap<Node, (Node, Edge)> = BTreeMap::new();
+    let mut pending = std::collections::VecDeque::from([edge.to]);
+    while let Some(node) = pending.pop_front() {
+        if node == from {
+            break;
+        }
+        for next in graph.get(&node).into_iter().flatten() {
+            if next.to != edge.to && !came_from.contains_key(&next.to) {
+                came_from.insert(next.to, (node, *next));
+                pending.push_back(next.to);
+            }
+        }
+    }
+    let mut way = Vec::new();
+    let mut at = from;
+    while at != edge.to
+        && let Some((before, by)) = came_from.get(&at)
+    {
+        way.push((*before, *by));
+        at = *before;
+    }
+    way.reverse();
+    let mut names = vec![name(from, checked, values)];
+    names.push(format!("all of {}", name(edge.to, checked, values)));
+    for (_, by) in &way {
+        let how = if by.reading == Reading::Complete { "all of " } else { "" };
+        names.push(format!("{how}{}", name(by.to, checked, values)));
+    }
+    let message = format!("a cycle: {}", names.join(" needs "));
+    let mut finding = Finding::new(Code::NegativeCycle, edge.span, message);
+    for (_, by) in way {
+        finding = finding.related(by.span, format!("here {} is needed", name(by.to, checked, values)));
+    }
+    finding.help(
+        "`not`, aggregates and reads within expressions need all of a relation: break the cycle by another relation",
+    )
+}
+
+fn name(node: Node, checked: &CheckedRules, values: &Pool) -> String {
+    let kind = |kind: Option<Symbol>| kind.map_or("any type", |kind| values.name(kind)).to_owned();
+    match node {
+        Node::Relation(id) => {
+            checked.predicate(id).map_or_else(String::new, |predicate| format!("`{}`", predicate.name))
+        }
+        Node::Pair(child, parent) => format!("the parents of {} of {}", kind(child), kind(parent)),
+    }
+}
+
+/// Marks the relations whose rows depend on the request: rules that mention it, and rules that read those.
+fn mark_per_request(checked: &mut CheckedRules, findings: &mut Findings) {
+    loop {
+        let mut marked = Vec::new();
+        for rule in &checked.rules {
+            let is_marked = |id: PredicateId| checked.predicate(id).is_some_and(|predicate| predicate.is_per_request);
+            if !is_marked(rule.head) && rule.body.iter().any(|goal| depends(goal, checked, &is_marked)) {
+                marked.push((rule.head, rule.span));
+            }
+        }
+        let n_marked = marked.len();
+        for (id, span) in marked {
+            if let Some(predicate) = checked.predicates.get_mut(id.0) {
+                predicate.is_per_request = true;
+                if predicate.kind == PredicateKind::Parent {
+                    let finding = Finding::new(Code::RequestParent, span, "a parent depends on the request");
+                    findings
+                        .push(finding.help("who is in what is the same for every request: use a relation of its own"));
+                }
+            }
+        }
+        if n_marked == 0 {
+            return;
+        }
+    }
+}
+
+fn depends(goal: &Goal, checked: &CheckedRules, is_marked: &impl Fn(PredicateId) -> bool) -> bool {
+    match &goal.kind {
+        GoalKind::Atom(id, _) => is_marked(*id),
+        GoalKind::In(..) => false,
+        GoalKind::Guard(guard) | GoalKind::Bind(_, guard) => {
+            let mut is_found = false;
+            each(&guard.expr, &mut |part| is_found |= matches!(part.kind, ExprKind::Var(_)));
+            // An attribute that is derived per request may be read by its name alone.
+            is_found
+                || checked.attributes.iter().any(|of| is_marked(of.predicate) && reads_attribute(guard, of, checked))
+        }
+        GoalKind::Not(goal) => depends(goal, checked, is_marked),
+        GoalKind::Aggregate(aggregate) => aggregate.body.iter().any(|goal| depends(goal, checked, is_marked)),
+    }
+}
+
+fn reads_attribute(guard: &Guard, attribute: &super::Attribute, checked: &CheckedRules) -> bool {
+    let Some(predicate) = checked.predicate(attribute.predicate) else { return false };
+    let mut is_found = false;
+    each(&guard.expr, &mut |part| match &part.kind {
+        ExprKind::Attribute(_, name) => is_found |= *name == predicate.name,
+        ExprKind::Has(_, path) => is_found |= path.contains(&predicate.name),
+        _ => {}
+    });
+    is_found
+}

@@ -1,0 +1,304 @@
+//! Derivation: stratum by stratum, from new rows to newer ones, until there are none (semi-naive evaluation; Bancilhon 1986,
+//! Balbin and Ramamohanarao 1987).
+
+use std::{fmt, ops::Range};
+
+use crate::{
+    base::{Value, Values},
+    check::rules::{Names, PredicateId},
+    facts::{Relation, RowId, Store},
+    syntax::rules::Choice,
+};
+
+use super::{
+    CompiledRule, DatalogEngine, Plan, fold,
+    solve::{Flow, Solver, Stop},
+};
+
+/// Why a derivation did not come to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeriveError {
+    /// It takes more steps than it may; which rule took the last.
+    TooManySteps(String),
+    /// There would be more rows than there may be; which rule derived the last.
+    TooManyRows(String),
+}
+
+impl fmt::Display for DeriveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooManySteps(rule) => write!(f, "{rule} takes more steps than it may"),
+            Self::TooManyRows(rule) => write!(f, "{rule} derives more rows than there may be"),
+        }
+    }
+}
+
+/// The bounds of a derivation.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Steps in all.
+    pub steps_max: u64,
+    /// Rows in all.
+    pub rows_max: u64,
+}
+
+/// Derives what follows from the rows of `store`: the relations that depend on no request, or with `request` those that do.
+/// Returns how many steps are left.
+///
+/// # Errors
+///
+/// If it takes more steps or rows than it may. What has been derived by then is not all that follows.
+pub fn derive(
+    engine: &DatalogEngine,
+    store: &mut impl Store,
+    values: &mut impl Values,
+    request: Option<[Value; 4]>,
+    bounds: Bounds,
+) -> Result<u64, DeriveError> {
+    let strata = if request.is_some() { &engine.request_strata } else { &engine.strata };
+    let mut run = Run { engine, request: request.unwrap_or([Value::UNKNOWN; 4]), bounds, n_rows: 0 };
+    for stratum in strata {
+        let rules: Vec<&CompiledRule> = stratum.iter().filter_map(|at| engine.rules.get(*at)).collect();
+        run.stratum(&rules, store, values)?;
+    }
+    Ok(run.bounds.steps_max)
+}
+
+struct Run<'e> {
+    engine: &'e DatalogEngine,
+    request: [Value; 4],
+    bounds: Bounds,
+    n_rows: u64,
+}
+
+impl Run<'_> {
+    fn stratum(
+        &mut self,
+        rules: &[&CompiledRule],
+        store: &mut impl Store,
+        values: &mut impl Values,
+    ) -> Result<(), DeriveError> {
+        let mut heads: Vec<PredicateId> = rules.iter().map(|rule| rule.head).collect();
+        if heads.contains(&Names::PARENT) {
+            heads.push(Names::IN);
+        }
+        heads.sort_unstable();
+        heads.dedup();
+        let mut news: Vec<Range<RowId>> = vec![0..0; self.engine.relations.len()];
+        let size = |store: &_, id: PredicateId| Store::relation(store, id).map_or(0, |relation| relation.rows.len());
+        for head in &heads {
+            if let Some(range) = news.get_mut(head.0) {
+                *range = size(store, *head)..size(store, *head);
+            }
+        }
+        let mut erred = vec![false; rules.len()];
+        let mut is_first = true;
+        loop {
+            for (rule, erred) in rules.iter().zip(&mut erred) {
+                // The plan over all rows once, then those over new rows.
+                let plans = if is_first { rule.plans.get(..1) } else { rule.plans.get(1..) };
+                for plan in plans.unwrap_or_default() {
+                    *erred |= self.apply(rule, plan, &news, store, values)?;
+                }
+            }
+            is_first = false;
+            let mut has_news = false;
+            for head in &heads {
+                if let Some(range) = news.get_mut(head.0) {
+                    *range = range.end..size(store, *head);
+                    has_news |= range.start < range.end;
+                }
+            }
+            if !has_news {
+                break;
+            }
+        }
+        self.doubts(rules, &erred, store, values)?;
+        self.choose(&heads, store, values);
+        Ok(())
+    }
+
+    /// Adds what a rule derives along a plan, and says whether something had no value.
+    fn apply(
+        &mut self,
+        rule: &CompiledRule,
+        plan: &Plan,
+        news: &[Range<RowId>],
+        store: &mut impl Store,
+        values: &mut impl Values,
+    ) -> Result<bool, DeriveError> {
+        let mut rows: Vec<Value> = Vec::new();
+        let mut row = Vec::new();
+        let left = self.bounds.rows_max.saturating_sub(self.n_rows);
+        let mut solver = Solver::new(values, &*store, self.request, self.bounds.steps_max);
+        solver.begin(rule);
+        solver.news = news;
+        let arity = rule.args.len().max(1) as u64;
+        let (mut is_full, mut is_found) = (false, false);
+        let flow = solver.solve(&rule.body, plan, &mut |solver| {
+            solver.row(&rule.args, &mut row);
+            is_found = true;
+            let known = solver.store.relation(rule.head).is_some_and(|relation| relation.rows.find(&row).is_some());
+            if !known {
+                rows.extend_from_slice(&row);
+                // Rows that one application finds twice count twice here, so that its memory is bounded too.
+                if left.saturating_mul(2) < rows.len() as u64 / arity {
+                    is_full = true;
+                    return Flow::Break(Stop::Enough);
+                }
+            }
+            Flow::Continue(())
+        });
+        let has_erred = solver.erred.is_some();
+        self.bounds.steps_max = solver.steps_left();
+        if flow == Flow::Break(Stop::TooManySteps) {
+            return Err(DeriveError::TooManySteps(rule.name.clone()));
+        }
+        // A relation without columns has one row, which takes no place in the list.
+        if rule.args.is_empty() {
+            self.n_rows += u64::from(is_found && insert(store, rule.head, &[]));
+            return Ok(has_erred);
+        }
+        for row in rows.chunks_exact(rule.args.len()) {
+            self.n_rows += u64::from(insert(store, rule.head, row));
+        }
+        if is_full || self.bounds.rows_max < self.n_rows {
+            return Err(DeriveError::TooManyRows(rule.name.clone()));
+        }
+        Ok(has_erred)
+    }
+
+    /// Adds what may be, to a fixpoint: naive, because it is rare and about few rows.
+    fn doubts(
+        &mut self,
+        rules: &[&CompiledRule],
+        erred: &[bool],
+        store: &mut impl Store,
+        values: &mut impl Values,
+    ) -> Result<(), DeriveError> {
+        loop {
+            let mut has_grown = false;
+            for (rule, erred) in rules.iter().zip(erred) {
+                if !erred && !rule.body.reads_doubts(store) {
+                    continue;
+                }
+                let Some(plan) = rule.plans.first() else { continue };
+                let mut found: Vec<(Vec<Value>, Value)> = Vec::new();
+                let mut solver = Solver::new(values, &*store, self.request, self.bounds.steps_max);
+                solver.begin(rule);
+                let flow = solver.doubts(&rule.body, plan, &mut |solver, cause| {
+                    let mut row = Vec::new();
+                    solver.row(&rule.args, &mut row);
+                    found.push((row, cause));
+                    Flow::Continue(())
+                });
+                self.bounds.steps_max = solver.steps_left();
+                if flow == Flow::Break(Stop::TooManySteps) {
+                    return Err(DeriveError::TooManySteps(rule.name.clone()));
+                }
+                for (row, cause) in found {
+                    let is_new = doubt(store, rule.head, &row, cause);
+                    self.n_rows += u64::from(is_new);
+                    has_grown |= is_new;
+                }
+                if self.bounds.rows_max < self.n_rows {
+                    return Err(DeriveError::TooManyRows(rule.name.clone()));
+                }
+            }
+            if !has_grown {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Keeps the value that counts of those that a key has.
+    fn choose(&self, heads: &[PredicateId], store: &mut impl Store, values: &impl Values) {
+        for head in heads {
+            let Some(info) = self.engine.relations.get(head.0) else { continue };
+            let Some((n_keys, choice)) = info.choice else { continue };
+            let Some(relation) = store.relation_mut(*head) else { continue };
+            keep_chosen(relation, n_keys, choice, info.arity, values);
+            for columns in &info.indexes {
+                relation.rows.index_on(columns);
+            }
+        }
+    }
+}
+
+/// Reduces a relation to one row for each key; a key that a doubt concerns has none for sure.
+fn keep_chosen(relation: &mut Relation, n_keys: usize, choice: Choice, arity: usize, values: &impl Values) {
+    let mut best: std::collections::BTreeMap<Vec<Value>, Vec<Value>> = std::collections::BTreeMap::new();
+    for row in relation.rows.rows() {
+        let (Some(key), Some(value)) = (row.get(..n_keys), row.get(n_keys)) else { continue };
+        let known = best.entry(key.to_vec()).or_insert_with(|| row.to_vec());
+        let of = [known.get(n_keys).copied().unwrap_or(*value), *value];
+        if let Ok(Some(chosen)) = fold::chosen(values, choice, of.into_iter()) {
+            known.truncate(n_keys);
+            known.push(chosen);
+        }
+    }
+    let mut reduced = Relation::new(arity);
+    for (row, cause) in relation.doubts.iter() {
+        reduced.doubts.insert(row, cause);
+    }
+    for (key, row) in best {
+        let of_key: Vec<Option<Value>> = key.into_iter().map(Some).chain([None]).collect();
+        match relation.doubts.cause(&of_key) {
+            Some(cause) => drop(reduced.doubts.insert(&row, cause)),
+            None => drop(reduced.rows.insert(&row)),
+        }
+    }
+    *relation = reduced;
+}
+
+/// Adds a row, and with a parent all that follows for `in`. Says whether it was new.
+pub fn insert(store: &mut impl Store, id: PredicateId, row: &[Value]) -> bool {
+    let is_new = store.relation_mut(id).is_some_and(|relation| relation.rows.insert(row));
+    if let (true, Names::PARENT, [child, parent]) = (is_new, id, row) {
+        let Some(relation) = store.relation_mut(Names::IN) else { return is_new };
+        // Whoever is below the child is now below whatever the parent is below.
+        let (below, above) = (relation.rows.index_on(&[1]), relation.rows.index_on(&[0]));
+        let cell = |id: RowId, column: usize| relation.rows.row(id).get(column).copied();
+        let lower: Vec<Value> =
+            relation.rows.probe(below, &[*child]).filter_map(|id| cell(id, 0)).chain([*child]).collect();
+        let upper: Vec<Value> =
+            relation.rows.probe(above, &[*parent]).filter_map(|id| cell(id, 1)).chain([*parent]).collect();
+        for low in &lower {
+            for high in &upper {
+                relation.rows.insert(&[*low, *high]);
+            }
+        }
+    }
+    is_new
+}
+
+/// Adds a row that is undetermined, and with a parent all that may follow for `in`. Says whether it was new.
+fn doubt(store: &mut impl Store, id: PredicateId, row: &[Value], cause: Value) -> bool {
+    let Some(relation) = store.relation_mut(id) else { return false };
+    if relation.rows.find(row).is_some() || !relation.doubts.insert(row, cause) {
+        return false;
+    }
+    if let (Names::PARENT, [child, parent]) = (id, row)
+        && let Some(relation) = store.relation_mut(Names::IN)
+    {
+        let all: Vec<[Value; 2]> = relation
+            .rows
+            .rows()
+            .chain(relation.doubts.iter().map(|(row, _)| row))
+            .filter_map(|row| <[Value; 2]>::try_from(row).ok())
+            .collect();
+        let agrees = |a: Value, b: Value| a == b || [a, b].contains(&Value::UNKNOWN);
+        let lower = all.iter().filter(|[_, high]| agrees(*high, *child)).map(|[low, _]| *low).chain([*child]);
+        let lower: Vec<Value> = lower.collect();
+        let upper = all.iter().filter(|[low, _]| agrees(*low, *parent)).map(|[_, high]| *high).chain([*parent]);
+        let upper: Vec<Value> = upper.collect();
+        for low in &lower {
+            for high in &upper {
+                if relation.rows.find(&[*low, *high]).is_none() {
+                    relation.doubts.insert(&[*low, *high], cause);
+                }
+            }
+        }
+    }
+    true
+}

@@ -1,0 +1,150 @@
+//! What may be: the instances of a body none of whose asks is answered with no.
+//!
+//! An ask without an answer leaves its instance undetermined and binds nothing. Asks are put as soon as what they need is
+//! known; those that need what an ask without an answer would have bound stay open, and the instance may be all the same.
+
+use crate::{
+    base::{Value, Values, View},
+    check::rules::{Names, PredicateId, Term},
+    expr::Failure,
+    facts::{Store, matches},
+};
+
+use super::{
+    Ask, AskKind, Body, Plan, is_known,
+    solve::{Flow, Solver, Stop},
+};
+
+/// What is done with an instance that is undetermined: its cause comes along.
+pub(super) type Doubted<'f, V, S> = &'f mut dyn FnMut(&mut Solver<'_, V, S>, Value) -> Flow;
+
+type Maybe<'f, V, S> = &'f mut dyn FnMut(&mut Solver<'_, V, S>, Option<Value>) -> Flow;
+
+impl Body {
+    /// Whether something that the body reads has rows that are undetermined.
+    pub(super) fn reads_doubts(&self, store: &impl Store) -> bool {
+        let doubtful = |id: PredicateId| store.relation(id).is_some_and(|relation| !relation.doubts.is_empty());
+        self.asks.iter().any(|ask| ask.reads(&mut |id| doubtful(id)))
+    }
+}
+
+impl Ask {
+    /// Whether one of the relations that the ask reads is as wanted; what an expression reads counts as `in`.
+    fn reads(&self, is_wanted: &mut dyn FnMut(PredicateId) -> bool) -> bool {
+        match &self.kind {
+            AskKind::Atom(id, _) => is_wanted(*id),
+            AskKind::In(..) => is_wanted(Names::IN),
+            AskKind::Not(inner) => inner.reads(is_wanted),
+            AskKind::Aggregate { body, .. } => body.asks.iter().any(|ask| ask.reads(is_wanted)),
+            AskKind::Guard(_) | AskKind::Bind(..) | AskKind::Is(..) => false,
+        }
+    }
+}
+
+impl<V: Values, S: Store> Solver<'_, V, S> {
+    /// Every instance of a body that is undetermined.
+    pub(super) fn doubts(&mut self, body: &Body, plan: &Plan, found: Doubted<'_, V, S>) -> Flow {
+        let open: Vec<usize> = plan.steps.iter().map(|step| step.ask).collect();
+        self.open(body, &open, None, &mut |solver, cause| match cause {
+            Some(cause) => found(solver, cause),
+            None => Flow::Continue(()),
+        })
+    }
+
+    // Recurses once per ask of the body.
+    fn open(&mut self, body: &Body, open: &[usize], cause: Option<Value>, found: Maybe<'_, V, S>) -> Flow {
+        self.spend(1)?;
+        let is_ready = |at: &&usize| body.asks.get(**at).is_some_and(|ask| self.is_ready(ask));
+        let Some(next) = open.iter().find(is_ready).copied() else {
+            // What is left waits for a value that there is not.
+            return found(self, cause);
+        };
+        let Some(ask) = body.asks.get(next) else { return Flow::Continue(()) };
+        let rest: Vec<usize> = open.iter().copied().filter(|at| *at != next).collect();
+        self.maybe(ask, cause, &mut |solver, cause| solver.open(body, &rest, cause, found))
+    }
+
+    fn is_ready(&self, ask: &Ask) -> bool {
+        let is_known_term = |term: Term| is_known(self.term(term));
+        match &ask.kind {
+            AskKind::In(left, right) => is_known_term(*left) || is_known_term(*right),
+            _ => ask.needs.iter().all(|slot| is_known_term(Term::Slot(*slot))),
+        }
+    }
+
+    /// Goes on wherever an ask is not answered with no.
+    fn maybe(&mut self, ask: &Ask, cause: Option<Value>, then: Maybe<'_, V, S>) -> Flow {
+        let failed = |solver: &mut Self, failure: Failure, then: Maybe<'_, V, S>| {
+            if failure == Failure::TooManySteps {
+                return Flow::Break(Stop::TooManySteps);
+            }
+            let of_failure = solver.cause(failure);
+            then(solver, cause.or(Some(of_failure)))
+        };
+        match &ask.kind {
+            AskKind::Atom(id, args) => self.maybe_atom(*id, args, cause, then),
+            AskKind::In(left, right) => self.maybe_below(*left, *right, cause, then),
+            AskKind::Bind(slot, expr, types) => match self.value(expr, types) {
+                Ok(value) => self.bind(*slot, value, &mut |solver| then(solver, cause)),
+                Err(failure) => failed(self, failure, then),
+            },
+            AskKind::Aggregate { result, fold, tuple, body, plan } => match self.aggregate(*fold, tuple, body, plan)? {
+                Ok(Some(value)) => self.bind(*result, value, &mut |solver| then(solver, cause)),
+                Ok(None) => Flow::Continue(()),
+                Err(failure) => failed(self, failure, then),
+            },
+            AskKind::Guard(_) | AskKind::Is(..) | AskKind::Not(_) => match self.test(ask) {
+                Ok(true) => then(self, cause),
+                Ok(false) => Flow::Continue(()),
+                Err(failure) => failed(self, failure, then),
+            },
+        }
+    }
+
+    fn maybe_atom(&mut self, id: PredicateId, args: &[Term], cause: Option<Value>, then: Maybe<'_, V, S>) -> Flow {
+        let store = self.store;
+        let Some(relation) = store.relation(id) else { return Flow::Continue(()) };
+        let key: Vec<Option<Value>> =
+            args.iter().map(|arg| Some(self.term(*arg)).filter(|value| is_known(*value))).collect();
+        let columns: Vec<usize> = (0..key.len()).filter(|at| key.get(*at).is_some_and(Option::is_some)).collect();
+        match relation.rows.find_index(&columns) {
+            Some(index) => {
+                let known: Vec<Value> = key.iter().copied().flatten().collect();
+                for at in relation.rows.probe(index, &known) {
+                    self.touch()?;
+                    self.unify(args, relation.rows.row(at), &mut |solver| then(solver, cause))?;
+                }
+            }
+            None => {
+                for row in relation.rows.rows() {
+                    self.touch()?;
+                    self.unify(args, row, &mut |solver| then(solver, cause))?;
+                }
+            }
+        }
+        for (row, of_row) in relation.doubts.iter() {
+            self.touch()?;
+            if matches(row, &key) {
+                self.unify(args, row, &mut |solver| then(solver, cause.or(Some(of_row))))?;
+            }
+        }
+        Flow::Continue(())
+    }
+
+    fn maybe_below(&mut self, left: Term, right: Term, cause: Option<Value>, then: Maybe<'_, V, S>) -> Flow {
+        let (low, high) = (self.term(left), self.term(right));
+        if is_known(low) && is_known(high) {
+            return match self.store.is_in(self.values, low, high) {
+                Ok(true) => then(self, cause),
+                Ok(false) => Flow::Continue(()),
+                Err(Failure::Undetermined(of_failure)) => then(self, cause.or(Some(of_failure))),
+                Err(_) => Flow::Break(Stop::TooManySteps),
+            };
+        }
+        let (open, value) = if is_known(low) { (right, low) } else { (left, high) };
+        if let (Term::Slot(slot), View::Entity(..)) = (open, self.values.view(value)) {
+            self.bind(slot, value, &mut |solver| then(solver, cause))?;
+        }
+        self.maybe_atom(Names::IN, &[left, right], cause, then)
+    }
+}

@@ -1,0 +1,106 @@
+//! Aggregates: what is made of the distinct tuples that satisfy a body.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    base::{Value, Values, View},
+    check::rules::{Slot, Term},
+    expr::{Failure, eval::kind},
+    facts::Store,
+    syntax::rules::{Choice, Fold},
+};
+
+use super::{
+    Body, Plan,
+    solve::{Flow, Solver},
+};
+
+impl<V: Values, S: Store> Solver<'_, V, S> {
+    /// The value of an aggregate; none if there is nothing of which it would be the smallest or largest.
+    pub(super) fn aggregate(
+        &mut self,
+        fold: Fold,
+        tuple: &[Slot],
+        body: &Body,
+        plan: &Plan,
+    ) -> std::ops::ControlFlow<super::Stop, Result<Option<Value>, Failure>> {
+        use std::ops::ControlFlow;
+        let erred_before = self.erred.take();
+        let coverage = self.coverage.take();
+        let mut tuples: BTreeSet<Vec<Value>> = BTreeSet::new();
+        let flow = self.solve(body, plan, &mut |solver| {
+            let row: Vec<Value> = tuple.iter().map(|slot| solver.term(Term::Slot(*slot))).collect();
+            tuples.insert(row);
+            Flow::Continue(())
+        });
+        let mut undetermined = None;
+        let flow = match flow {
+            ControlFlow::Continue(()) if self.erred.is_some() || body.reads_doubts(self.store) => {
+                self.doubts(body, plan, &mut |solver, cause| {
+                    let row: Vec<Value> = tuple.iter().map(|slot| solver.term(Term::Slot(*slot))).collect();
+                    if undetermined.is_none() && !tuples.contains(&row) {
+                        undetermined = Some(cause);
+                    }
+                    Flow::Continue(())
+                })
+            }
+            flow => flow,
+        };
+        self.erred = erred_before;
+        self.coverage = coverage;
+        if let ControlFlow::Break(stop) = flow {
+            return ControlFlow::Break(stop);
+        }
+        if let Some(cause) = undetermined {
+            return ControlFlow::Continue(Err(Failure::Undetermined(cause)));
+        }
+        let firsts: Vec<Value> = tuples.iter().filter_map(|row| row.first().copied()).collect();
+        ControlFlow::Continue(self.fold(fold, &firsts))
+    }
+
+    fn fold(&mut self, fold: Fold, firsts: &[Value]) -> Result<Option<Value>, Failure> {
+        match fold {
+            Fold::Count => Ok(Some(self.values.long(i64::try_from(firsts.len()).unwrap_or(i64::MAX)))),
+            Fold::Collect => Ok(Some(self.values.set(firsts.to_vec()))),
+            Fold::Sum => {
+                let mut sum = 0_i64;
+                for value in firsts {
+                    match self.values.view(*value) {
+                        View::Long(number) => sum = sum.checked_add(number).ok_or(Failure::Overflow("the sum"))?,
+                        other => return Err(Failure::Type { expected: "an integer", found: kind(other) }),
+                    }
+                }
+                Ok(Some(self.values.long(sum)))
+            }
+            Fold::Min => chosen(self.values, Choice::Min, firsts.iter().copied()),
+            Fold::Max => chosen(self.values, Choice::Max, firsts.iter().copied()),
+        }
+    }
+}
+
+/// The smallest or largest of some values; none of none.
+pub(super) fn chosen(
+    values: &impl Values,
+    choice: Choice,
+    of: impl Iterator<Item = Value>,
+) -> Result<Option<Value>, Failure> {
+    let mut best: Option<(i64, Value)> = None;
+    let mut of_kind = None;
+    for value in of {
+        let view = values.view(value);
+        let (View::Long(number) | View::Datetime(number) | View::Duration(number)) = view else {
+            return Err(Failure::Type { expected: "an integer or a time", found: kind(view) });
+        };
+        if *of_kind.get_or_insert(kind(view)) != kind(view) {
+            return Err(Failure::Type { expected: "values of one type", found: kind(view) });
+        }
+        let is_better = best.is_none_or(|(known, _)| match choice {
+            Choice::Min => number < known,
+            Choice::Max => known < number,
+        });
+        if is_better {
+            best = Some((number, value));
+        }
+    }
+    Ok(best.map(|(_, value)| value))
+}

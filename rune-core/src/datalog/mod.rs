@@ -1,0 +1,378 @@
+//! Rules at work: what follows from the facts, and what rules decide.
+//!
+//! ```text
+//!   checked rules ─▶ bodies of asks ─▶ plans (an order, and an index for each ask) ─▶ solve: what is certain
+//!                                                                                  └▶ doubt: what may be
+//! ```
+//!
+//! Two models are kept. What is *certain* follows from rows that are there and guards that are true. What *may be* also follows
+//! where a guard has no value. A row between the two is undetermined: it grants nothing, and where a decision rests on its
+//! absence the decision is a denial. Both are least fixpoints, stratum by stratum, so that neither depends on the order of the
+//! text.
+
+mod derive;
+mod doubt;
+mod fold;
+mod goal;
+mod plan;
+mod solve;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    base::{Pool, Span, Value, limits},
+    check::rules::{CheckedRules, Goal, GoalKind, Guard, Names, PredicateId, Rule, Slot, Term},
+    diag::{Code, Finding, Findings},
+    expr::{self, Expr},
+    facts::Store,
+    schema::Types,
+    syntax::rules::{Choice, Fold},
+};
+
+pub use derive::{Bounds, DeriveError, derive, insert};
+pub use goal::{Answer, Answers};
+pub use solve::{Solver, Stop};
+
+/// Rules, compiled.
+#[derive(Debug, Default)]
+pub struct DatalogEngine {
+    /// The rules, by their places.
+    pub rules: Vec<CompiledRule>,
+    strata: Vec<Vec<usize>>,
+    request_strata: Vec<Vec<usize>>,
+    permits: Vec<usize>,
+    forbids: Vec<usize>,
+    /// What is known of each relation.
+    relations: Vec<RelationInfo>,
+    names: BTreeMap<String, PredicateId>,
+}
+
+/// What evaluation needs to know of a relation.
+#[derive(Debug, Clone)]
+struct RelationInfo {
+    arity: usize,
+    is_per_request: bool,
+    /// How many columns are the key, and which value of several counts.
+    choice: Option<(usize, Choice)>,
+    /// The columns that rules look rows up by.
+    indexes: Vec<Box<[usize]>>,
+}
+
+/// A rule, compiled.
+#[derive(Debug)]
+pub struct CompiledRule {
+    /// Its identity.
+    pub id: Arc<str>,
+    /// Where it stands.
+    pub span: Span,
+    /// What is said about it.
+    pub annotations: Arc<BTreeMap<String, String>>,
+    /// The relation that it derives.
+    pub head: PredicateId,
+    args: Vec<Term>,
+    body: Body,
+    /// An order for each recursive ask, that one first and over new rows alone; before them the order over all rows.
+    plans: Vec<Plan>,
+    n_slots: usize,
+    /// Which rule, in words: the beginning of every cause.
+    name: String,
+}
+
+/// The asks of a body; their order says nothing.
+#[derive(Debug)]
+struct Body {
+    asks: Vec<Ask>,
+}
+
+/// A condition, with the variables that must be bound before it can be asked.
+#[derive(Debug)]
+struct Ask {
+    kind: AskKind,
+    needs: Vec<Slot>,
+}
+
+#[derive(Debug)]
+enum AskKind {
+    Atom(PredicateId, Box<[Term]>),
+    In(Term, Term),
+    Guard(Expr),
+    /// The value must be of these types.
+    Bind(Slot, Expr, Types),
+    /// The variable is of these types: a filter on what an atom or `in` binds.
+    Is(Slot, Types),
+    Not(Box<Ask>),
+    Aggregate {
+        result: Slot,
+        fold: Fold,
+        tuple: Vec<Slot>,
+        body: Body,
+        plan: Plan,
+    },
+}
+
+/// An order of asks.
+#[derive(Debug, Clone, Default)]
+struct Plan {
+    steps: Vec<Step>,
+}
+
+#[derive(Debug, Clone)]
+struct Step {
+    ask: usize,
+    /// For an atom, the columns whose values are known when it is asked.
+    columns: Box<[usize]>,
+    /// Whether only new rows count.
+    is_delta: bool,
+}
+
+impl DatalogEngine {
+    /// Compiles checked rules for facts like those of `store`. What cannot be compiled is a finding.
+    pub fn compile(
+        checked: &CheckedRules,
+        place: &impl Fn(Span) -> String,
+        store: &impl Store,
+        values: &mut Pool,
+        findings: &mut Findings,
+    ) -> Self {
+        let relations = checked.predicates.iter().map(|predicate| RelationInfo {
+            arity: predicate.columns.len(),
+            is_per_request: predicate.is_per_request,
+            choice: predicate.key.and_then(|key| Some((key.n_columns, key.choice?))),
+            indexes: if predicate.is_attribute && 1 < predicate.columns.len() {
+                vec![Box::from([0])]
+            } else {
+                Vec::new()
+            },
+        });
+        let mut engine = Self { relations: relations.collect(), ..Self::default() };
+        let (strata, request_strata) = (checked.strata.clone(), checked.request_strata.clone());
+        for (at, rule) in checked.rules.iter().enumerate() {
+            let Some(body) = Compiler { checked, rule, values, findings }.body(&rule.body, true) else { continue };
+            let stratum = strata.iter().chain(&request_strata).find(|stratum| stratum.contains(&at));
+            let heads: Vec<PredicateId> =
+                stratum.into_iter().flatten().filter_map(|at| checked.rules.get(*at)).map(|rule| rule.head).collect();
+            let mut compiled = CompiledRule {
+                id: rule.id.clone(),
+                span: rule.span,
+                annotations: rule.annotations.clone(),
+                head: rule.head,
+                args: rule.args.clone(),
+                body,
+                plans: Vec::new(),
+                n_slots: rule.variables.len(),
+                name: format!("the rule {} ({})", rule.id, place(rule.span)),
+            };
+            compiled.plan(&heads, store);
+            engine.note_indexes(&compiled);
+            match rule.head {
+                Names::PERMIT => engine.permits.push(engine.rules.len()),
+                Names::FORBID => engine.forbids.push(engine.rules.len()),
+                _ => {}
+            }
+            engine.rules.push(compiled);
+        }
+        let names = checked.predicates.iter().enumerate().map(|(at, of)| (of.name.clone(), PredicateId(at)));
+        engine.names = names.collect();
+        engine.strata = strata;
+        engine.request_strata = request_strata;
+        engine
+    }
+
+    /// Makes the indexes that the rules need, of relations that depend on the request or of the others.
+    pub fn prepare(&self, store: &mut impl Store, is_per_request: bool) {
+        for (at, info) in self.relations.iter().enumerate().filter(|(_, info)| info.is_per_request == is_per_request) {
+            if let Some(relation) = store.relation_mut(PredicateId(at)) {
+                for columns in &info.indexes {
+                    relation.rows.index_on(columns);
+                }
+            }
+        }
+    }
+
+    /// The relation of this name.
+    #[must_use]
+    pub fn relation(&self, name: &str) -> Option<PredicateId> {
+        self.names.get(name).copied()
+    }
+
+    fn note_indexes(&mut self, rule: &CompiledRule) {
+        let mut needed = Vec::new();
+        for plan in &rule.plans {
+            plan.indexes(&rule.body, &mut needed);
+        }
+        for (id, columns) in needed {
+            if let Some(info) = self.relations.get_mut(id.0)
+                && !info.indexes.contains(&columns)
+                && columns.len() < info.arity
+            {
+                info.indexes.push(columns);
+            }
+        }
+    }
+
+    /// Whether there is any rule that decides, or that depends on the request.
+    #[must_use]
+    pub fn concerns_requests(&self) -> bool {
+        !(self.request_strata.is_empty() && self.permits.is_empty() && self.forbids.is_empty())
+    }
+
+    /// The rules that forbid.
+    pub fn forbids(&self) -> impl Iterator<Item = &CompiledRule> {
+        self.forbids.iter().filter_map(|at| self.rules.get(*at))
+    }
+
+    /// The rules that permit.
+    pub fn permits(&self) -> impl Iterator<Item = &CompiledRule> {
+        self.permits.iter().filter_map(|at| self.rules.get(*at))
+    }
+
+    /// The relations whose rows depend on the request, each with how many columns it has.
+    pub fn request_relations(&self) -> impl Iterator<Item = (PredicateId, usize)> {
+        let relations = self.relations.iter().enumerate().filter(|(_, info)| info.is_per_request);
+        relations.map(|(at, info)| (PredicateId(at), info.arity))
+    }
+}
+
+struct Compiler<'a> {
+    checked: &'a CheckedRules,
+    rule: &'a Rule,
+    values: &'a mut Pool,
+    findings: &'a mut Findings,
+}
+
+impl Compiler<'_> {
+    /// Compiles a body. Every goal is tried, so that each has its finding.
+    fn body(&mut self, goals: &[Goal], is_outermost: bool) -> Option<Body> {
+        let asks: Vec<_> = goals.iter().map(|goal| self.ask(goal)).collect();
+        let mut asks = asks.into_iter().collect::<Option<Vec<_>>>()?;
+        self.add_filters(goals, is_outermost, &mut asks);
+        Some(Body { asks })
+    }
+
+    /// A variable may be of fewer types than the column or hierarchy that gives it values.
+    fn add_filters(&self, goals: &[Goal], is_outermost: bool, asks: &mut Vec<Ask>) {
+        let mut wide: Vec<Slot> = Vec::new();
+        let mut note = |slot: Slot, given: &Types| {
+            let types = self.rule.variables.get(slot.0).map(|variable| &variable.types);
+            if types.is_some_and(|types| !given.is_within(types)) && !wide.contains(&slot) {
+                wide.push(slot);
+            }
+        };
+        for goal in goals {
+            match &goal.kind {
+                GoalKind::Atom(id, args) => {
+                    let columns = self.checked.predicate(*id).map(|of| of.columns.as_slice()).unwrap_or_default();
+                    for (column, arg) in columns.iter().zip(args) {
+                        if let Term::Slot(slot) = arg {
+                            note(*slot, &column.types);
+                        }
+                    }
+                }
+                GoalKind::In(left, right) => {
+                    for side in [left, right] {
+                        if let Term::Slot(slot) = side {
+                            note(*slot, &Types::Any);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        // What a request gives is of any type.
+        if is_outermost && [Names::PERMIT, Names::FORBID].contains(&self.rule.head) {
+            for arg in &self.rule.args {
+                if let Term::Slot(slot) = arg {
+                    note(*slot, &Types::Any);
+                }
+            }
+        }
+        for slot in wide {
+            let Some(variable) = self.rule.variables.get(slot.0) else { continue };
+            let kind = AskKind::Is(slot, variable.types.clone());
+            asks.push(Ask { kind, needs: vec![slot] });
+        }
+    }
+
+    // Recurses once per aggregate within another, whose nesting was limited.
+    fn ask(&mut self, goal: &Goal) -> Option<Ask> {
+        let slots = |guard: &Guard| guard.slots.iter().map(|(_, slot)| *slot).collect::<Vec<_>>();
+        let (kind, needs) = match &goal.kind {
+            GoalKind::Atom(id, args) => (AskKind::Atom(*id, args.as_slice().into()), Vec::new()),
+            GoalKind::In(left, right) => (AskKind::In(*left, *right), Vec::new()),
+            GoalKind::Guard(guard) => (AskKind::Guard(self.expr(guard, goal.span)?), slots(guard)),
+            GoalKind::Bind(slot, guard) => {
+                let types = self.rule.variables.get(slot.0).map_or(Types::Any, |variable| variable.types.clone());
+                (AskKind::Bind(*slot, self.expr(guard, goal.span)?, types), slots(guard))
+            }
+            GoalKind::Not(inner) => {
+                let mut needs = Vec::new();
+                inner.each_slot(&mut |slot| needs.push(slot));
+                (AskKind::Not(Box::new(self.ask(inner)?)), needs)
+            }
+            GoalKind::Aggregate(aggregate) => {
+                let body = self.body(&aggregate.body, false)?;
+                let plan = plan::order(&body, &aggregate.outer, None, &|_| 0);
+                let (result, fold, tuple) = (aggregate.result, aggregate.fold, aggregate.tuple.clone());
+                (AskKind::Aggregate { result, fold, tuple, body, plan }, aggregate.outer.clone())
+            }
+        };
+        Some(Ask { kind, needs })
+    }
+
+    fn expr(&mut self, guard: &Guard, span: Span) -> Option<Expr> {
+        let slots: Vec<_> =
+            guard.slots.iter().map(|(name, slot)| (name.clone(), u32::try_from(slot.0).unwrap_or(u32::MAX))).collect();
+        match expr::compile_guard(&guard.expr, &slots, self.values) {
+            Ok(expr) => Some(expr),
+            Err(expr::TooHigh) => {
+                let message = format!("this expression is more than {} levels high", limits::EXPRESSION_HEIGHT_MAX);
+                self.findings.push(Finding::new(Code::ExpressionTooHigh, span, message).help("split the rule"));
+                None
+            }
+        }
+    }
+}
+
+/// A conjunction of conditions to be answered with the rows of its variables: a query.
+#[derive(Debug)]
+pub struct Query {
+    rule: CompiledRule,
+}
+
+impl Query {
+    /// Compiles a query that was checked as a rule.
+    pub fn compile(
+        checked: &CheckedRules,
+        rule: &Rule,
+        store: &impl Store,
+        values: &mut Pool,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let body = Compiler { checked, rule, values, findings }.body(&rule.body, true)?;
+        let size = |id: PredicateId| store.relation(id).map_or(0, |relation| relation.rows.len());
+        let plans = vec![plan::order(&body, &[], None, &size)];
+        let rule = CompiledRule {
+            id: rule.id.clone(),
+            span: rule.span,
+            annotations: rule.annotations.clone(),
+            head: rule.head,
+            args: rule.args.clone(),
+            body,
+            plans,
+            n_slots: rule.variables.len(),
+            name: "the query".to_owned(),
+        };
+        Some(Self { rule })
+    }
+
+    /// The rule that the query is.
+    #[must_use]
+    pub fn rule(&self) -> &CompiledRule {
+        &self.rule
+    }
+}
+
+/// A value or the sign that there is none yet.
+fn is_known(value: Value) -> bool {
+    value != Value::UNKNOWN
+}

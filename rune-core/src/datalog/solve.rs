@@ -1,0 +1,386 @@
+//! What is certain: the instances of a body all of whose asks are answered with yes.
+//!
+//! Depth first along a plan, one variable assignment at a time. An ask whose guard has no value ends its instance like a no,
+//! and is remembered: then [`doubt`](super::doubt) says what may be.
+
+use std::ops::{ControlFlow, Range};
+
+use crate::{
+    base::{Value, Values, View},
+    check::rules::{Names, PredicateId, Slot, Term},
+    expr::{Evaluator, Expr, Failure},
+    facts::{RowId, Store, Table},
+    schema::Types,
+};
+
+use super::{Ask, AskKind, Body, CompiledRule, Plan, Step, is_known};
+
+/// Why evaluation ended before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Whoever asked has seen enough.
+    Enough,
+    /// There are no steps left.
+    TooManySteps,
+}
+
+/// Goes on, or ends.
+pub(super) type Flow = ControlFlow<Stop>;
+
+/// What is done with an instance.
+pub(super) type Found<'f, V, S> = &'f mut dyn FnMut(&mut Solver<'_, V, S>) -> Flow;
+
+/// Evaluates bodies over the relations of a store.
+#[derive(Debug)]
+pub struct Solver<'a, V, S> {
+    pub(super) values: &'a mut V,
+    pub(super) store: &'a S,
+    request: [Value; 4],
+    /// The values of the rule's variables; [`Value::UNKNOWN`] where there is none.
+    pub(super) slots: Vec<Value>,
+    /// What had no value first, if anything had.
+    pub(super) erred: Option<Value>,
+    /// Where new rows begin and end, by relation, while only those count.
+    pub(super) news: &'a [Range<RowId>],
+    name: &'a str,
+    steps_left: u64,
+    n_touched: u64,
+    /// How often each ask was answered with yes and with no, if somebody counts.
+    pub(super) coverage: Option<Vec<[bool; 2]>>,
+}
+
+impl<'a, V: Values, S: Store> Solver<'a, V, S> {
+    /// A solver for a request, or for none: then `request` is of no meaning.
+    pub fn new(values: &'a mut V, store: &'a S, request: [Value; 4], steps_max: u64) -> Self {
+        Self {
+            values,
+            store,
+            request,
+            slots: Vec::new(),
+            erred: None,
+            news: &[],
+            name: "",
+            steps_left: steps_max,
+            n_touched: 0,
+            coverage: None,
+        }
+    }
+
+    /// How many steps may still be taken.
+    #[must_use]
+    pub fn steps_left(&self) -> u64 {
+        self.steps_left
+    }
+
+    /// How many rows have been looked at.
+    #[must_use]
+    pub fn n_touched(&self) -> u64 {
+        self.n_touched
+    }
+
+    /// Where values are read.
+    #[must_use]
+    pub fn values(&self) -> &V {
+        self.values
+    }
+
+    /// Prepares for a rule: no variable has a value, and nothing has failed.
+    pub(super) fn begin(&mut self, rule: &'a CompiledRule) {
+        self.slots.clear();
+        self.slots.resize(rule.n_slots, Value::UNKNOWN);
+        self.erred = None;
+        self.name = &rule.name;
+    }
+
+    /// Counts a step.
+    pub(super) fn spend(&mut self, n: u64) -> Flow {
+        match self.steps_left.checked_sub(n) {
+            Some(left) => {
+                self.steps_left = left;
+                Flow::Continue(())
+            }
+            None => Flow::Break(Stop::TooManySteps),
+        }
+    }
+
+    pub(super) fn touch(&mut self) -> Flow {
+        self.n_touched += 1;
+        self.spend(1)
+    }
+
+    /// The value of a term, or unknown.
+    pub(super) fn term(&self, term: Term) -> Value {
+        match term {
+            Term::Slot(slot) => self.slots.get(slot.0).copied().unwrap_or(Value::UNKNOWN),
+            Term::Constant(value) => value,
+            Term::Any => Value::UNKNOWN,
+        }
+    }
+
+    pub(super) fn set(&mut self, slot: Slot, value: Value) {
+        if let Some(place) = self.slots.get_mut(slot.0) {
+            *place = value;
+        }
+    }
+
+    /// The row of a head, with unknown where a variable has no value.
+    pub(super) fn row(&self, args: &[Term], row: &mut Vec<Value>) {
+        row.clear();
+        row.extend(args.iter().map(|arg| self.term(*arg)));
+    }
+
+    /// Remembers that something has no value.
+    pub(super) fn err(&mut self, failure: Failure) -> Flow {
+        if failure == Failure::TooManySteps {
+            return Flow::Break(Stop::TooManySteps);
+        }
+        if self.erred.is_none() {
+            self.erred = Some(self.cause(failure));
+        }
+        Flow::Continue(())
+    }
+
+    /// Why something is undetermined, in words.
+    pub(super) fn cause(&mut self, failure: Failure) -> Value {
+        match failure {
+            Failure::Undetermined(cause) => cause,
+            other => {
+                let text = format!("{}: {}", self.name, other.describe(self.values));
+                self.values.text(&text)
+            }
+        }
+    }
+
+    /// Every instance of a body, in the order of a plan.
+    pub(super) fn solve(&mut self, body: &Body, plan: &Plan, found: Found<'_, V, S>) -> Flow {
+        self.step(body, &plan.steps, found)
+    }
+
+    // Recurses once per ask of the body.
+    fn step(&mut self, body: &Body, steps: &[Step], found: Found<'_, V, S>) -> Flow {
+        let Some((step, rest)) = steps.split_first() else { return found(self) };
+        let Some(ask) = body.asks.get(step.ask) else { return found(self) };
+        self.spend(1)?;
+        if self.coverage.is_some() {
+            self.count(body, ask, step)?;
+        }
+        self.ask(body, ask, step, rest, found)
+    }
+
+    /// Notes whether an ask has an answer, whatever comes after it.
+    fn count(&mut self, body: &Body, ask: &Ask, step: &Step) -> Flow {
+        let counted = self.coverage.take();
+        let mut is_answered = false;
+        let flow = self.ask(body, ask, step, &[], &mut |_| {
+            is_answered = true;
+            Flow::Break(Stop::Enough)
+        });
+        self.coverage = counted;
+        if let Some([yes, no]) = self.coverage.as_mut().and_then(|coverage| coverage.get_mut(step.ask)) {
+            *yes |= is_answered;
+            *no |= !is_answered;
+        }
+        match flow {
+            Flow::Break(Stop::Enough) => Flow::Continue(()),
+            flow => flow,
+        }
+    }
+
+    fn ask(&mut self, body: &Body, ask: &Ask, step: &Step, rest: &[Step], found: Found<'_, V, S>) -> Flow {
+        match &ask.kind {
+            AskKind::Atom(id, args) => self.atom(*id, args, step, &mut |solver| solver.step(body, rest, found)),
+            AskKind::In(left, right) => {
+                self.below(*left, *right, step.is_delta, &mut |solver| solver.step(body, rest, found))
+            }
+            AskKind::Bind(slot, expr, types) => match self.value(expr, types) {
+                Ok(value) => self.bind(*slot, value, &mut |solver| solver.step(body, rest, found)),
+                Err(failure) => self.err(failure),
+            },
+            AskKind::Aggregate { result, fold, tuple, body: inner, plan } => {
+                let value = self.aggregate(*fold, tuple, inner, plan)?;
+                match value {
+                    Ok(Some(value)) => self.bind(*result, value, &mut |solver| solver.step(body, rest, found)),
+                    Ok(None) => Flow::Continue(()),
+                    Err(failure) => self.err(failure),
+                }
+            }
+            AskKind::Guard(_) | AskKind::Is(..) | AskKind::Not(_) => match self.test(ask) {
+                Ok(true) => self.step(body, rest, found),
+                Ok(false) => Flow::Continue(()),
+                Err(failure) => self.err(failure),
+            },
+        }
+    }
+
+    /// Whether an ask that binds nothing is answered with yes; its variables are known.
+    pub(super) fn test(&mut self, ask: &Ask) -> Result<bool, Failure> {
+        match &ask.kind {
+            AskKind::Guard(expr) => self.evaluate(expr, |evaluator, expr| evaluator.test(expr)),
+            AskKind::Is(slot, types) => Ok(types.has(self.values, self.term(Term::Slot(*slot)))),
+            AskKind::Not(inner) => match &inner.kind {
+                AskKind::Atom(id, args) => self.is_there(*id, args).map(|is_there| !is_there),
+                AskKind::In(left, right) => {
+                    let (left, right) = (self.term(*left), self.term(*right));
+                    self.store.is_in(self.values, left, right).map(|is_in| !is_in)
+                }
+                _ => self.test(inner).map(|holds| !holds),
+            },
+            _ => Ok(false),
+        }
+    }
+
+    fn evaluate<T>(
+        &mut self,
+        expr: &Expr,
+        with: impl FnOnce(&mut Evaluator<'_, V, S>, &Expr) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let mut evaluator =
+            Evaluator::new(self.values, self.store, self.request, self.steps_left).with_locals(&self.slots);
+        let result = with(&mut evaluator, expr);
+        self.steps_left = evaluator.steps_left();
+        result
+    }
+
+    /// The value of an expression, which must be of these types.
+    pub(super) fn value(&mut self, expr: &Expr, types: &Types) -> Result<Value, Failure> {
+        let value = self.evaluate(expr, |evaluator, expr| evaluator.value(expr))?;
+        if types.has(self.values, value) {
+            return Ok(value);
+        }
+        let found = crate::expr::eval::kind(self.values.view(value));
+        Err(Failure::Type { expected: "a value of the type of its variable", found })
+    }
+
+    /// Whether a relation has a row with these values; `_` stands for any.
+    fn is_there(&mut self, id: PredicateId, args: &[Term]) -> Result<bool, Failure> {
+        let store = self.store;
+        let Some(relation) = store.relation(id) else { return Ok(false) };
+        self.n_touched += 1;
+        let key: Vec<Option<Value>> =
+            args.iter().map(|arg| Some(self.term(*arg)).filter(|value| is_known(*value))).collect();
+        if let Some(row) = key.iter().copied().collect::<Option<Vec<Value>>>() {
+            return relation.holds(&row);
+        }
+        let is_match =
+            |row: &[Value]| row.iter().zip(&key).all(|(value, wanted)| wanted.is_none_or(|wanted| *value == wanted));
+        let columns: Vec<usize> = (0..key.len()).filter(|at| key.get(*at).is_some_and(Option::is_some)).collect();
+        let is_there = match relation.rows.find_index(&columns) {
+            Some(index) => {
+                let known: Vec<Value> = key.iter().copied().flatten().collect();
+                relation.rows.probe(index, &known).next().is_some()
+            }
+            None => relation.rows.rows().any(is_match),
+        };
+        match relation.doubts.cause(&key) {
+            Some(cause) if !is_there => Err(Failure::Undetermined(cause)),
+            _ => Ok(is_there),
+        }
+    }
+
+    /// Gives a variable a value, or compares with the one that it has.
+    pub(super) fn bind(&mut self, slot: Slot, value: Value, then: Found<'_, V, S>) -> Flow {
+        let known = self.term(Term::Slot(slot));
+        if is_known(known) {
+            return if known == value { then(self) } else { Flow::Continue(()) };
+        }
+        self.set(slot, value);
+        let flow = then(self);
+        self.set(slot, Value::UNKNOWN);
+        flow
+    }
+
+    /// The rows of a relation that agree with what is known.
+    fn atom(&mut self, id: PredicateId, args: &[Term], step: &Step, then: Found<'_, V, S>) -> Flow {
+        let store = self.store;
+        let Some(relation) = store.relation(id) else { return Flow::Continue(()) };
+        let rows = &relation.rows;
+        let range = if step.is_delta { self.news.get(id.0).cloned().unwrap_or(0..0) } else { 0..rows.len() };
+        if step.columns.len() == args.len() {
+            let mut row = Vec::with_capacity(args.len());
+            self.row(args, &mut row);
+            self.touch()?;
+            return match rows.find(&row) {
+                Some(at) if range.contains(&at) => then(self),
+                _ => Flow::Continue(()),
+            };
+        }
+        let index = if step.columns.is_empty() || step.is_delta { None } else { rows.find_index(&step.columns) };
+        match index {
+            Some(index) => {
+                let term = |at: &usize| args.get(*at).map_or(Value::UNKNOWN, |arg| self.term(*arg));
+                let key: Vec<Value> = step.columns.iter().map(term).collect();
+                for at in rows.probe(index, &key).filter(|at| range.contains(at)) {
+                    self.row_at(rows, at, args, then)?;
+                }
+            }
+            None => {
+                for at in range {
+                    self.row_at(rows, at, args, then)?;
+                }
+            }
+        }
+        Flow::Continue(())
+    }
+
+    fn row_at(&mut self, rows: &Table, at: RowId, args: &[Term], then: Found<'_, V, S>) -> Flow {
+        self.touch()?;
+        self.unify(args, rows.row(at), then)
+    }
+
+    /// Goes on if a row agrees with what is known; an unknown value in it agrees with any.
+    pub(super) fn unify(&mut self, args: &[Term], row: &[Value], then: Found<'_, V, S>) -> Flow {
+        let mut bound: [Slot; 8] = [Slot(usize::MAX); 8];
+        let mut more: Vec<Slot> = Vec::new();
+        let mut n_bound = 0;
+        let mut agrees = true;
+        for (arg, value) in args.iter().zip(row) {
+            let known = self.term(*arg);
+            if is_known(known) {
+                if known != *value && is_known(*value) {
+                    agrees = false;
+                    break;
+                }
+            } else if let Term::Slot(slot) = arg
+                && is_known(*value)
+            {
+                self.set(*slot, *value);
+                match bound.get_mut(n_bound) {
+                    Some(place) => *place = *slot,
+                    None => more.push(*slot),
+                }
+                n_bound += 1;
+            }
+        }
+        let flow = if agrees { then(self) } else { Flow::Continue(()) };
+        for slot in bound.iter().take(n_bound).chain(&more) {
+            self.set(*slot, Value::UNKNOWN);
+        }
+        flow
+    }
+
+    /// `X in Y`, with at least one side known.
+    fn below(&mut self, left: Term, right: Term, is_delta: bool, then: Found<'_, V, S>) -> Flow {
+        let (low, high) = (self.term(left), self.term(right));
+        if is_known(low) && is_known(high) && !is_delta {
+            return match self.store.is_in(self.values, low, high) {
+                Ok(true) => then(self),
+                Ok(false) => Flow::Continue(()),
+                Err(failure) => self.err(failure),
+            };
+        }
+        // Everything is in itself, which is never news.
+        if !is_delta {
+            let (slot, value) = if is_known(low) { (right, low) } else { (left, high) };
+            if let (Term::Slot(slot), View::Entity(..)) = (slot, self.values.view(value)) {
+                self.bind(slot, value, then)?;
+            }
+        }
+        let columns: Box<[usize]> = match (is_known(low), is_known(high)) {
+            (true, false) => Box::from([0]),
+            (false, true) => Box::from([1]),
+            (true, true) => Box::from([0, 1]),
+            (false, false) => Box::default(),
+        };
+        self.atom(Names::IN, &[left, right], &Step { ask: 0, columns, is_delta }, then)
+    }
+}

@@ -1,0 +1,166 @@
+//! Relations with what is certain of them and what is not, and the derived attributes that are read from them.
+
+use hashbrown::HashMap;
+
+use crate::{
+    base::{Symbol, Value},
+    check::rules::{CheckedRules, Names, PredicateId},
+    expr::{Derived, Failure, Form},
+};
+
+use super::table::Table;
+
+/// A relation: its rows, and those that it may have because something that decides them has no value.
+#[derive(Debug, Clone, Default)]
+pub struct Relation {
+    /// The rows.
+    pub rows: Table,
+    /// Rows that are neither there nor absent; [`Value::UNKNOWN`] in one stands for any value.
+    pub doubts: Doubts,
+}
+
+/// Undetermined rows, each with why it is so.
+#[derive(Debug, Clone, Default)]
+pub struct Doubts {
+    rows: Table,
+    causes: Vec<Value>,
+    n_loose: usize,
+}
+
+impl Doubts {
+    /// None, of a relation with this many columns.
+    #[must_use]
+    pub fn new(arity: usize) -> Self {
+        Self { rows: Table::new(arity), ..Self::default() }
+    }
+
+    /// Adds a row with its cause, and says whether it was new.
+    pub fn insert(&mut self, row: &[Value], cause: Value) -> bool {
+        let is_new = self.rows.insert(row);
+        if is_new {
+            self.causes.push(cause);
+            self.n_loose += usize::from(row.contains(&Value::UNKNOWN));
+        }
+        is_new
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.causes.is_empty()
+    }
+
+    /// The rows with their causes.
+    pub fn iter(&self) -> impl Iterator<Item = (&[Value], Value)> {
+        self.rows.rows().zip(self.causes.iter().copied())
+    }
+
+    /// Why a row that is not there may be: `key` holds the values that are asked for, or none for any.
+    #[must_use]
+    pub fn cause(&self, key: &[Option<Value>]) -> Option<Value> {
+        if self.is_empty() {
+            return None;
+        }
+        if self.n_loose == 0
+            && let Some(row) = key.iter().copied().collect::<Option<Vec<_>>>()
+            && !row.contains(&Value::UNKNOWN)
+        {
+            return self.rows.find(&row).and_then(|at| self.causes.get(at as usize).copied());
+        }
+        self.iter().find(|(row, _)| matches(row, key)).map(|(_, cause)| cause)
+    }
+}
+
+/// Whether a row may have the values asked for.
+#[must_use]
+pub fn matches(row: &[Value], key: &[Option<Value>]) -> bool {
+    row.iter().zip(key).all(|(value, wanted)| match wanted {
+        None => true,
+        Some(wanted) => value == wanted || [*value, *wanted].contains(&Value::UNKNOWN),
+    })
+}
+
+impl Relation {
+    /// Without rows.
+    #[must_use]
+    pub fn new(arity: usize) -> Self {
+        Self { rows: Table::new(arity), doubts: Doubts::new(arity) }
+    }
+
+    /// Whether a row is there.
+    ///
+    /// # Errors
+    ///
+    /// If that is undetermined.
+    pub fn holds(&self, row: &[Value]) -> Result<bool, Failure> {
+        if self.rows.find(row).is_some() {
+            return Ok(true);
+        }
+        let key = || row.iter().copied().map(Some).collect::<Vec<_>>();
+        match (!self.doubts.is_empty()).then(|| self.doubts.cause(&key())).flatten() {
+            Some(cause) => Err(Failure::Undetermined(cause)),
+            None => Ok(false),
+        }
+    }
+}
+
+/// All relations of a ruleset, by their places.
+#[derive(Debug, Clone, Default)]
+pub struct Relations {
+    relations: Vec<Relation>,
+    attributes: HashMap<(Symbol, Symbol), Derived>,
+    /// Whether rules derive parents, so that `in` is what they derived.
+    pub has_derived_parents: bool,
+}
+
+impl Relations {
+    /// The relations of a set of rules, without rows. `names` gives the symbol of each column's name.
+    #[must_use]
+    pub fn new(rules: &CheckedRules, mut name: impl FnMut(&str) -> Symbol) -> Self {
+        let relations = rules.predicates.iter().map(|predicate| Relation::new(predicate.columns.len())).collect();
+        let mut attributes = HashMap::new();
+        for attribute in &rules.attributes {
+            let Some(predicate) = rules.predicate(attribute.predicate) else { continue };
+            let columns = predicate.columns.iter().skip(1).map(|column| column.name.as_deref().map(&mut name));
+            let form = match (predicate.columns.len(), predicate.key.is_some()) {
+                (1, _) => Form::Flag,
+                (2, false) => Form::Set,
+                (2, true) => Form::Value,
+                (_, is_function) => {
+                    let names: Vec<Symbol> = columns.flatten().collect();
+                    if is_function { Form::Record(names.into()) } else { Form::Records(names.into()) }
+                }
+            };
+            attributes.insert((attribute.kind, attribute.name), Derived { relation: attribute.predicate.0, form });
+        }
+        let has_derived_parents = rules.rules.iter().any(|rule| rule.head == Names::PARENT)
+            || rules.facts.iter().any(|fact| fact.predicate == Names::PARENT);
+        Self { relations, attributes, has_derived_parents }
+    }
+
+    /// A relation.
+    #[must_use]
+    pub fn get(&self, id: PredicateId) -> Option<&Relation> {
+        self.relations.get(id.0)
+    }
+
+    /// A relation, to change it.
+    pub fn get_mut(&mut self, id: PredicateId) -> Option<&mut Relation> {
+        self.relations.get_mut(id.0)
+    }
+
+    /// The derived attribute of a type, if it has one of this name.
+    #[must_use]
+    pub fn attribute(&self, kind: Symbol, name: Symbol) -> Option<&Derived> {
+        if self.attributes.is_empty() {
+            return None;
+        }
+        self.attributes.get(&(kind, name))
+    }
+
+    /// How many rows there are in all.
+    #[must_use]
+    pub fn n_rows(&self) -> u64 {
+        self.relations.iter().map(|relation| u64::from(relation.rows.len())).sum()
+    }
+}

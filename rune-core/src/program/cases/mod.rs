@@ -1,0 +1,227 @@
+//! `[test."…"]` sections: read, and run on what is to be served.
+//!
+//! A test sees the rules, the policies and the schema, and its own facts and entities; those of the files only with
+//! `with = "data"`, and then its failure is a warning. It makes a request, or asks a query, or both.
+
+mod read;
+
+use std::{collections::BTreeSet, fmt, ops::Range, sync::Arc};
+
+use crate::{
+    base::{FileId, Pool, Scratch, Span, Value, Values, limits},
+    check::{
+        CheckedEntity,
+        rules::{CheckedRules, Fact, Rule},
+    },
+    datalog::{DatalogEngine, Query, Solver},
+    decide::{Request, Terms, Why},
+    diag::{Code, Finding, Findings, Severity},
+    facts::{FactView, Facts},
+    syntax::Node,
+};
+
+use super::load::{self, Given};
+
+pub(super) use read::{read, text};
+
+/// A test as it is written.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// Its name, from the header.
+    pub(super) name: String,
+    /// The file.
+    pub(super) file: FileId,
+    /// The header.
+    pub(super) header: Range<usize>,
+    /// The body, a table.
+    pub(super) body: Node,
+}
+
+/// A test that can be run.
+#[derive(Debug)]
+pub(super) struct Case {
+    name: String,
+    header: Span,
+    entities: Vec<CheckedEntity>,
+    facts: Vec<Fact>,
+    request: Option<Request>,
+    expect: Option<(Expected, Span)>,
+    because: Option<BTreeSet<String>>,
+    errors: BTreeSet<String>,
+    query: Option<(Rule, Expectation)>,
+    with_data: bool,
+}
+
+/// The rows that a query is to have.
+#[derive(Debug)]
+struct Expectation {
+    rows: BTreeSet<Vec<Value>>,
+    span: Span,
+}
+
+/// What a test expects of its request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    Allow,
+    Deny,
+    /// A request that cannot be decided, and is therefore denied.
+    Error,
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Error => "error",
+        })
+    }
+}
+
+/// What came of a test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestResult {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its header.
+    pub span: Span,
+    /// Why it fails, if it does.
+    pub failure: Option<String>,
+}
+
+/// A test with the facts that it is about.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    case: Case,
+    facts: Facts,
+    query: Option<(Query, Expectation)>,
+}
+
+impl Case {
+    /// Derives what follows from the facts of the test.
+    pub(super) fn prepare(
+        mut self,
+        rules: &CheckedRules,
+        engine: &DatalogEngine,
+        data: &[Fact],
+        values: &mut Pool,
+        findings: &mut Findings,
+    ) -> Option<Prepared> {
+        let data = if self.with_data { data } else { &[] };
+        let given = Given { entities: &self.entities, rows: &[data, &self.facts] };
+        let mut facts = given.load(rules, self.header, values, findings)?;
+        load::derive(engine, &mut facts, self.header, values, findings)?;
+        let query = match self.query.take() {
+            Some((rule, expected)) => Some((Query::compile(rules, &rule, &facts, values, findings)?, expected)),
+            None => None,
+        };
+        Some(Prepared { case: self, facts, query })
+    }
+}
+
+/// Runs a test. One that fails is a finding too.
+pub(super) fn run(
+    prepared: Prepared,
+    terms: Terms<'_>,
+    values: &Arc<Pool>,
+    severity: Severity,
+    findings: &mut Findings,
+) -> TestResult {
+    let Prepared { case, facts, query } = prepared;
+    let facts = FactView::new(values.clone(), facts);
+    let terms = Terms { facts: &facts, ..terms };
+    let mut failure = None;
+    if let (Some(request), Some((expected, span))) = (&case.request, case.expect) {
+        failure = decided(&case, terms, request, expected).map(|failure| (failure, span));
+    }
+    if let Some((query, expected)) = &query {
+        failure = failure.or_else(|| answered(terms, case.request.as_ref(), query, expected));
+    }
+    if let Some((failure, span)) = &failure {
+        let message = format!("the test \"{}\" fails: {failure}", case.name);
+        // What depends on rows only warns: a revocation is not refused because a test counted on what it revokes.
+        let severity = if case.with_data { Severity::Warning } else { severity };
+        findings.push(Finding { severity, ..Finding::new(Code::TestFailed, *span, message) });
+    }
+    TestResult { name: case.name.into(), span: case.header, failure: failure.map(|(failure, _)| failure) }
+}
+
+/// Why a decision is not as expected, if it is not.
+fn decided(case: &Case, terms: Terms<'_>, request: &Request, expected: Expected) -> Option<String> {
+    let why = terms.decide(request);
+    let reasons = terms.reasons(request);
+    let determining: BTreeSet<String> = reasons.determining.iter().map(|reason| reason.id().to_string()).collect();
+    let failed: BTreeSet<String> = reasons.failed.iter().map(|(reason, _)| reason.id().to_string()).collect();
+    let got = match &why {
+        Why::AllowedBy(_) => Expected::Allow,
+        Why::ForbiddenBy(_) | Why::NotPermitted => Expected::Deny,
+        Why::Error(_) => Expected::Error,
+    };
+    if got != expected {
+        Some(format!("expected {expected}, got {got}: {}", told(&why, &determining)))
+    } else if case.because.as_ref().is_some_and(|because| *because != determining) {
+        Some(format!("not for the reasons expected: {}", told(&why, &determining)))
+    } else if failed != case.errors {
+        let told = reasons.failed.iter().map(|(reason, message)| format!("{} ({message})", reason.id()));
+        let told: Vec<_> = told.collect();
+        let told = if told.is_empty() { "none".to_owned() } else { told.join(", ") };
+        Some(format!("not the errors expected: {told}"))
+    } else {
+        None
+    }
+}
+
+/// Why a query does not have the rows expected, if it has not.
+fn answered(
+    terms: Terms<'_>,
+    request: Option<&Request>,
+    query: &Query,
+    expected: &Expectation,
+) -> Option<(String, Span)> {
+    let fail = |failure: String| Some((failure, expected.span));
+    let (answers, values) = match request {
+        Some(request) => match terms.query(request, query) {
+            Ok(answers) => answers,
+            Err(fault) => return fail(fault),
+        },
+        None => {
+            let mut values = Scratch::new(terms.facts.values());
+            let nothing = [Value::UNKNOWN; 4];
+            let mut solver = Solver::new(&mut values, terms.facts.facts(), nothing, limits::EXPLANATION_STEPS_MAX);
+            match solver.query(query) {
+                Ok(answers) => (answers, values),
+                Err(_) => return fail("the query takes more steps than it may".to_owned()),
+            }
+        }
+    };
+    if let Some(cause) = answers.undetermined {
+        return fail(format!(
+            "the query is undetermined: {}",
+            crate::expr::Failure::Undetermined(cause).describe(&values)
+        ));
+    }
+    let found: BTreeSet<Vec<Value>> = answers.rows.into_iter().collect();
+    let show = |rows: &mut dyn Iterator<Item = &Vec<Value>>| {
+        let row = |row: &Vec<Value>| row.iter().map(|value| values.show_briefly(*value)).collect::<Vec<_>>().join(", ");
+        let mut rows: Vec<String> = rows.map(|cells| format!("({})", row(cells))).collect();
+        rows.sort();
+        rows.join(" ")
+    };
+    let (missing, extra) = (show(&mut expected.rows.difference(&found)), show(&mut found.difference(&expected.rows)));
+    match (missing.is_empty(), extra.is_empty()) {
+        (true, true) => None,
+        (false, true) => fail(format!("missing rows: {missing}")),
+        (true, false) => fail(format!("rows not expected: {extra}")),
+        (false, false) => fail(format!("missing rows: {missing}; rows not expected: {extra}")),
+    }
+}
+
+fn told(why: &Why, determining: &BTreeSet<String>) -> String {
+    let ids = determining.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    match why {
+        Why::AllowedBy(_) => format!("allowed by {ids}"),
+        Why::ForbiddenBy(_) => format!("forbidden by {ids}"),
+        Why::NotPermitted => "no policy permits it".to_owned(),
+        Why::Error(fault) => fault.clone(),
+    }
+}

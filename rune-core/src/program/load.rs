@@ -1,0 +1,200 @@
+//! Rows to facts: what is given is put in place, and what follows is derived.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    base::{Pool, Span, Symbol, Value, Values, View, limits},
+    check::{
+        CheckedEntity,
+        rules::{CheckedRules, Fact, Names, PredicateId, PredicateKind},
+    },
+    datalog::{self, Bounds, DatalogEngine, DeriveError, insert},
+    diag::{Code, Finding, Findings},
+    facts::{Facts, Hierarchy, HierarchyFault, Relations, Store},
+};
+
+/// What is given: entities and rows, of the files or of a test.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Given<'a> {
+    pub(super) entities: &'a [CheckedEntity],
+    /// Lists of rows, read one after the other.
+    pub(super) rows: &'a [&'a [Fact]],
+}
+
+impl<'a> Given<'a> {
+    fn facts(self) -> impl Iterator<Item = &'a Fact> {
+        self.rows.iter().flat_map(|rows| rows.iter())
+    }
+
+    /// The facts with what is given in place, and nothing derived yet.
+    pub(super) fn load(
+        self,
+        rules: &CheckedRules,
+        place: Span,
+        values: &mut Pool,
+        findings: &mut Findings,
+    ) -> Option<Facts> {
+        let hierarchy = match Hierarchy::of(values, self.entities).and_then(|hierarchy| {
+            self.check_parents(values)?;
+            Ok(hierarchy)
+        }) {
+            Ok(hierarchy) => hierarchy,
+            Err(fault) => {
+                findings.push(hierarchy_finding(&fault, self, place, values));
+                return None;
+            }
+        };
+        let relations = Relations::new(rules, |name| values.symbol(name));
+        let mut facts = Facts::new(self.entities, hierarchy, relations);
+        let mut n_rows: u64 = 0;
+        for fact in self.facts() {
+            n_rows += u64::from(insert(&mut facts, fact.predicate, &fact.row));
+            if limits::ROWS_MAX < n_rows {
+                let message = format!("there are more than {} rows", limits::ROWS_MAX);
+                findings.push(
+                    Finding::new(Code::TooManyRows, fact.span, message).help("keep fewer of them in one ruleset"),
+                );
+                return None;
+            }
+        }
+        self.load_entities(rules, &mut facts, values);
+        Some(facts)
+    }
+
+    /// Whether parents given as rows make a cycle with those of the entities.
+    fn check_parents(self, values: &mut Pool) -> Result<(), HierarchyFault> {
+        let mut parents: BTreeMap<Value, Vec<Value>> = BTreeMap::new();
+        for fact in self.facts().filter(|fact| fact.predicate == Names::PARENT) {
+            if let [child, parent] = fact.row.as_slice() {
+                parents.entry(*child).or_default().push(*parent);
+            }
+        }
+        if parents.is_empty() {
+            return Ok(());
+        }
+        for entity in self.entities {
+            parents.entry(entity.uid).or_default().extend(&entity.parents);
+        }
+        let nothing = values.record(Vec::new());
+        let bare = |(uid, parents)| CheckedEntity { uid, attributes: nothing, tags: nothing, parents, span: None };
+        let entities: Vec<CheckedEntity> = parents.into_iter().map(bare).collect();
+        Hierarchy::of(values, &entities).map(drop)
+    }
+
+    /// Entities as rows: those that are known of a type, stored attributes, parents, and who is below whom.
+    fn load_entities(self, rules: &CheckedRules, facts: &mut Facts, values: &Pool) {
+        let mut known: BTreeMap<Symbol, PredicateId> = BTreeMap::new();
+        let mut stored: BTreeMap<Symbol, Vec<(Symbol, PredicateId)>> = BTreeMap::new();
+        for (at, predicate) in rules.predicates.iter().enumerate() {
+            match predicate.kind {
+                PredicateKind::Known(kind) => drop(known.insert(kind, PredicateId(at))),
+                PredicateKind::Stored(kind, name) => stored.entry(kind).or_default().push((name, PredicateId(at))),
+                _ => {}
+            }
+        }
+        let add_known = |facts: &mut Facts, value: Value| {
+            if let View::Entity(kind, _) = values.view(value)
+                && let Some(id) = known.get(&kind)
+            {
+                insert(facts, *id, &[value]);
+            }
+        };
+        for fact in self.facts() {
+            fact.row.iter().for_each(|value| add_known(facts, *value));
+        }
+        for entity in self.entities {
+            let View::Entity(kind, _) = values.view(entity.uid) else { continue };
+            add_known(facts, entity.uid);
+            entity.parents.iter().for_each(|parent| add_known(facts, *parent));
+            if let View::Record(members) = values.view(entity.attributes) {
+                for (name, value) in members {
+                    add_known(facts, *value);
+                    let of_kind = stored.get(&kind).into_iter().flatten();
+                    for (_, id) in of_kind.filter(|(wanted, _)| wanted == name) {
+                        insert(facts, *id, &[entity.uid, *value]);
+                    }
+                }
+            }
+        }
+        // With a parent row comes all that follows for `in`.
+        let is_read = reads_hierarchy(rules) || facts.has_derived_parents();
+        for entity in self.entities.iter().filter(|_| is_read) {
+            for parent in &entity.parents {
+                insert(facts, Names::PARENT, &[entity.uid, *parent]);
+            }
+        }
+    }
+}
+
+/// Whether a rule asks for parents, or who is in what.
+fn reads_hierarchy(rules: &CheckedRules) -> bool {
+    use crate::check::rules::{Goal, GoalKind};
+    fn reads(goal: &Goal) -> bool {
+        match &goal.kind {
+            GoalKind::Atom(id, _) => *id == Names::PARENT,
+            GoalKind::In(..) => true,
+            GoalKind::Not(goal) => reads(goal),
+            GoalKind::Aggregate(aggregate) => aggregate.body.iter().any(reads),
+            GoalKind::Guard(_) | GoalKind::Bind(..) => false,
+        }
+    }
+    rules.rules.iter().any(|rule| rule.body.iter().any(reads))
+}
+
+/// Derives what follows from loaded facts. What takes too much is a finding.
+pub(super) fn derive(
+    engine: &DatalogEngine,
+    facts: &mut Facts,
+    place: Span,
+    values: &mut Pool,
+    findings: &mut Findings,
+) -> Option<()> {
+    engine.prepare(facts, false);
+    let rows_max = limits::ROWS_MAX.saturating_sub(facts.relations.n_rows());
+    let bounds = Bounds { steps_max: limits::DERIVATION_STEPS_MAX, rows_max };
+    match datalog::derive(engine, facts, values, None, bounds) {
+        Ok(_) => Some(()),
+        Err(error) => {
+            let code = match error {
+                DeriveError::TooManyRows(_) => Code::TooManyRows,
+                DeriveError::TooManySteps(_) => Code::TooManySteps,
+            };
+            findings.push(
+                Finding::new(code, place, error.to_string())
+                    .help("does it count up, or pair everything with everything?"),
+            );
+            None
+        }
+    }
+}
+
+fn hierarchy_finding(fault: &HierarchyFault, given: Given<'_>, place: Span, values: &Pool) -> Finding {
+    let span = |uid| {
+        let of_entity = given.entities.iter().find(|entity| entity.uid == uid).and_then(|entity| entity.span);
+        let is_it = |fact: &&Fact| fact.predicate == Names::PARENT && fact.row.first() == Some(&uid);
+        of_entity.or_else(|| given.facts().find(is_it).map(|fact| fact.span)).unwrap_or(place)
+    };
+    match fault {
+        HierarchyFault::Cycle(members) => {
+            let first = members.first().copied();
+            let chain: Vec<_> = members.iter().chain(first.as_ref()).map(|member| values.show(*member)).collect();
+            let message = format!("an entity is in itself: {}", chain.join(" in "));
+            Finding::new(Code::EntityCycle, first.map_or(place, span), message)
+        }
+        HierarchyFault::TooLarge(entity) => {
+            let message = format!("the entities have more than {} ancestors in all", limits::ANCESTORS_MAX);
+            let finding = Finding::new(Code::HierarchyTooLarge, span(*entity), message);
+            finding.help("make the hierarchy flatter: each entity is stored with all that it is below")
+        }
+    }
+}
+
+/// The entity types that entities and their parents have.
+pub(super) fn types_in_use(entities: &[CheckedEntity], values: &Pool) -> BTreeSet<String> {
+    let all = entities.iter().flat_map(|entity| std::iter::once(&entity.uid).chain(&entity.parents));
+    let kind = |value: &Value| match values.view(*value) {
+        View::Entity(kind, _) => Some(values.name(kind).to_owned()),
+        _ => None,
+    };
+    all.filter_map(kind).collect()
+}

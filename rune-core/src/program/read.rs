@@ -1,0 +1,231 @@
+//! Files to the texts of each language, and what of them can be read by itself.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    base::{File, FileId, Kind, Sources, Span, limits},
+    check::{policies::Origin, rules},
+    diag::{Code, Finding, Findings},
+    syntax::{
+        self, Node, Section, SectionKind, Shape,
+        cedar::{Piece, too_high},
+        container,
+        height::{self, Notation},
+        rules as clauses,
+    },
+};
+
+use super::cases;
+
+/// What the files of a ruleset say, by language.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    pub(super) schemas: Vec<Piece>,
+    pub(super) policies: Vec<(Piece, Origin)>,
+    pub(super) clauses: Vec<rules::Written>,
+    pub(super) data: Vec<(FileId, Node)>,
+    pub(super) entity_tables: Vec<(FileId, Node)>,
+    pub(super) entity_lists: Vec<(FileId, Node)>,
+    pub(super) links: Vec<(FileId, Node)>,
+    pub(super) row_files: Vec<FileId>,
+    pub(super) tests: Vec<cases::Written>,
+}
+
+impl Texts {
+    /// Reads each file as what it is.
+    pub(super) fn read(sources: &Arc<Sources>, findings: &mut Findings) -> Self {
+        let mut reader = Reader { sources, findings, texts: Self::default(), test_names: BTreeMap::new() };
+        reader.read();
+        reader.texts
+    }
+}
+
+struct Reader<'s> {
+    sources: &'s Arc<Sources>,
+    findings: &'s mut Findings,
+    texts: Texts,
+    test_names: BTreeMap<String, Span>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self) {
+        if self.sources.is_empty() {
+            let finding = Finding::new(Code::NoSources, Span::NOWHERE, "there is no source file");
+            self.findings
+                .push(finding.help("sources are *.rune, *.cedar, *.cedarschema, *.entities.json and *.links.json"));
+        }
+        let sources = self.sources.clone();
+        for (id, file) in sources.files() {
+            if let Some(text) = self.text(id, file) {
+                self.file(id, file, text);
+            }
+        }
+    }
+
+    fn text<'f>(&mut self, id: FileId, file: &'f File) -> Option<&'f str> {
+        if limits::FILE_BYTES_MAX < file.bytes.len() {
+            let message = format!("the file has {} bytes, more than {}", file.bytes.len(), limits::FILE_BYTES_MAX);
+            let finding = Finding::new(Code::FileTooLarge, Span::new(id, 0..0), message);
+            self.findings.push(finding.help("split it into several files"));
+            return None;
+        }
+        let is_blank = |c: char| c.is_whitespace() || c == '\u{feff}';
+        if file.text().len() == file.bytes.len() && file.text().trim_matches(is_blank).is_empty() {
+            let finding = Finding::new(Code::EmptyFile, Span::new(id, 0..0), "the file is empty");
+            self.findings.push(finding.help("delete it, or say in a comment that nothing is meant to be here"));
+            return None;
+        }
+        match std::str::from_utf8(&file.bytes) {
+            Ok(text) => match lone_carriage_return(text) {
+                None => Some(text),
+                Some(at) => {
+                    let message = "a carriage return without a line feed";
+                    let finding = Finding::new(Code::LoneCarriageReturn, Span::new(id, at..at + 1), message);
+                    self.findings.push(finding.help("end lines with a line feed, or with both"));
+                    None
+                }
+            },
+            Err(error) => {
+                let at = error.valid_up_to();
+                let finding =
+                    Finding::new(Code::NotUtf8, Span::new(id, at..at), "from here on the file is not UTF-8 text");
+                self.findings.push(finding.help("save it as UTF-8"));
+                None
+            }
+        }
+    }
+
+    fn file(&mut self, id: FileId, file: &File, text: &str) {
+        // A byte order mark is not text; blanks in its place keep every other byte where it was.
+        let plain = || match text.strip_prefix('\u{feff}') {
+            Some(rest) => format!("   {rest}"),
+            None => text.to_owned(),
+        };
+        match Kind::of(&file.path) {
+            Some(Kind::Rune) => self.rune(id, text),
+            Some(Kind::Cedar) => self.texts.policies.push((Piece { file: id, start: 0, text: plain() }, Origin::Cedar)),
+            Some(Kind::CedarSchema) => self.texts.schemas.push(Piece { file: id, start: 0, text: plain() }),
+            Some(Kind::EntitiesJson) => {
+                let node = self.json(id, &plain());
+                self.texts.entity_lists.extend(node.map(|node| (id, node)));
+            }
+            Some(Kind::LinksJson) => {
+                let node = self.json(id, &plain());
+                self.texts.links.extend(node.map(|node| (id, node)));
+            }
+            Some(Kind::Rows) => self.texts.row_files.push(id),
+            Some(Kind::Misnamed) => {
+                let finding = Finding::new(Code::MisnamedFile, Span::new(id, 0..0), "this file is not read");
+                self.findings.push(
+                    finding.help("name it as in `people.entities.json`, `a.links.json`, `a.cedar`, in lower case"),
+                );
+            }
+            Some(Kind::Unsupported) | None => {
+                let message = "RUNE does not read this notation of Cedar's";
+                let finding = Finding::new(Code::UnsupportedFormat, Span::new(id, 0..0), message);
+                self.findings.push(
+                    finding
+                        .help("write it in Cedar's own notation: `cedar translate-schema`, `cedar translate-policy`"),
+                );
+            }
+        }
+    }
+
+    fn json(&mut self, id: FileId, text: &str) -> Option<Node> {
+        match syntax::json::parse_with_places(text) {
+            Ok(node) => Some(node),
+            Err(error) => {
+                self.findings.push(Finding::new(Code::JsonSyntax, Span::new(id, error.span), error.message));
+                None
+            }
+        }
+    }
+
+    fn rune(&mut self, id: FileId, text: &str) {
+        for section in container::parse(id, text, self.findings) {
+            let piece = |text: String| Piece { file: id, start: section.body.start, text };
+            match section.kind {
+                SectionKind::Schema => self.texts.schemas.push(piece(section.cedar_text(text))),
+                SectionKind::Policies => self.texts.policies.push((piece(section.cedar_text(text)), Origin::Rune)),
+                SectionKind::Entities => {
+                    let body = text.get(section.body.clone()).unwrap_or_default();
+                    let node = self.toml(id, section.body.start, body);
+                    self.texts.entity_tables.extend(node.map(|node| (id, node)));
+                }
+                SectionKind::Test => {
+                    let body = text.get(section.body.clone()).unwrap_or_default();
+                    if let Some(body) = self.toml(id, section.body.start, body) {
+                        self.test(id, section, body);
+                    }
+                }
+                SectionKind::Data => {
+                    let body = text.get(section.body.clone()).unwrap_or_default();
+                    let node = self.toml(id, section.body.start, body);
+                    self.texts.data.extend(node.map(|node| (id, node)));
+                }
+                SectionKind::Rules => {
+                    let clauses = clauses::parse(&piece(section.text_without_comments(text)), self.findings);
+                    self.texts.clauses.extend(clauses.into_iter().map(|clause| (id, clause)));
+                }
+                SectionKind::Flag | SectionKind::Migrate => {
+                    let message = format!("`{}` sections are not supported yet", section.kind.name());
+                    let finding = Finding::new(Code::NotSupportedYet, Span::new(id, section.header), message);
+                    self.findings
+                        .push(finding.help("take the section out: a part that is not carried out must not seem to be"));
+                }
+            }
+        }
+    }
+
+    fn test(&mut self, file: FileId, section: Section, body: Node) {
+        let place = Span::new(file, section.header.clone());
+        if let Some(other) = self.test_names.insert(section.argument.clone(), place) {
+            let message = format!("there is another test of the name \"{}\"", section.argument);
+            self.findings.push(Finding::new(Code::DuplicateTest, place, message).related(other, "the other test"));
+        }
+        self.texts.tests.push(cases::Written { name: section.argument, file, header: section.header, body });
+    }
+
+    /// A TOML section, its places counted from the start of the file.
+    fn toml(&mut self, id: FileId, start: usize, body: &str) -> Option<Node> {
+        if let Err(excess) = height::measure(body, Notation::Toml) {
+            self.findings.push(too_high(excess, Span::new(id, start + excess.at..start + excess.at + 1)));
+            return None;
+        }
+        match syntax::toml::parse(body) {
+            Ok(mut node) => {
+                move_by(&mut node, start);
+                Some(node)
+            }
+            Err(errors) => {
+                for error in errors {
+                    let span = Span::new(id, start + error.span.start..start + error.span.end);
+                    self.findings.push(Finding::new(Code::TomlSyntax, span, error.message));
+                }
+                None
+            }
+        }
+    }
+}
+
+/// Some of the parsers end a comment at a carriage return and some do not, so that it must not stand alone.
+fn lone_carriage_return(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let is_lone = |(at, byte): &(usize, &u8)| **byte == b'\r' && bytes.get(at + 1) != Some(&b'\n');
+    bytes.iter().enumerate().find(is_lone).map(|(at, _)| at)
+}
+
+fn move_by(node: &mut Node, offset: usize) {
+    let moved = |span: &std::ops::Range<usize>| span.start + offset..span.end + offset;
+    node.span = moved(&node.span);
+    match &mut node.shape {
+        Shape::List(nodes) => nodes.iter_mut().for_each(|node| move_by(node, offset)),
+        Shape::Table(members) => {
+            for (key, node) in members {
+                key.span = moved(&key.span);
+                move_by(node, offset);
+            }
+        }
+        _ => {}
+    }
+}
