@@ -7,6 +7,7 @@ pub mod ast;
 pub mod cedar;
 pub mod container;
 pub mod csv;
+pub mod format;
 pub mod height;
 pub mod json;
 pub mod rules;
