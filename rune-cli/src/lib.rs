@@ -1,10 +1,11 @@
 //! The `rune` command line: check, evaluate and serve policies that are edited in place.
 //!
-//! Exit codes: 0 for allowed or in order, 1 for denied or with errors, 2 for wrong usage, a ruleset that cannot be served,
-//! or a failure.
+//! Exit codes: 0 for allowed or in order, 1 for denied, with errors or not laid out, 2 for wrong usage, a ruleset that
+//! cannot be served, or a failure.
 
 mod check;
 mod eval;
+mod fmt;
 mod output;
 mod report;
 pub mod serve;
@@ -43,6 +44,8 @@ enum Command {
     Test(test::Arguments),
     /// Decide one request by a folder of policies: exit code 0 allows, 1 denies.
     Eval(eval::Arguments),
+    /// Lay out `.rune` and `.cedar` files, each in the one way there is.
+    Fmt(fmt::Arguments),
     /// Serve a folder of policies over HTTP, and follow every edit.
     Serve(serve::Arguments),
 }
@@ -56,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(arguments, output),
         Command::Test(arguments) => test::run(arguments, output),
         Command::Eval(arguments) => eval::run(arguments, output),
+        Command::Fmt(arguments) => fmt::run(arguments, output),
         Command::Serve(arguments) => serve::run(arguments, output),
     };
     match outcome {

@@ -23,6 +23,11 @@ impl Output {
         self.has_colour
     }
 
+    /// Whether machines are listening.
+    pub(crate) fn is_json(self) -> bool {
+        self.is_json
+    }
+
     /// A result: `json` for machines, else `text`.
     pub(crate) fn result(self, text: &str, json: impl FnOnce() -> Json) {
         if self.is_json {
