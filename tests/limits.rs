@@ -57,3 +57,33 @@ fn a_decision_that_takes_too_many_steps_is_denied_and_told() {
     assert!(!decision.is_allowed());
     assert_eq!(engine.explain(&request).decision, decision);
 }
+
+fn derive(rules: &str, options: Options) -> String {
+    let text = format!("version = \"rune/1.0\"\n[rules]\n{rules}");
+    match Program::build(Sources::single("a.rune", &text), options) {
+        Ok(_) => "ok".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn rules_that_count_for_ever_end_at_the_limit_of_rows() {
+    let rules = "relation start(Long).\nstart(0).\nn(X) :- start(X).\nn(X + 1) :- n(X).\n";
+    let said = derive(rules, Options { rows_max: 10_000, ..Options::default() });
+    assert!(said.contains("error[too-many-rows]: the rule a.rune:rule1 (a.rune:6:1) derives more rows"), "{said}");
+}
+
+#[test]
+fn rules_that_pair_everything_with_everything_end_at_the_limit_of_steps() {
+    let facts: String = (0..100).map(|n| format!("p({n}).\n")).collect();
+    let rules = format!("relation p(Long).\n{facts}q(1) :- p(A), p(B), p(C), p(D), A + B + C + D < 0.\n");
+    let said = derive(&rules, Options { steps_max: 100_000, ..Options::default() });
+    assert!(said.contains("error[too-many-steps]: the rule a.rune:rule0"), "{said}");
+}
+
+#[test]
+fn more_rows_than_the_limit_are_refused_where_they_stand() {
+    let facts: String = (0..100).map(|n| format!("p({n}).\n")).collect();
+    let said = derive(&format!("relation p(Long).\n{facts}"), Options { rows_max: 50, ..Options::default() });
+    assert!(said.contains("error[too-many-rows]: there are more than 50 rows\n --> a.rune:54:1"), "{said}");
+}

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use crate::{
-    base::{FileId, Pool, Sources, Span, Value, Values, View},
+    base::{FileId, Kind, Pool, Sources, Span, Value, Values, View},
     diag::{Code, Finding, Findings, nearest},
     schema::{
         Schema, Type, Types,
@@ -303,8 +303,7 @@ impl Rows<'_> {
             sources.files().find(|(_, file)| *file.path == *path).map(|(id, file)| (id, file.text()))
         else {
             let known: Vec<_> = sources.files().map(|(_, file)| file.path.to_string()).collect();
-            let known =
-                known.iter().map(String::as_str).filter(|path| path.ends_with(".csv") || path.ends_with(".tsv"));
+            let known = known.iter().map(String::as_str).filter(|path| Kind::of(path) == Some(Kind::Rows));
             let help = match nearest(path, known) {
                 Some(near) => format!("did you mean \"{near}\"? Paths begin at the root of the ruleset"),
                 None => "paths begin at the root of the ruleset and stay below it".to_owned(),

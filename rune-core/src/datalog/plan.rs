@@ -48,7 +48,7 @@ impl Plan {
 fn indexes_of(ask: &Ask, columns: &[usize], needed: &mut Vec<(PredicateId, Box<[usize]>)>) {
     match &ask.kind {
         AskKind::Atom(id, args) if !columns.is_empty() && columns.len() < args.len() => {
-            needed.push((*id, columns.into()))
+            needed.push((*id, columns.into()));
         }
         AskKind::In(..) => needed.extend([(Names::IN, Box::from([0])), (Names::IN, Box::from([1]))]),
         AskKind::Not(inner) => {

@@ -8,7 +8,7 @@ use std::ops::{ControlFlow, Range};
 use crate::{
     base::{Value, Values, View},
     check::rules::{Names, PredicateId, Slot, Term},
-    expr::{Evaluator, Expr, Failure},
+    expr::{Evaluator, Expr, Failure, eval::kind},
     facts::{RowId, Store, Table},
     schema::Types,
 };
@@ -215,7 +215,11 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
     /// Whether an ask that binds nothing is answered with yes; its variables are known.
     pub(super) fn test(&mut self, ask: &Ask) -> Result<bool, Failure> {
         match &ask.kind {
-            AskKind::Guard(expr) => self.evaluate(expr, |evaluator, expr| evaluator.test(expr)),
+            AskKind::Guard(expr) => match self.evaluate(expr)? {
+                Value::TRUE => Ok(true),
+                Value::FALSE => Ok(false),
+                other => Err(Failure::Type { expected: "a boolean", found: kind(self.values.view(other)) }),
+            },
             AskKind::Is(slot, types) => Ok(types.has(self.values, self.term(Term::Slot(*slot)))),
             AskKind::Not(inner) => match &inner.kind {
                 AskKind::Atom(id, args) => self.is_there(*id, args).map(|is_there| !is_there),
@@ -229,25 +233,21 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         }
     }
 
-    fn evaluate<T>(
-        &mut self,
-        expr: &Expr,
-        with: impl FnOnce(&mut Evaluator<'_, V, S>, &Expr) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+    fn evaluate(&mut self, expr: &Expr) -> Result<Value, Failure> {
         let mut evaluator =
             Evaluator::new(self.values, self.store, self.request, self.steps_left).with_locals(&self.slots);
-        let result = with(&mut evaluator, expr);
+        let result = evaluator.value(expr);
         self.steps_left = evaluator.steps_left();
         result
     }
 
     /// The value of an expression, which must be of these types.
     pub(super) fn value(&mut self, expr: &Expr, types: &Types) -> Result<Value, Failure> {
-        let value = self.evaluate(expr, |evaluator, expr| evaluator.value(expr))?;
+        let value = self.evaluate(expr)?;
         if types.has(self.values, value) {
             return Ok(value);
         }
-        let found = crate::expr::eval::kind(self.values.view(value));
+        let found = kind(self.values.view(value));
         Err(Failure::Type { expected: "a value of the type of its variable", found })
     }
 

@@ -123,8 +123,6 @@ codes! {
     NeverDerived = "never-derived", Error;
     /// A relation that nothing reads.
     UnusedRelation = "unused-relation", Warning;
-    /// A relation that is read and has no rows.
-    EmptyRelation = "empty-relation", Warning;
     /// Two values for one key of a functional relation.
     ConflictingRows = "conflicting-rows", Error;
     /// A row that does not fit its relation.

@@ -107,7 +107,7 @@ impl Relation {
 /// All relations of a ruleset, by their places.
 #[derive(Debug, Clone, Default)]
 pub struct Relations {
-    relations: Vec<Relation>,
+    all: Vec<Relation>,
     attributes: HashMap<(Symbol, Symbol), Derived>,
     /// Whether rules derive parents, so that `in` is what they derived.
     pub has_derived_parents: bool,
@@ -135,18 +135,18 @@ impl Relations {
         }
         let has_derived_parents = rules.rules.iter().any(|rule| rule.head == Names::PARENT)
             || rules.facts.iter().any(|fact| fact.predicate == Names::PARENT);
-        Self { relations, attributes, has_derived_parents }
+        Self { all: relations, attributes, has_derived_parents }
     }
 
     /// A relation.
     #[must_use]
     pub fn get(&self, id: PredicateId) -> Option<&Relation> {
-        self.relations.get(id.0)
+        self.all.get(id.0)
     }
 
     /// A relation, to change it.
     pub fn get_mut(&mut self, id: PredicateId) -> Option<&mut Relation> {
-        self.relations.get_mut(id.0)
+        self.all.get_mut(id.0)
     }
 
     /// The derived attribute of a type, if it has one of this name.
@@ -161,6 +161,6 @@ impl Relations {
     /// How many rows there are in all.
     #[must_use]
     pub fn n_rows(&self) -> u64 {
-        self.relations.iter().map(|relation| u64::from(relation.rows.len())).sum()
+        self.all.iter().map(|relation| u64::from(relation.rows.len())).sum()
     }
 }

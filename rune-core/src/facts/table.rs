@@ -120,6 +120,7 @@ impl Table {
     }
 
     /// The rows whose columns have these values, from the newest to the oldest.
+    #[must_use]
     pub fn probe<'t>(&'t self, index: IndexId, key: &[Value]) -> Probe<'t> {
         let found = self.indexes.get(index.0).and_then(|index| {
             let is_it = |id: &RowId| {

@@ -169,10 +169,9 @@ fn first_satisfied<'s, V: Values, W: World>(
     for policy in policies {
         match policy.is_satisfied(evaluator) {
             Ok(true) => return Verdict::Satisfied(policy),
-            Ok(false) => {}
             Err(Failure::TooManySteps) => return Verdict::Undecided(policy, Failure::TooManySteps),
             Err(failure) if policy.blocks(failure) => undecided = Verdict::Undecided(policy, failure),
-            Err(_) => {}
+            Ok(false) | Err(_) => {}
         }
     }
     undecided
@@ -192,10 +191,9 @@ impl Policy {
         let holds = |scope: Scope, entity: Value| match scope {
             Scope::Any => Ok(true),
             Scope::Equal(other) => Ok(entity == other),
-            Scope::In(ancestor) => world.is_in(values, entity, ancestor),
             Scope::Is(kind) => Ok(kind_of(values, entity) == Some(kind)),
             Scope::IsIn(kind, _) if kind_of(values, entity) != Some(kind) => Ok(false),
-            Scope::IsIn(_, ancestor) => world.is_in(values, entity, ancestor),
+            Scope::In(ancestor) | Scope::IsIn(_, ancestor) => world.is_in(values, entity, ancestor),
         };
         let action = evaluator.var(Var::Action);
         let action = match &self.action {

@@ -30,6 +30,7 @@ impl<'a> Given<'a> {
     pub(super) fn load(
         self,
         rules: &CheckedRules,
+        bounds: Bounds,
         place: Span,
         values: &mut Pool,
         findings: &mut Findings,
@@ -49,8 +50,8 @@ impl<'a> Given<'a> {
         let mut n_rows: u64 = 0;
         for fact in self.facts() {
             n_rows += u64::from(insert(&mut facts, fact.predicate, &fact.row));
-            if limits::ROWS_MAX < n_rows {
-                let message = format!("there are more than {} rows", limits::ROWS_MAX);
+            if bounds.rows_max < n_rows {
+                let message = format!("there are more than {} rows", bounds.rows_max);
                 findings.push(
                     Finding::new(Code::TooManyRows, fact.span, message).help("keep fewer of them in one ruleset"),
                 );
@@ -145,13 +146,14 @@ fn reads_hierarchy(rules: &CheckedRules) -> bool {
 pub(super) fn derive(
     engine: &DatalogEngine,
     facts: &mut Facts,
+    bounds: Bounds,
     place: Span,
     values: &mut Pool,
     findings: &mut Findings,
 ) -> Option<()> {
     engine.prepare(facts, false);
-    let rows_max = limits::ROWS_MAX.saturating_sub(facts.relations.n_rows());
-    let bounds = Bounds { steps_max: limits::DERIVATION_STEPS_MAX, rows_max };
+    let rows_max = bounds.rows_max.saturating_sub(facts.relations.n_rows());
+    let bounds = Bounds { rows_max, ..bounds };
     match datalog::derive(engine, facts, values, None, bounds) {
         Ok(_) => Some(()),
         Err(error) => {

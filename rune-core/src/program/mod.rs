@@ -17,10 +17,10 @@ use std::{collections::BTreeSet, fmt, sync::Arc, thread};
 use crate::{
     base::{FileId, Pool, Sources, Span, Values, Version, View, limits},
     check::{
-        self,
-        rules::{CheckedRules, Names, attributes},
+        self, CheckedEntity,
+        rules::{CheckedRules, Fact, Names, attributes},
     },
-    datalog::DatalogEngine,
+    datalog::{Bounds, DatalogEngine},
     decide::Terms,
     diag::{Code, Finding, Findings, Report, Severity},
     facts::FactView,
@@ -42,11 +42,20 @@ pub struct Options {
     pub invalid_policy: Severity,
     /// What a failing test is. A refusal, unless somebody wants the results of all tests.
     pub failing_test: Severity,
+    /// How many rows there may be, given and derived.
+    pub rows_max: u64,
+    /// How many steps deriving may take.
+    pub steps_max: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { invalid_policy: Severity::Error, failing_test: Severity::Error }
+        Self {
+            invalid_policy: Severity::Error,
+            failing_test: Severity::Error,
+            rows_max: limits::ROWS_MAX,
+            steps_max: limits::DERIVATION_STEPS_MAX,
+        }
     }
 }
 
@@ -88,6 +97,8 @@ pub struct Program {
     action_type: String,
     tests: Vec<TestResult>,
     warnings: Report,
+    /// The schema with derived attributes, in Cedar's JSON form.
+    fragments: Vec<serde_json::Value>,
 }
 
 impl Program {
@@ -130,6 +141,16 @@ impl Program {
     #[must_use]
     pub fn schema(&self) -> Option<&Schema> {
         self.schema.as_ref()
+    }
+
+    /// The schema with the attributes that rules derive, in Cedar's notation; none if the ruleset has no schema.
+    ///
+    /// # Errors
+    ///
+    /// If Cedar cannot write what it has read, in its words.
+    #[must_use]
+    pub fn extended_schema(&self) -> Option<Result<String, String>> {
+        (!self.fragments.is_empty()).then(|| schema::extend::show(&self.fragments))
     }
 
     /// The policies.
@@ -209,99 +230,144 @@ struct Build<'b> {
 impl Build<'_> {
     /// None if there is an error that makes everything after it a consequence; a program may still have errors.
     fn run(mut self) -> Option<Program> {
-        let sources = self.sources;
-        let texts = Texts::read(sources, self.findings);
-        let mut cedar = schema::read(&texts.schemas, &mut self.values, self.findings);
-        let has_schema = !texts.schemas.is_empty();
-        if has_schema && cedar.is_none() {
+        let texts = Texts::read(self.sources, self.findings);
+        let cedar = schema::read(&texts.schemas, &mut self.values, self.findings);
+        if !texts.schemas.is_empty() && cedar.is_none() {
             return None;
         }
-        let schema = cedar.as_ref().map(|cedar| cedar.schema.clone());
-        let schema = schema.as_ref();
-        let (tables, lists) = (&texts.entity_tables, &texts.entity_lists);
-        let entities = check::entities::check(tables, lists, schema, &mut self.values, self.findings);
-        let used = load::types_in_use(&entities, &self.values);
-        let names = Names::declare(&texts.clauses, schema, used, &mut self.values, self.findings);
-        let added = attributes::added(&names, schema, &entities, &self.values, self.findings);
-        let (rows, read_files) =
-            check::data::check(&texts.data, sources, &names, schema, &mut self.values, self.findings);
-        self.note_unused_files(&texts.row_files, &read_files);
-        let paths = |file: FileId| sources.file(file).map_or_else(String::new, |file| file.path.to_string());
-        let source = |file: FileId| sources.file(file).map_or("", |file| file.text());
-        let tests: Vec<_> =
-            texts.tests.iter().map(|test| cases::text(test, source(test.file), self.findings)).collect();
-        let (clauses, values) = (&texts.clauses, &mut self.values);
-        let rules = check::rules::check(names, clauses, &tests, schema, &paths, values, self.findings);
-        let mut all_rows = rows.clone();
-        all_rows.extend(rules.facts.iter().cloned());
-        check::data::check_functional(&rules.predicates, &all_rows, &self.values, self.findings);
-        self.extend(cedar.as_mut(), &added);
-        let checked = check::policies::check(
-            sources,
-            &texts.policies,
-            &texts.links,
-            cedar.as_ref(),
-            self.options.invalid_policy,
-            self.findings,
-        );
-        let derived: BTreeSet<String> = added.iter().map(|attribute| attribute.name.clone()).collect();
-        let policies = policy::lower(&checked, &derived, &mut self.values, self.findings);
-        let cases: Vec<_> = texts
-            .tests
-            .iter()
-            .zip(&rules.tests)
-            .filter_map(|(test, text)| cases::read(test, text, &entities, schema, &mut self.values, self.findings))
-            .collect();
+        let checked = self.check(&texts, cedar);
         // What is wrong already would be wrong of everything below.
         if self.findings.has_error() {
             return None;
         }
+        self.compile(checked)
+    }
+
+    /// Names, types, binding and strata: all that depends on text alone.
+    fn check(&mut self, texts: &Texts, mut cedar: Option<CedarSchema>) -> Checked {
+        let Self { sources, options, .. } = *self;
+        let (values, findings) = (&mut self.values, &mut *self.findings);
+        let own = cedar.as_ref().map(|cedar| cedar.schema.clone());
+        let schema = own.as_ref();
+        let entities = check::entities::check(&texts.entity_tables, &texts.entity_lists, schema, values, findings);
+        let used = load::types_in_use(&entities, values);
+        let names = Names::declare(&texts.clauses, schema, used, values, findings);
+        let added = attributes::added(&names, schema, &entities, values, findings);
+        let (mut rows, read_files) = check::data::check(&texts.data, sources, &names, schema, values, findings);
+        note_unused_files(&texts.row_files, &read_files, findings);
+        let source = |file: FileId| sources.file(file).map_or("", |file| file.text());
+        let questions: Vec<_> = texts.tests.iter().map(|test| cases::text(test, source(test.file), findings)).collect();
+        let path = |file| path_of(sources, file);
+        let rules = check::rules::check(names, &texts.clauses, &questions, schema, &path, values, findings);
+        rows.extend(rules.facts.iter().cloned());
+        check::data::check_functional(&rules.predicates, &rows, values, findings);
+        extend(cedar.as_mut(), &added, findings);
+        let (pieces, links) = (&texts.policies, &texts.links);
+        let policies = check::policies::check(sources, pieces, links, cedar.as_ref(), options.invalid_policy, findings);
+        check_ids(&rules, &policies, findings);
+        let derived: BTreeSet<String> = added.iter().map(|attribute| attribute.name.clone()).collect();
+        let policies = policy::lower(&policies, &derived, values, findings);
+        let cases = texts.tests.iter().zip(&rules.tests);
+        let cases =
+            cases.filter_map(|(test, text)| cases::read(test, text, &entities, schema, values, findings)).collect();
+        let fragments = cedar.map_or_else(Vec::new, |cedar| cedar.fragments);
+        Checked { schema: schema.cloned(), fragments, entities, rows, rules, policies, cases }
+    }
+
+    /// Facts, what follows from them, and the tests.
+    fn compile(mut self, checked: Checked) -> Option<Program> {
+        let Checked { schema, fragments, entities, rows, rules, policies, cases } = checked;
+        let sources = self.sources;
         let place = sources.files().next().map_or(Span::NOWHERE, |(file, _)| Span::new(file, 0..0));
-        let given = Given { entities: &entities, rows: &[&all_rows] };
-        let mut facts = given.load(&rules, place, &mut self.values, self.findings)?;
+        let given = Given { entities: &entities, rows: &[&rows] };
+        let (values, findings) = (&mut self.values, &mut *self.findings);
+        let bounds = Bounds { steps_max: self.options.steps_max, rows_max: self.options.rows_max };
+        let mut facts = given.load(&rules, bounds, place, values, findings)?;
         let show = |span: Span| {
             let place = sources.place(span);
-            format!("{}:{}:{}", paths(span.file), place.line, place.column)
+            format!("{}:{}:{}", path_of(sources, span.file), place.line, place.column)
         };
-        let engine = DatalogEngine::compile(&rules, &show, &facts, &mut self.values, self.findings);
-        load::derive(&engine, &mut facts, place, &mut self.values, self.findings)?;
-        let prepared: Vec<_> = cases
-            .into_iter()
-            .filter_map(|case| case.prepare(&rules, &engine, &all_rows, &mut self.values, self.findings))
-            .collect();
-        if self.findings.has_error() {
+        let engine = DatalogEngine::compile(&rules, &show, &facts, values, findings);
+        load::derive(&engine, &mut facts, bounds, place, values, findings)?;
+        let prepared =
+            cases.into_iter().filter_map(|case| case.prepare(&rules, &engine, &rows, bounds, values, findings));
+        let prepared: Vec<_> = prepared.collect();
+        if findings.has_error() {
             return None;
         }
-        let action_type = action_type(schema, &self.values);
+        let action_type = action_type(schema.as_ref(), values);
         let values = Arc::new(self.values);
         let facts = Arc::new(FactView::new(values.clone(), facts));
-        let terms = Terms { schema, action_type: &action_type, policies: &policies, rules: &engine, facts: &facts };
-        let tests = prepared
-            .into_iter()
-            .map(|case| cases::run(case, terms, &values, self.options.failing_test, self.findings))
-            .collect();
-        if !self.findings.has_error() {
-            note_what_is_missing(has_schema, &policies, &rules, place, self.findings);
+        let (schema_ref, action_type_ref) = (schema.as_ref(), action_type.as_str());
+        let terms = Terms {
+            schema: schema_ref,
+            action_type: action_type_ref,
+            policies: &policies,
+            rules: &engine,
+            facts: &facts,
+        };
+        let severity = self.options.failing_test;
+        let results = prepared.into_iter().map(|case| cases::run(case, terms, &values, severity, findings)).collect();
+        if !findings.has_error() {
+            note_what_is_missing(schema.is_some(), &policies, &rules, place, findings);
         }
         let warnings = Report { sources: sources.clone(), findings: Vec::new(), n_beyond: 0 };
-        let schema = schema.cloned();
-        Some(Program { sources: sources.clone(), schema, policies, rules: engine, facts, action_type, tests, warnings })
+        let sources = sources.clone();
+        Some(Program {
+            sources,
+            schema,
+            policies,
+            rules: engine,
+            facts,
+            action_type,
+            tests: results,
+            warnings,
+            fragments,
+        })
     }
+}
 
-    fn extend(&mut self, cedar: Option<&mut CedarSchema>, added: &[schema::extend::Added]) {
-        let Some(cedar) = cedar else { return };
-        if let Err(fault) = cedar.extend(added) {
-            let message = format!("the schema does not hold together with the derived attributes: {fault}");
-            self.findings.push(Finding::new(Code::SchemaInvalid, Span::NOWHERE, message));
+/// What the text of a ruleset says, checked.
+struct Checked {
+    schema: Option<Schema>,
+    fragments: Vec<serde_json::Value>,
+    entities: Vec<CheckedEntity>,
+    rows: Vec<Fact>,
+    rules: CheckedRules,
+    policies: PolicySet,
+    cases: Vec<cases::Case>,
+}
+
+/// Whether a rule that decides and a policy have one id.
+fn check_ids(rules: &CheckedRules, policies: &check::CheckedPolicies, findings: &mut Findings) {
+    for rule in rules.rules.iter().filter(|rule| [Names::PERMIT, Names::FORBID].contains(&rule.head)) {
+        let ids = policies.statements.iter().map(|policy| (&policy.id, policy.span));
+        let ids = ids.chain(policies.links.iter().map(|link| (&link.id, link.span)));
+        for (_, span) in ids.filter(|(id, _)| **id == rule.id) {
+            let message = format!("`@id(\"{}\")` is also the id of a policy", rule.id);
+            let finding = Finding::new(Code::DuplicatePolicyId, rule.span, message);
+            findings.push(finding.related(span, "the policy").help("give each an id of its own"));
         }
     }
+}
 
-    fn note_unused_files(&mut self, files: &[FileId], read: &[FileId]) {
-        for file in files.iter().filter(|file| !read.contains(file)) {
-            let finding =
-                Finding::new(Code::UnusedFile, Span::new(*file, 0..0), "no relation takes its rows from this file");
-            self.findings.push(finding.help("name it: `strikes = { rows_from = \"strikes.csv\" }` in `[data]`"));
-        }
+fn path_of(sources: &Sources, file: FileId) -> String {
+    sources.file(file).map_or_else(String::new, |file| file.path.to_string())
+}
+
+/// Lets Cedar's validator know the attributes that rules derive.
+fn extend(cedar: Option<&mut CedarSchema>, added: &[schema::extend::Added], findings: &mut Findings) {
+    if let Some(Err(fault)) = cedar.map(|cedar| cedar.extend(added)) {
+        let message = format!("the schema does not hold together with the derived attributes: {fault}");
+        findings.push(Finding::new(Code::SchemaInvalid, Span::NOWHERE, message));
+    }
+}
+
+fn note_unused_files(files: &[FileId], read: &[FileId], findings: &mut Findings) {
+    for file in files.iter().filter(|file| !read.contains(file)) {
+        let message = "no relation takes its rows from this file";
+        let finding = Finding::new(Code::UnusedFile, Span::new(*file, 0..0), message);
+        findings.push(finding.help("name it: `strikes = { rows_from = \"strikes.csv\" }` in `[data]`"));
     }
 }
 

@@ -143,26 +143,34 @@ mod tests {
         Records::new(text, separator).map(|record| record.map(texts).map_err(|e| (e.span.start, e.message))).collect()
     }
 
-    fn ok(fields: &[&str]) -> Result<Vec<String>, (usize, &'static str)> {
-        Ok(fields.iter().map(|field| (*field).to_owned()).collect())
+    fn fields(fields: &[&str]) -> Vec<String> {
+        fields.iter().map(|field| (*field).to_owned()).collect()
     }
 
     #[test]
     fn fields_are_quoted_as_the_rfc_says() {
         let text = "a,b\r\n\"a,\"\"b\"\"\nc\",\n,\"\"\nlast,\"x\"";
-        let expected = [ok(&["a", "b"]), ok(&["a,\"b\"\nc", ""]), ok(&["", ""]), ok(&["last", "x"])];
+        let expected = [
+            Ok(fields(&["a", "b"])),
+            Ok(fields(&["a,\"b\"\nc", ""])),
+            Ok(fields(&["", ""])),
+            Ok(fields(&["last", "x"])),
+        ];
         assert_eq!(read(text, Separator::Comma), expected);
     }
 
     #[test]
     fn nothing_is_quoted_between_tabs() {
-        assert_eq!(read("a\t\"b\"\r\n c \t\n", Separator::Tab), [ok(&["a", "\"b\""]), ok(&[" c ", ""])]);
+        assert_eq!(
+            read("a\t\"b\"\r\n c \t\n", Separator::Tab),
+            [Ok(fields(&["a", "\"b\""])), Ok(fields(&[" c ", ""]))]
+        );
     }
 
     #[test]
     fn what_the_format_does_not_have_is_told_where_it_stands() {
         let quote = "a quote within a field that is not quoted";
-        assert_eq!(read("a,b\nc\"d,e\nf,g", Separator::Comma), [ok(&["a", "b"]), Err((5, quote))]);
+        assert_eq!(read("a,b\nc\"d,e\nf,g", Separator::Comma), [Ok(fields(&["a", "b"])), Err((5, quote))]);
         assert_eq!(read("\"a\"b", Separator::Comma), [Err((3, "text after the closing quote of a field"))]);
         assert_eq!(read("x,\"ab\n", Separator::Comma), [Err((2, "this quote is never closed"))]);
     }

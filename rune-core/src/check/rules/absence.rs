@@ -13,7 +13,7 @@ use crate::{
     syntax::ast::{Expr, ExprKind, Unary},
 };
 
-use super::{CheckedRules, Goal, GoalKind, Names, PredicateId, Rule, Slot, scope::each, types::ExprTypes};
+use super::{CheckedRules, Goal, GoalKind, Names, PredicateId, Rule, scope::each, types::ExprTypes};
 
 pub(super) fn check(checked: &CheckedRules, schema: Option<&Schema>, values: &mut Pool, findings: &mut Findings) {
     if schema.is_none() {
@@ -30,13 +30,13 @@ pub(super) fn check(checked: &CheckedRules, schema: Option<&Schema>, values: &mu
         let mut sure = Sure::default();
         for goal in &rule.body {
             if let GoalKind::Guard(guard) = &goal.kind {
-                sure.learn(&guard.expr, &guard.slots);
+                sure.learn(&guard.expr);
             }
         }
-        for (guard, span, slots) in guards {
+        for (guard, span) in guards {
             let typing = ExprTypes { checked, schema, types: &types, guard };
             let mut missing = Vec::new();
-            may_miss(&guard.expr, &typing, &mut sure.clone(), slots, values, &mut missing);
+            may_miss(&guard.expr, &typing, &mut sure.clone(), values, &mut missing);
             for (at, name) in missing {
                 let message = format!("`{name}` may be missing here, and a denial would rest on it");
                 let finding = Finding::new(Code::MayBeUndetermined, Span::new(span.file, at), message);
@@ -49,7 +49,7 @@ pub(super) fn check(checked: &CheckedRules, schema: Option<&Schema>, values: &mu
 
 fn reason(rule: &Rule, checked: &CheckedRules) -> String {
     match checked.predicate(rule.head) {
-        Some(predicate) if rule.head != Names::FORBID => {
+        Some(predicate) if ![Names::PERMIT, Names::FORBID].contains(&rule.head) => {
             format!(": `{}` is read under `not`, in an aggregate or an expression, or by a forbid", predicate.name)
         }
         _ => String::new(),
@@ -78,9 +78,8 @@ fn read_for_absence(checked: &CheckedRules) -> BTreeSet<PredicateId> {
 fn negative(goal: &Goal, is_negative: bool, checked: &CheckedRules, absent: &mut BTreeSet<PredicateId>) {
     match &goal.kind {
         GoalKind::Atom(id, _) if is_negative => drop(absent.insert(*id)),
-        GoalKind::Atom(..) => {}
         GoalKind::In(..) if is_negative => drop(absent.insert(Names::PARENT)),
-        GoalKind::In(..) => {}
+        GoalKind::Atom(..) | GoalKind::In(..) => {}
         GoalKind::Not(goal) => negative(goal, true, checked, absent),
         GoalKind::Aggregate(aggregate) => aggregate.body.iter().for_each(|goal| negative(goal, true, checked, absent)),
         GoalKind::Guard(guard) | GoalKind::Bind(_, guard) => {
@@ -97,12 +96,12 @@ fn negative(goal: &Goal, is_negative: bool, checked: &CheckedRules, absent: &mut
     }
 }
 
-type Place<'c> = (&'c super::Guard, Span, &'c [(String, Slot)]);
+type Place<'c> = (&'c super::Guard, Span);
 
 /// The guards whose failure matters.
 fn collect<'c>(goal: &'c Goal, matters: bool, guards: &mut Vec<Place<'c>>) {
     match &goal.kind {
-        GoalKind::Guard(guard) | GoalKind::Bind(_, guard) if matters => guards.push((guard, goal.span, &guard.slots)),
+        GoalKind::Guard(guard) | GoalKind::Bind(_, guard) if matters => guards.push((guard, goal.span)),
         GoalKind::Not(goal) => collect(goal, true, guards),
         GoalKind::Aggregate(aggregate) => aggregate.body.iter().for_each(|goal| collect(goal, true, guards)),
         _ => {}
@@ -115,9 +114,9 @@ struct Sure(Vec<(ExprKind, String)>);
 
 impl Sure {
     /// Adds what follows from an expression that is true.
-    fn learn(&mut self, expr: &Expr, slots: &[(String, Slot)]) {
+    fn learn(&mut self, expr: &Expr) {
         match &expr.kind {
-            ExprKind::All(parts) => parts.iter().for_each(|part| self.learn(part, slots)),
+            ExprKind::All(parts) => parts.iter().for_each(|part| self.learn(part)),
             ExprKind::Has(owner, path) => {
                 let mut owner = bare(owner);
                 for name in path {
@@ -148,7 +147,6 @@ fn may_miss(
     expr: &Expr,
     typing: &ExprTypes<'_>,
     sure: &mut Sure,
-    slots: &[(String, Slot)],
     values: &mut Pool,
     missing: &mut Vec<(std::ops::Range<usize>, String)>,
 ) {
@@ -156,35 +154,35 @@ fn may_miss(
         ExprKind::All(parts) => {
             let mut sure = sure.clone();
             for part in parts {
-                may_miss(part, typing, &mut sure, slots, values, missing);
-                sure.learn(part, slots);
+                may_miss(part, typing, &mut sure, values, missing);
+                sure.learn(part);
             }
         }
         ExprKind::Any(parts) => {
             let mut sure = sure.clone();
             for part in parts {
-                may_miss(part, typing, &mut sure, slots, values, missing);
+                may_miss(part, typing, &mut sure, values, missing);
                 // The next is asked only if this one is false.
                 if let ExprKind::Unary(Unary::Not, inner) = &part.kind {
-                    sure.learn(inner, slots);
+                    sure.learn(inner);
                 }
             }
         }
         ExprKind::If(parts) => {
             let [test, yes, no] = &**parts;
-            may_miss(test, typing, sure, slots, values, missing);
+            may_miss(test, typing, sure, values, missing);
             let mut then = sure.clone();
-            then.learn(test, slots);
-            may_miss(yes, typing, &mut then, slots, values, missing);
-            may_miss(no, typing, sure, slots, values, missing);
+            then.learn(test);
+            may_miss(yes, typing, &mut then, values, missing);
+            may_miss(no, typing, sure, values, missing);
         }
         ExprKind::Attribute(owner, name) => {
-            may_miss(owner, typing, sure, slots, values, missing);
+            may_miss(owner, typing, sure, values, missing);
             let of = typing.of(owner, values);
             if typing.attribute(owner, &of, name, values).may_be_missing && of != Types::Any && !sure.has(owner, name) {
                 missing.push((expr.span.clone(), name.clone()));
             }
         }
-        _ => expr.for_each_part(&mut |part| may_miss(part, typing, sure, slots, values, missing)),
+        _ => expr.for_each_part(&mut |part| may_miss(part, typing, sure, values, missing)),
     }
 }

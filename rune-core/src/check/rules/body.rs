@@ -188,7 +188,9 @@ impl Resolver<'_> {
         scope.levels.pop();
         read.into_iter().collect::<Option<Vec<()>>>()?;
         let mut outer = Vec::new();
-        body.iter().for_each(|goal| goal.each_slot(&mut |slot| outer.push(slot)));
+        for goal in &body {
+            goal.each_slot(&mut |slot| outer.push(slot));
+        }
         outer.retain(|slot| slot.0 < n_outer);
         outer.sort_unstable();
         outer.dedup();
@@ -209,9 +211,7 @@ impl Resolver<'_> {
     /// A guard at the top of a body, or one of the reads that bind: `X in Y`, `e.p`, `e.p.contains(X)`.
     fn condition(&mut self, expr: &Expr, scope: &mut Scope, body: &mut Vec<Goal>) -> Option<GoalKind> {
         match &expr.kind {
-            ExprKind::Binary(Binary::In, operands)
-                if !matches!(operands[1].kind, ExprKind::Set(_)) && !self.may_be_set(&operands[1]) =>
-            {
+            ExprKind::Binary(Binary::In, operands) if !may_be_set(right_of(operands)) => {
                 let [left, right] = operands.each_ref().map(|operand| self.term(operand, &Types::Any, scope, body));
                 Some(GoalKind::In(left?, right?))
             }
@@ -223,22 +223,18 @@ impl Resolver<'_> {
                 None => Some(GoalKind::Guard(self.guard(expr, scope)?)),
             },
             ExprKind::Binary(Binary::Contains, operands) => {
-                let ExprKind::Attribute(owner, name) = &operands[0].kind else {
+                let [left, right] = &**operands;
+                let ExprKind::Attribute(owner, name) = &left.kind else {
                     return Some(GoalKind::Guard(self.guard(expr, scope)?));
                 };
                 let Some(id) = self.attribute(name, 2) else { return Some(GoalKind::Guard(self.guard(expr, scope)?)) };
                 let types = self.names.predicate(id)?.columns.get(1)?.types.clone();
                 let owner = self.term(owner, &Types::Any, scope, body)?;
-                let element = self.term(&operands[1], &types, scope, body)?;
+                let element = self.term(right, &types, scope, body)?;
                 Some(GoalKind::Atom(id, vec![owner, element]))
             }
             _ => Some(GoalKind::Guard(self.guard(expr, scope)?)),
         }
-    }
-
-    /// Whether what stands at the right of `in` could be a set: anything but a name, an entity, or a part of the request.
-    fn may_be_set(&self, right: &Expr) -> bool {
-        !matches!(right.kind, ExprKind::Name(_) | ExprKind::Entity(..) | ExprKind::Var(_))
     }
 
     /// The derived attribute of this name and number of columns, if no other attribute has the name.
@@ -255,7 +251,7 @@ impl Resolver<'_> {
 }
 
 /// Whether an expression mentions neither variables nor the request.
-fn is_constant(expr: &Expr) -> bool {
+pub(super) fn is_constant(expr: &Expr) -> bool {
     let mut is_constant = true;
     each(expr, &mut |part| is_constant &= !matches!(part.kind, ExprKind::Name(_) | ExprKind::Var(_)));
     is_constant
@@ -273,4 +269,14 @@ fn is_arithmetic(expr: &Expr) -> bool {
             | ExprKind::Record(_)
             | ExprKind::Unary(Unary::Call(_), _)
     )
+}
+
+/// The right operand of two.
+fn right_of([_, right]: &[Expr; 2]) -> &Expr {
+    right
+}
+
+/// Whether what stands at the right of `in` could be a set: anything but a name, an entity, or a part of the request.
+fn may_be_set(right: &Expr) -> bool {
+    !matches!(right.kind, ExprKind::Name(_) | ExprKind::Entity(..) | ExprKind::Var(_))
 }

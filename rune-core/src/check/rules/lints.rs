@@ -16,7 +16,10 @@ pub(super) fn check(checked: &CheckedRules, values: &Pool, findings: &mut Findin
         functional(PredicateId(at), predicate, checked, values, findings);
     }
     never_derived(checked, findings);
-    unused(checked, findings);
+    // A rule that is wrong reads nothing.
+    if !findings.has_error() {
+        unused(checked, findings);
+    }
 }
 
 /// A derived functional relation says which of several values counts, or is one aggregate grouped by its key.

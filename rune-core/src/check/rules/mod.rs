@@ -132,6 +132,8 @@ pub struct Variable {
     pub name: String,
     /// Where it first stands.
     pub span: Span,
+    /// In how many places it stands.
+    pub n_uses: usize,
     /// What it may be.
     pub types: Types,
 }

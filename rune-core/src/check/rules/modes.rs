@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     base::{Pool, Values},
-    diag::{Code, Finding, Findings},
+    diag::{Code, Finding, Findings, nearest},
     schema::Types,
 };
 
@@ -34,14 +34,30 @@ pub(super) fn check(rule: &Rule, checked: &CheckedRules, values: &Pool, findings
     for slot in unbound {
         let Some(variable) = rule.variables.get(slot.0) else { continue };
         // The value of an expression is unbound because of the variables in it, which are told themselves.
-        if !told.insert(slot)
-            || variable.name.starts_with(|c: char| c == '_') && variable.name != "_" && is_made_up(&variable.name)
-        {
+        if !told.insert(slot) || is_made_up(&variable.name) {
             continue;
         }
         let name = &variable.name;
         let finding = Finding::new(Code::UnboundVariable, variable.span, format!("nothing binds `{name}`"));
         findings.push(finding.help(binder(rule, slot, checked, values)));
+    }
+    check_uses(rule, &told, findings);
+}
+
+/// A variable that stands in one place only is a slip: it asks nothing, where two would ask for the same.
+fn check_uses(rule: &Rule, told: &BTreeSet<Slot>, findings: &mut Findings) {
+    for (at, variable) in rule.variables.iter().enumerate() {
+        if variable.n_uses != 1 || variable.name.starts_with('_') || told.contains(&Slot(at)) {
+            continue;
+        }
+        let message = format!("`{}` stands in one place only", variable.name);
+        let known = rule.variables.iter().map(|other| other.name.as_str());
+        let known = known.filter(|other| *other != variable.name && !other.starts_with('_'));
+        let help = match nearest(&variable.name, known.filter(|other| 1 < other.len())) {
+            Some(near) => format!("did you mean `{near}`? Write `_` if anything will do"),
+            None => "write `_` if anything will do".to_owned(),
+        };
+        findings.push(Finding::new(Code::SingleUse, variable.span, message).help(help));
     }
 }
 

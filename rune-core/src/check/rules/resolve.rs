@@ -19,6 +19,7 @@ use crate::{
 
 use super::{
     Attribute, CheckedRules, CheckedTest, Column, Fact, Names, PredicateId, PredicateKind, Rule, TestText, Written,
+    body::is_constant,
     scope::{Scope, level_names, names_in, ordered_names},
 };
 
@@ -192,7 +193,7 @@ impl<'a> Resolver<'a> {
         let name = &head.name;
         let Some(id) = self.names.get(&name.text) else {
             if is_fact && !is_type_like(&name.text) {
-                let types: Vec<_> = head.args.iter().map(|arg| self.guess(arg)).collect();
+                let types: Vec<_> = head.args.iter().map(guess).collect();
                 let message = format!("`{}` has rows and no declaration", name.text);
                 let help = format!(
                     "declare it, so that it may lose its last row: `relation {}({}).`",
@@ -230,17 +231,6 @@ impl<'a> Resolver<'a> {
         }
         self.check_arity(id, head)?;
         Some(id)
-    }
-
-    /// The type that a constant seems to have, for advice.
-    fn guess(&self, arg: &Expr) -> String {
-        match &arg.kind {
-            ExprKind::Long(_) => "Long".to_owned(),
-            ExprKind::Bool(_) => "Bool".to_owned(),
-            ExprKind::Entity(kind, _) => kind.clone(),
-            ExprKind::Set(_) => "Set<String>".to_owned(),
-            _ => "String".to_owned(),
-        }
     }
 
     pub(super) fn check_arity(&mut self, id: PredicateId, atom: &Atom) -> Option<()> {
@@ -308,13 +298,15 @@ impl<'a> Resolver<'a> {
                     return None;
                 }
                 let kind = self.values.name(kind).to_owned();
+                let entity = Expr::new(arg.span.clone(), ExprKind::Entity(kind.clone(), text.clone()));
+                self.entities(&entity)?;
                 return Some(self.values.entity(&kind, text));
             }
             let value = self.values.text(text);
             return self.checked(value, arg, types);
         }
         self.entities(arg)?;
-        let compiled = expr::compile(arg, self.values).ok();
+        let compiled = is_constant(arg).then(|| expr::compile(arg, self.values).ok()).flatten();
         let value = match compiled.as_ref().map(expr::Expr::as_constant) {
             Some(Some(Ok(value))) => value,
             Some(Some(Err(failure))) => {
@@ -352,6 +344,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn rule(&mut self, clause: &Clause, rule: &Rulelike, fallback: String) {
+        let n_errors = self.findings.n_errors();
         let Some(head) = self.head(&rule.head, false) else { return };
         let is_decision = [Names::PERMIT, Names::FORBID].contains(&head);
         let annotations = self.annotations(clause);
@@ -379,14 +372,11 @@ impl<'a> Resolver<'a> {
         let mut body = Vec::new();
         let args = self.args(head, &rule.head, &mut scope, &mut body, is_decision);
         scope.reserve(outer, self.span(&rule.head.span));
-        let n_errors = self.findings.n_errors();
         for literal in &rule.body {
             self.literal(literal, &mut scope, &mut body);
         }
-        if n_errors == self.findings.n_errors() {
-            self.check_uses(&scope);
-        }
-        let Some(args) = args else { return };
+        // What else there would be to say of a rule that is wrong would be a consequence.
+        let Some(args) = args.filter(|_| n_errors == self.findings.n_errors()) else { return };
         self.rules.push(Rule {
             id: id.unwrap_or(fallback).into(),
             span: self.span(&clause.span),
@@ -415,22 +405,6 @@ impl<'a> Resolver<'a> {
         }
         annotations
     }
-
-    /// A variable that stands in one place only is a slip: it asks nothing, where two would ask for the same.
-    fn check_uses(&mut self, scope: &Scope) {
-        for (variable, uses) in scope.variables.iter().zip(&scope.uses) {
-            if *uses == 1 && !variable.name.starts_with('_') {
-                let message = format!("`{}` stands in one place only", variable.name);
-                let known = scope.variables.iter().map(|other| other.name.as_str());
-                let known = known.filter(|other| *other != variable.name && !other.starts_with('_'));
-                let help = match nearest(&variable.name, known) {
-                    Some(near) => format!("did you mean `{near}`? Write `_` if anything will do"),
-                    None => "write `_` if anything will do".to_owned(),
-                };
-                self.findings.push(Finding::new(Code::SingleUse, variable.span, message).help(help));
-            }
-        }
-    }
 }
 
 fn columns(n: usize) -> String {
@@ -440,4 +414,15 @@ fn columns(n: usize) -> String {
 /// Whether a name looks like a type or an attribute of one.
 fn is_type_like(name: &str) -> bool {
     name.contains("::") || is_variable(name)
+}
+
+/// The type that a constant seems to have, for advice.
+fn guess(arg: &Expr) -> String {
+    match &arg.kind {
+        ExprKind::Long(_) => "Long".to_owned(),
+        ExprKind::Bool(_) => "Bool".to_owned(),
+        ExprKind::Entity(kind, _) => kind.clone(),
+        ExprKind::Set(_) => "Set<String>".to_owned(),
+        _ => "String".to_owned(),
+    }
 }

@@ -18,7 +18,6 @@ use super::{Slot, Variable};
 pub(super) struct Scope {
     pub(super) levels: Vec<HashMap<String, Slot>>,
     pub(super) variables: Vec<Variable>,
-    pub(super) uses: Vec<usize>,
     /// Where each anonymous variable was asked for, besides `_`.
     n_made_up: usize,
 }
@@ -26,11 +25,11 @@ pub(super) struct Scope {
 impl Scope {
     pub(super) fn slot(&mut self, name: &str, span: Span) -> Slot {
         if let Some(slot) = self.levels.iter().rev().find_map(|level| level.get(name)).copied() {
-            if let Some((uses, variable)) = self.uses.get_mut(slot.0).zip(self.variables.get_mut(slot.0)) {
-                if *uses == 0 {
+            if let Some(variable) = self.variables.get_mut(slot.0) {
+                if variable.n_uses == 0 {
                     variable.span = span;
                 }
-                *uses += 1;
+                variable.n_uses += 1;
             }
             return slot;
         }
@@ -42,8 +41,7 @@ impl Scope {
     }
 
     fn add(&mut self, name: String, span: Span) -> Slot {
-        self.variables.push(Variable { name, span, types: Types::Any });
-        self.uses.push(1);
+        self.variables.push(Variable { name, span, n_uses: 1, types: Types::Any });
         Slot(self.variables.len() - 1)
     }
 
@@ -51,8 +49,8 @@ impl Scope {
     pub(super) fn made_up(&mut self, span: Span) -> Slot {
         self.n_made_up += 1;
         let slot = self.add(format!("_{}", self.n_made_up), span);
-        if let Some(uses) = self.uses.get_mut(slot.0) {
-            *uses += 1;
+        if let Some(variable) = self.variables.get_mut(slot.0) {
+            variable.n_uses += 1;
         }
         slot
     }
@@ -63,8 +61,8 @@ impl Scope {
         names.sort_unstable();
         for name in names.iter().filter(|name| self.known(name).is_none()).collect::<Vec<_>>() {
             let slot = self.slot(name, span);
-            if let Some(uses) = self.uses.get_mut(slot.0) {
-                *uses = 0;
+            if let Some(variable) = self.variables.get_mut(slot.0) {
+                variable.n_uses = 0;
             }
         }
     }
@@ -105,7 +103,7 @@ pub(super) fn ordered_names(body: &[Literal], names: &mut Vec<String>) {
                 exprs.push(expr);
             }
             LiteralKind::Aggregate(aggregate) => {
-                found.push((aggregate.result.span.start, aggregate.result.text.clone()))
+                found.push((aggregate.result.span.start, aggregate.result.text.clone()));
             }
         }
         for expr in exprs {

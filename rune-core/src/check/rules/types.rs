@@ -10,9 +10,7 @@ use crate::{
     },
 };
 
-use super::{
-    Aggregate, CheckedRules, Goal, GoalKind, Guard, Names, PredicateId, PredicateKind, Rule, Slot, Term, Variable,
-};
+use super::{Aggregate, CheckedRules, Goal, GoalKind, Guard, Names, PredicateId, PredicateKind, Rule, Slot, Term};
 
 /// Gives every variable its types, and the columns of relations that rules derive without a declaration theirs.
 pub(super) fn infer(checked: &mut CheckedRules, values: &mut Pool, findings: &mut Findings) {
@@ -105,7 +103,7 @@ fn variables(
     for _ in 0..=rule.variables.len().min(8) {
         let before = types.clone();
         for goal in &rule.body {
-            narrow(goal, checked, schema, values, &rule.variables, &mut types);
+            narrow(goal, checked, schema, values, &mut types);
         }
         if types == before {
             break;
@@ -129,14 +127,7 @@ fn narrow_slot(slot: Slot, to: &Types, types: &mut [Types]) {
     }
 }
 
-fn narrow(
-    goal: &Goal,
-    checked: &CheckedRules,
-    schema: Option<&Schema>,
-    values: &mut Pool,
-    variables: &[Variable],
-    types: &mut Vec<Types>,
-) {
+fn narrow(goal: &Goal, checked: &CheckedRules, schema: Option<&Schema>, values: &mut Pool, types: &mut Vec<Types>) {
     match &goal.kind {
         GoalKind::Atom(id, args) => narrow_row(checked, *id, args, types),
         GoalKind::In(..) | GoalKind::Guard(_) | GoalKind::Not(_) => {}
@@ -147,7 +138,7 @@ fn narrow(
         }
         GoalKind::Aggregate(Aggregate { result, fold, tuple, body, .. }) => {
             for goal in body {
-                narrow(goal, checked, schema, values, variables, types);
+                narrow(goal, checked, schema, values, types);
             }
             let first = tuple.first().and_then(|slot| types.get(slot.0)).cloned().unwrap_or(Types::Any);
             let of = match fold {
@@ -183,10 +174,11 @@ fn conflicts(rule: &Rule, types: &[Types], checked: &CheckedRules, values: &Pool
             }
         }
         if let Some(predicate) = checked.predicate(rule.head) {
-            for (column, _) in predicate.columns.iter().zip(&rule.args).filter(|(_, arg)| **arg == Term::Slot(Slot(at)))
-            {
-                places.push((rule.span, column.types.clone()));
-            }
+            let is_it = |arg: &Term| *arg == Term::Slot(Slot(at));
+            let columns = predicate.columns.iter().zip(&rule.args).filter(|(_, arg)| is_it(arg));
+            // A relation without a declaration has the types that its rules give it, and this one gives none.
+            let known = columns.filter(|(column, _)| !column.types.is_none());
+            places.extend(known.map(|(column, _)| (rule.span, column.types.clone())));
         }
         places.sort_by_key(|(span, _)| *span);
         // A column without a type belongs to a relation that can have no row; that is told there.
@@ -287,7 +279,7 @@ fn check_goal(
         GoalKind::Guard(guard) => {
             let typing = ExprTypes { checked, schema, types, guard };
             let of = typing.checked(&guard.expr, goal.span, values, findings);
-            typing.expect(&of, &guard.expr, &[Type::Bool], "a condition is true or false", goal.span, values, findings);
+            expect(&of, &guard.expr, &[Type::Bool], "a condition is true or false", goal.span, values, findings);
         }
         GoalKind::Bind(_, guard) => {
             ExprTypes { checked, schema, types, guard }.checked(&guard.expr, goal.span, values, findings);
@@ -350,13 +342,14 @@ impl ExprTypes<'_> {
             ExprKind::All(parts) | ExprKind::Any(parts) => {
                 for part in parts {
                     let of = self.checked(part, goal, values, findings);
-                    self.expect(&of, part, &[Type::Bool], "`&&` and `||` take true and false", goal, values, findings);
+                    expect(&of, part, &[Type::Bool], "`&&` and `||` take true and false", goal, values, findings);
                 }
                 bool_type
             }
             ExprKind::If(parts) => {
                 let [test, yes, no] = parts.each_ref().map(|part| self.checked(part, goal, values, findings));
-                self.expect(&test, &parts[0], &[Type::Bool], "`if` takes true and false", goal, values, findings);
+                let [test_part, ..] = &**parts;
+                expect(&test, test_part, &[Type::Bool], "`if` takes true and false", goal, values, findings);
                 yes.or(&no)
             }
             ExprKind::Unary(operation, part) => self.unary(*operation, part, goal, values, findings),
@@ -367,7 +360,7 @@ impl ExprTypes<'_> {
             }
             ExprKind::Like(part, _) => {
                 let of = self.checked(part, goal, values, findings);
-                self.expect(&of, part, &[Type::Text], "`like` takes a string", goal, values, findings);
+                expect(&of, part, &[Type::Text], "`like` takes a string", goal, values, findings);
                 bool_type
             }
             ExprKind::Attribute(owner, name) => {
@@ -391,7 +384,9 @@ impl ExprTypes<'_> {
                 element.single().map_or(Types::Any, |kind| Types::one(Type::Set(Box::new(kind.clone()))))
             }
             ExprKind::Record(members) => {
-                members.iter().for_each(|(_, part)| drop(self.checked(part, goal, values, findings)));
+                for (_, part) in members {
+                    self.checked(part, goal, values, findings);
+                }
                 Types::Any
             }
             ExprKind::Fail(_) => Types::Any,
@@ -472,7 +467,7 @@ impl ExprTypes<'_> {
             Unary::IsEmpty => return Types::one(Type::Bool),
             Unary::Call(method) => return Types::one(result_of(method)),
         };
-        self.expect(&of, part, wanted, why, goal, values, findings);
+        expect(&of, part, wanted, why, goal, values, findings);
         Types::one(result)
     }
 
@@ -499,13 +494,13 @@ impl ExprTypes<'_> {
             }
             Binary::Less | Binary::LessEqual => {
                 for (of, part) in [&left, &right].into_iter().zip(parts) {
-                    self.expect(of, part, &ordered, "`<` compares integers and times", goal, values, findings);
+                    expect(of, part, &ordered, "`<` compares integers and times", goal, values, findings);
                 }
                 Types::one(Type::Bool)
             }
             Binary::Add | Binary::Subtract | Binary::Multiply => {
                 for (of, part) in [&left, &right].into_iter().zip(parts) {
-                    self.expect(of, part, &longs, "arithmetic takes integers", goal, values, findings);
+                    expect(of, part, &longs, "arithmetic takes integers", goal, values, findings);
                 }
                 Types::one(Type::Long)
             }
@@ -518,24 +513,6 @@ impl ExprTypes<'_> {
                 Types::one(Type::Bool)
             }
         }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "what is expected of what, and where to report it")]
-    fn expect(
-        &self,
-        of: &Types,
-        part: &Expr,
-        wanted: &[Type],
-        why: &str,
-        goal: Span,
-        values: &Pool,
-        findings: &mut Findings,
-    ) {
-        if of.is_none() || !of.and(&Types::OneOf(wanted.to_vec())).is_none() {
-            return;
-        }
-        let span = Span::new(goal.file, part.span.clone());
-        findings.push(Finding::new(Code::WrongType, span, format!("{why}, and this is {}", of.show(values))));
     }
 }
 
@@ -579,4 +556,13 @@ fn result_of(method: Method) -> Type {
         Method::ToMilliseconds | Method::ToSeconds | Method::ToMinutes | Method::ToHours | Method::ToDays => Type::Long,
         _ => Type::Bool,
     }
+}
+
+/// Reports an expression that can be of none of the types wanted.
+fn expect(of: &Types, part: &Expr, wanted: &[Type], why: &str, goal: Span, values: &Pool, findings: &mut Findings) {
+    if of.is_none() || !of.and(&Types::OneOf(wanted.to_vec())).is_none() {
+        return;
+    }
+    let span = Span::new(goal.file, part.span.clone());
+    findings.push(Finding::new(Code::WrongType, span, format!("{why}, and this is {}", of.show(values))));
 }

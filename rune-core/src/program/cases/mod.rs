@@ -13,7 +13,7 @@ use crate::{
         CheckedEntity,
         rules::{CheckedRules, Fact, Rule},
     },
-    datalog::{DatalogEngine, Query, Solver},
+    datalog::{Bounds, DatalogEngine, Query, Solver},
     decide::{Request, Terms, Why},
     diag::{Code, Finding, Findings, Severity},
     facts::{FactView, Facts},
@@ -104,13 +104,14 @@ impl Case {
         rules: &CheckedRules,
         engine: &DatalogEngine,
         data: &[Fact],
+        bounds: Bounds,
         values: &mut Pool,
         findings: &mut Findings,
     ) -> Option<Prepared> {
         let data = if self.with_data { data } else { &[] };
         let given = Given { entities: &self.entities, rows: &[data, &self.facts] };
-        let mut facts = given.load(rules, self.header, values, findings)?;
-        load::derive(engine, &mut facts, self.header, values, findings)?;
+        let mut facts = given.load(rules, bounds, self.header, values, findings)?;
+        load::derive(engine, &mut facts, bounds, self.header, values, findings)?;
         let query = match self.query.take() {
             Some((rule, expected)) => Some((Query::compile(rules, &rule, &facts, values, findings)?, expected)),
             None => None,

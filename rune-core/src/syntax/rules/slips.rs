@@ -38,7 +38,7 @@ impl Reader<'_> {
                 rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').take(40).collect()
             }
             Some(_) if rest.starts_with([':', '<', '=', '-', '&', '|']) => {
-                rest.chars().take_while(|c| c.is_ascii_punctuation()).take(2).collect()
+                rest.chars().take_while(char::is_ascii_punctuation).take(2).collect()
             }
             Some(c) => c.to_string(),
         };
