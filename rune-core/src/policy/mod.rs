@@ -15,6 +15,7 @@ use crate::{
 };
 
 pub use lower::lower;
+pub use pst::condition;
 
 /// What a satisfied policy does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

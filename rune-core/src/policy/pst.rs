@@ -16,14 +16,18 @@ use crate::{
 
 /// A construct of Cedar's that is not known here, in words.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unknown(pub(super) String);
+pub struct Unknown(pub(super) String);
 
 fn unknown(what: &impl fmt::Display) -> Unknown {
     Unknown(what.to_string())
 }
 
 /// The condition of a policy: all `when` and no `unless`, in the order of the text. None if there is neither.
-pub(super) fn condition(body: &Template) -> Result<Option<Expr>, Unknown> {
+///
+/// # Errors
+///
+/// If it has a construct that is not known here.
+pub fn condition(body: &Template) -> Result<Option<Expr>, Unknown> {
     let clause = |clause: &Clause| match clause {
         Clause::When(expr) => expression(expr),
         Clause::Unless(expr) => Ok(not(expression(expr)?)),

@@ -198,6 +198,31 @@ impl Expr {
         }
     }
 
+    /// Takes the places away, so that expressions can be compared for what they say.
+    pub fn forget_places(&mut self) {
+        self.span = 0..0;
+        match &mut self.kind {
+            ExprKind::Bool(_)
+            | ExprKind::Long(_)
+            | ExprKind::Text(_)
+            | ExprKind::Entity(..)
+            | ExprKind::Var(_)
+            | ExprKind::Name(_)
+            | ExprKind::Fail(_) => {}
+            ExprKind::All(parts) | ExprKind::Any(parts) | ExprKind::Set(parts) => {
+                parts.iter_mut().for_each(Self::forget_places);
+            }
+            ExprKind::If(parts) => parts.iter_mut().for_each(Self::forget_places),
+            ExprKind::Binary(_, parts) => parts.iter_mut().for_each(Self::forget_places),
+            ExprKind::Unary(_, part)
+            | ExprKind::Is(part, _)
+            | ExprKind::Attribute(part, _)
+            | ExprKind::Has(part, _)
+            | ExprKind::Like(part, _) => part.forget_places(),
+            ExprKind::Record(members) => members.iter_mut().for_each(|(_, part)| part.forget_places()),
+        }
+    }
+
     /// The conjunction of operands. Those that are conjunctions are taken apart: nested either way, the same operands are
     /// looked at in the same order, and each must be a boolean when it is.
     #[must_use]

@@ -134,12 +134,11 @@ impl Sure {
     }
 }
 
-/// An expression without its places, so that two can be compared. Recurses once per level, whose number is limited.
+/// An expression without its places, so that two can be compared.
 fn bare(expr: &Expr) -> ExprKind {
-    match &expr.kind {
-        ExprKind::Attribute(owner, name) => ExprKind::Attribute(Box::new(Expr::placeless(bare(owner))), name.clone()),
-        other => other.clone(),
-    }
+    let mut expr = expr.clone();
+    expr.forget_places();
+    expr.kind
 }
 
 /// Lists the attributes that an expression asks for and that may be missing. Recurses once per level of the expression.

@@ -140,44 +140,22 @@ fn displace_type(kind: &mut TypeName) {
 fn displace_atom(atom: &mut Atom) {
     atom.span = 0..0;
     displace_name(&mut atom.name);
-    atom.args.iter_mut().for_each(displace_expr);
+    atom.args.iter_mut().for_each(Expr::forget_places);
 }
 
 fn displace_literal(literal: &mut Literal) {
     literal.span = 0..0;
     match &mut literal.kind {
         LiteralKind::Atom(atom) => displace_atom(atom),
-        LiteralKind::Guard(guard) => displace_expr(guard),
+        LiteralKind::Guard(guard) => Expr::forget_places(guard),
         LiteralKind::Binding(name, value) => {
             displace_name(name);
-            displace_expr(value);
+            Expr::forget_places(value);
         }
         LiteralKind::Aggregate(aggregate) => {
             displace_name(&mut aggregate.result);
             aggregate.tuple.iter_mut().for_each(displace_name);
             aggregate.body.iter_mut().for_each(displace_literal);
         }
-    }
-}
-
-fn displace_expr(expr: &mut Expr) {
-    expr.span = 0..0;
-    match &mut expr.kind {
-        ExprKind::All(inner) | ExprKind::Any(inner) | ExprKind::Set(inner) => inner.iter_mut().for_each(displace_expr),
-        ExprKind::If(inner) => inner.iter_mut().for_each(displace_expr),
-        ExprKind::Binary(_, inner) => inner.iter_mut().for_each(displace_expr),
-        ExprKind::Record(members) => members.iter_mut().for_each(|(_, value)| displace_expr(value)),
-        ExprKind::Unary(_, inner)
-        | ExprKind::Is(inner, _)
-        | ExprKind::Attribute(inner, _)
-        | ExprKind::Has(inner, _)
-        | ExprKind::Like(inner, _) => displace_expr(inner),
-        ExprKind::Bool(_)
-        | ExprKind::Long(_)
-        | ExprKind::Text(_)
-        | ExprKind::Entity(..)
-        | ExprKind::Var(_)
-        | ExprKind::Name(_)
-        | ExprKind::Fail(_) => {}
     }
 }
