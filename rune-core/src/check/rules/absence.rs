@@ -178,7 +178,7 @@ fn may_miss(
         ExprKind::Attribute(owner, name) => {
             may_miss(owner, typing, sure, values, missing);
             let of = typing.of(owner, values);
-            if typing.attribute(owner, &of, name, values).may_be_missing && of != Types::Any && !sure.has(owner, name) {
+            if typing.attribute(owner, &of, name, values).may_be_missing && !sure.has(owner, name) {
                 missing.push((expr.span.clone(), name.clone()));
             }
         }

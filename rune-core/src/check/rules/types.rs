@@ -314,7 +314,7 @@ pub struct ExprTypes<'a> {
 pub(super) struct Looked {
     /// Its types.
     pub(super) types: Types,
-    /// Whether an entity or record may be without it.
+    /// Whether the schema shows that an entity or record may be without it.
     pub(super) may_be_missing: bool,
     /// Why there is none, and what there is instead.
     pub(super) unknown: Option<(String, Vec<Symbol>)>,
@@ -410,7 +410,7 @@ impl ExprTypes<'_> {
     /// What the attribute `name` of `owner` is.
     pub(super) fn attribute(&self, owner: &Expr, of: &Types, name: &str, values: &mut Pool) -> Looked {
         let symbol = values.symbol(name);
-        let anything = Looked { types: Types::Any, may_be_missing: true, unknown: None };
+        let anything = Looked { types: Types::Any, may_be_missing: false, unknown: None };
         let Some(schema) = self.schema else { return anything };
         if matches!(owner.kind, ExprKind::Var(Var::Context)) {
             let fields = schema.actions().map(|(_, action)| action.context.field(symbol));
