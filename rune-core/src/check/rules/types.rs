@@ -510,6 +510,21 @@ impl ExprTypes<'_> {
             },
             Binary::Call(method) => Types::one(result_of(method)),
             Binary::In | Binary::Contains | Binary::ContainsAll | Binary::ContainsAny | Binary::HasTag => {
+                let [part, _] = parts;
+                let is_entity = |kind: &Type| matches!(kind, Type::Entity(_));
+                let is_set = |kind: &Type| matches!(kind, Type::Set(_));
+                let (is_right, why): (fn(&Type) -> bool, _) = match operation {
+                    Binary::In | Binary::HasTag => (is_entity, "`in` and tags are asked of an entity"),
+                    _ => (is_set, "`contains` is asked of a set"),
+                };
+                if let Types::OneOf(kinds) = &left
+                    && !kinds.is_empty()
+                    && !kinds.iter().any(is_right)
+                {
+                    let span = Span::new(goal.file, part.span.clone());
+                    let message = format!("{why}, and this is {}", left.show(values));
+                    findings.push(Finding::new(Code::WrongType, span, message));
+                }
                 Types::one(Type::Bool)
             }
         }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::syntax::{
     Node, SectionKind, Shape,
-    ast::{Expr, ExprKind},
+    ast::Expr,
     rules::{Atom, Clause, ClauseKind, Literal, LiteralKind, Name, TypeName},
 };
 
