@@ -6,8 +6,10 @@
 mod check;
 mod eval;
 mod fmt;
+mod junit;
 mod output;
 mod report;
+mod schema;
 pub mod serve;
 mod test;
 
@@ -42,6 +44,8 @@ enum Command {
     Check(check::Arguments),
     /// Run the tests of a folder of policies: exit code 0 if all pass.
     Test(test::Arguments),
+    /// Print the schema with the attributes that rules derive, for Cedar's own tools.
+    Schema(schema::Arguments),
     /// Decide one request by a folder of policies: exit code 0 allows, 1 denies.
     Eval(eval::Arguments),
     /// Lay out `.rune` and `.cedar` files, each in the one way there is.
@@ -58,6 +62,7 @@ pub fn main() -> ExitCode {
     let outcome = match &arguments.command {
         Command::Check(arguments) => check::run(arguments, output),
         Command::Test(arguments) => test::run(arguments, output),
+        Command::Schema(arguments) => schema::run(arguments, output),
         Command::Eval(arguments) => eval::run(arguments, output),
         Command::Fmt(arguments) => fmt::run(arguments, output),
         Command::Serve(arguments) => serve::run(arguments, output),

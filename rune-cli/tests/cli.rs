@@ -162,3 +162,53 @@ fn nothing_in_a_folder_reaches_the_terminal_as_a_command() {
         assert!(!run.stderr.contains(&0x1b) && !run.stdout.contains(&0x1b), "{run:?}");
     }
 }
+
+const RULES: &str = "version = \"rune/1.0\"\n[schema]\nentity User, Doc;\n\
+    action read appliesTo { principal: User, resource: Doc };\n[rules]\nrelation owner(Doc, User).\n\
+    @attribute relation owns(User, Doc).\nowns(U, D) :- owner(D, U).\n[policies]\n@id(\"owners\") \
+    permit (principal, action, resource) when { principal.owns.contains(resource) };\n[test.\"an owner <reads>\"]\n\
+    facts = 'owner(d, ada).'\nexpect = \"allow\"\n\
+    request = { principal = 'User::\"ada\"', action = 'Action::\"read\"', resource = 'Doc::\"d\"' }\n";
+
+#[test]
+fn coverage_tells_the_clauses_that_no_test_shows_to_matter() {
+    let dir = folder(&[("a.rune", RULES)]);
+    let run = rune(&["test", "--coverage", dir.path().to_str().unwrap()]);
+    assert_eq!(run.status.code(), Some(1));
+    assert_eq!(
+        text(&run.stdout),
+        "ok      an owner <reads>\nnever false: owner(D, U) (a.rune:rule0, a.rune:8:15)\n\
+         never false: principal.owns.contains(resource) (owners, a.rune:10:1)\n\
+         0 of 2 clauses true in one test and false in another\n1 test passed, 0 failed\n"
+    );
+    let other = "[test.\"nobody else does\"]\nexpect = \"deny\"\n\
+        request = { principal = 'User::\"bob\"', action = 'Action::\"read\"', resource = 'Doc::\"d\"' }\n";
+    let dir = folder(&[("a.rune", &format!("{RULES}{other}"))]);
+    let run = rune(&["test", "--coverage", dir.path().to_str().unwrap()]);
+    assert_eq!(run.status.code(), Some(0), "{}", text(&run.stdout));
+}
+
+#[test]
+fn results_of_tests_are_written_for_build_servers() {
+    let dir = folder(&[("a.rune", &RULES.replace("expect = \"allow\"", "expect = \"deny\""))]);
+    let junit = dir.path().join("results.xml");
+    let run = rune(&["test", "--junit", junit.to_str().unwrap(), dir.path().to_str().unwrap()]);
+    assert_eq!(run.status.code(), Some(1));
+    let xml = std::fs::read_to_string(&junit).unwrap();
+    assert!(xml.contains("tests=\"1\" failures=\"1\""), "{xml}");
+    let case = "<testcase name=\"an owner &lt;reads&gt;\" classname=\"a.rune\" file=\"a.rune\" line=\"11\">\
+        <failure message=\"expected deny, got allow: allowed by owners\"/></testcase>";
+    assert!(xml.contains(case), "{xml}");
+}
+
+#[test]
+fn the_schema_is_printed_with_what_rules_derive() {
+    let dir = folder(&[("a.rune", RULES)]);
+    let run = rune(&["schema", dir.path().to_str().unwrap()]);
+    assert_eq!(run.status.code(), Some(0));
+    assert!(text(&run.stdout).contains("entity User = {\n  owns: Set<Doc>\n};"), "{}", text(&run.stdout));
+    // What is printed is a schema that Cedar reads, and under which the policies are valid as they stand.
+    let policies = "@id(\"owners\") permit (principal, action, resource) when { principal.owns.contains(resource) };";
+    let plain = folder(&[("a.cedarschema", &text(&run.stdout)), ("a.cedar", policies)]);
+    assert_eq!(rune(&["check", plain.path().to_str().unwrap()]).status.code(), Some(0));
+}

@@ -74,6 +74,8 @@ pub struct CompiledRule {
     /// An order for each recursive ask, that one first and over new rows alone; before them the order over all rows.
     plans: Vec<Plan>,
     n_slots: usize,
+    /// Where each condition of the body stands.
+    pub goals: Vec<Span>,
     /// Which rule, in words: the beginning of every cause.
     name: String,
 }
@@ -160,6 +162,7 @@ impl DatalogEngine {
                 body,
                 plans: Vec::new(),
                 n_slots: rule.variables.len(),
+                goals: rule.body.iter().map(|goal| goal.span).collect(),
                 name: format!("the rule {} ({})", rule.id, place(rule.span)),
             };
             compiled.plan(&heads, store);
@@ -187,6 +190,13 @@ impl DatalogEngine {
                 }
             }
         }
+    }
+
+    /// Whether what a rule derives depends on the request.
+    #[must_use]
+    pub fn is_per_request(&self, rule: &CompiledRule) -> bool {
+        [Names::PERMIT, Names::FORBID].contains(&rule.head)
+            || self.relations.get(rule.head.0).is_some_and(|info| info.is_per_request)
     }
 
     /// The relation of this name.
@@ -360,6 +370,7 @@ impl Query {
             body,
             plans,
             n_slots: rule.variables.len(),
+            goals: Vec::new(),
             name: "the query".to_owned(),
         };
         Some(Self { rule })

@@ -175,6 +175,36 @@ impl<'a> Terms<'a> {
         forbids.into_iter().flatten().chain(permits.into_iter().flatten())
     }
 
+    /// Notes which clauses of policies and of rules hold of a request, or without one of the facts alone.
+    pub(crate) fn cover(self, request: Option<&Request>, coverage: &mut Coverage) {
+        let facts = self.facts.facts();
+        let mut scratch = Scratch::new(self.facts.values());
+        let nothing = [Value::UNKNOWN; 4];
+        for (rule, seen) in
+            self.rules.rules.iter().zip(&mut coverage.rules).filter(|(rule, _)| !self.rules.is_per_request(rule))
+        {
+            let mut solver = Solver::new(&mut scratch, facts, nothing, limits::EXPLANATION_STEPS_MAX);
+            note(seen, solver.cover(rule, None).unwrap_or_default());
+        }
+        let Some(Ok(mut bound)) = request.map(|request| bind::bind(self, request)) else { return };
+        if bound.derive(self.rules, limits::EXPLANATION_STEPS_MAX).is_err() {
+            return;
+        }
+        let (values, world, parts) = bound.parts();
+        for (rule, seen) in
+            self.rules.rules.iter().zip(&mut coverage.rules).filter(|(rule, _)| self.rules.is_per_request(rule))
+        {
+            let of = [Names::PERMIT, Names::FORBID].contains(&rule.head).then(|| subject(parts));
+            let mut solver = Solver::new(&mut *values, world, parts, limits::EXPLANATION_STEPS_MAX);
+            note(seen, solver.cover(rule, of).unwrap_or_default());
+        }
+        for (policy, seen) in self.policies.iter().zip(&mut coverage.policies) {
+            let mut evaluator = Evaluator::new(&mut *values, world, parts, limits::EXPLANATION_STEPS_MAX);
+            let answers = policy.cover(&mut evaluator);
+            note(seen, answers.into_iter().map(|answer| [answer == Some(true), answer == Some(false)]).collect());
+        }
+    }
+
     /// Answers a query as a rule would for this request; the values of the rows are those of the scratch.
     ///
     /// # Errors
@@ -221,6 +251,21 @@ impl<'a> Terms<'a> {
             reasons.determining.retain(|reason| reason.effect() == Effect::Forbid);
         }
         reasons
+    }
+}
+
+/// Which clauses held, and which did not, in the order of policies and of rules: `[yes, no]` for each.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Coverage {
+    pub(crate) policies: Vec<Vec<[bool; 2]>>,
+    pub(crate) rules: Vec<Vec<[bool; 2]>>,
+}
+
+fn note(seen: &mut Vec<[bool; 2]>, answers: Vec<[bool; 2]>) {
+    seen.resize(seen.len().max(answers.len()), [false; 2]);
+    for ([yes, no], [now_yes, now_no]) in seen.iter_mut().zip(answers) {
+        *yes |= now_yes;
+        *no |= now_no;
     }
 }
 

@@ -168,6 +168,16 @@ impl<'a, V: Values, W: World> Evaluator<'a, V, W> {
         self.truth(value)
     }
 
+    /// The value of one part of an expression, which must be a boolean.
+    ///
+    /// # Errors
+    ///
+    /// The first failure, in the order of evaluation.
+    pub(crate) fn test_part(&mut self, expr: &Expr, part: NodeId) -> Result<bool, Failure> {
+        let value = self.node(expr, part)?;
+        self.truth(value)
+    }
+
     /// Counts so many steps.
     ///
     /// # Errors

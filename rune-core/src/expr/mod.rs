@@ -147,6 +147,32 @@ impl Expr {
         }
     }
 
+    /// The operands of the conjunction that an expression is, each as the operands of the disjunction that it denies, or as
+    /// one: with whether it is denied.
+    pub(crate) fn clauses(&self) -> Vec<(NodeId, bool)> {
+        let nodes = |list: ListId| {
+            self.list(list).iter().filter_map(|item| match item {
+                Item::Node(id) => Some(*id),
+                _ => None,
+            })
+        };
+        let operands: Vec<NodeId> = match self.node(self.root) {
+            Node::All(list) => nodes(list).collect(),
+            _ => vec![self.root],
+        };
+        let mut clauses = Vec::new();
+        for operand in operands {
+            match self.node(operand) {
+                Node::Not(inner) => match self.node(inner) {
+                    Node::Any(list) => clauses.extend(nodes(list).map(|id| (id, true))),
+                    _ => clauses.push((inner, true)),
+                },
+                _ => clauses.push((operand, false)),
+            }
+        }
+        clauses
+    }
+
     fn node(&self, id: NodeId) -> Node {
         // A node refers to earlier ones only, so that there always is one; a failure grants nothing.
         self.nodes.get(id.0 as usize).copied().unwrap_or(Node::Fail(u32::MAX))

@@ -80,6 +80,7 @@ fn lower_statement(
     policies: &mut Vec<Policy>,
 ) -> Result<(), Refusal> {
     let condition = pst::condition(&statement.body)?;
+    let clauses: Arc<[String]> = pst::clause_texts(&statement.body).into();
     let reads_rules = condition.as_ref().is_some_and(|condition| names_any(condition, derived));
     let condition = condition.map(|condition| expr::compile(&condition, values)).transpose()?.map(Arc::new);
     let annotations: BTreeMap<_, _> =
@@ -109,6 +110,7 @@ fn lower_statement(
             resource: filler.resource(&statement.body.resource)?,
             condition: condition.clone(),
             reads_rules,
+            clauses: Arc::clone(&clauses),
         });
     }
     Ok(())

@@ -66,6 +66,8 @@ pub struct Policy {
     condition: Option<Arc<Expr>>,
     /// Whether the condition names an attribute that rules derive.
     reads_rules: bool,
+    /// The clauses of the condition, as Cedar writes them.
+    clauses: Arc<[String]>,
 }
 
 /// The policies of a program.
@@ -179,43 +181,89 @@ fn first_satisfied<'s, V: Values, W: World>(
 }
 
 impl Policy {
+    /// The clauses of the policy: the parts of its scope that say something, then those of its condition.
+    #[must_use]
+    pub fn clauses(&self) -> Vec<String> {
+        let asks = |scope: Scope| scope != Scope::Any;
+        let scope = [
+            (asks(self.principal), "the principal of the scope"),
+            (self.action != ActionScope::Any, "the action of the scope"),
+            (asks(self.resource), "the resource of the scope"),
+        ];
+        let scope = scope.into_iter().filter(|(asks, _)| *asks).map(|(_, text)| text.to_owned());
+        scope.chain(self.clauses.iter().cloned()).collect()
+    }
+
+    /// Whether each of [`Self::clauses`] holds of a request; none for a clause that is not come to.
+    pub fn cover<V: Values, W: World>(&self, evaluator: &mut Evaluator<'_, V, W>) -> Vec<Option<bool>> {
+        let mut answers = Vec::new();
+        for (part, var) in [(self.principal, Var::Principal), (Scope::Any, Var::Action), (self.resource, Var::Resource)]
+        {
+            if var == Var::Action && self.action != ActionScope::Any {
+                answers.push(self.holds_action(evaluator).ok());
+            } else if part != Scope::Any {
+                answers.push(holds(part, evaluator.var(var), evaluator).ok());
+            }
+        }
+        let mut is_reached = answers.iter().all(|answer| *answer == Some(true));
+        for (part, is_denied) in self.condition.iter().flat_map(|condition| condition.clauses()) {
+            let answer = match &self.condition {
+                Some(condition) if is_reached => {
+                    evaluator.test_part(condition, part).ok().map(|holds| holds != is_denied)
+                }
+                _ => None,
+            };
+            is_reached &= answer == Some(true);
+            answers.push(answer);
+        }
+        answers
+    }
+
     /// Whether a failure of this policy keeps a request from being allowed.
     #[must_use]
     pub fn blocks(&self, failure: Failure) -> bool {
         self.effect == Effect::Forbid && (self.reads_rules || matches!(failure, Failure::Undetermined(_)))
     }
 
-    /// Whether scope and condition hold. The scope comes first, as in Cedar: where it does not hold nothing can fail.
-    fn is_satisfied<V: Values, W: World>(&self, evaluator: &mut Evaluator<'_, V, W>) -> Result<bool, Failure> {
-        evaluator.spend(1)?;
-        let (world, values) = (evaluator.world(), evaluator.values());
-        let holds = |scope: Scope, entity: Value| match scope {
-            Scope::Any => Ok(true),
-            Scope::Equal(other) => Ok(entity == other),
-            Scope::Is(kind) => Ok(kind_of(values, entity) == Some(kind)),
-            Scope::IsIn(kind, _) if kind_of(values, entity) != Some(kind) => Ok(false),
-            Scope::In(ancestor) | Scope::IsIn(_, ancestor) => world.is_in(values, entity, ancestor),
-        };
+    fn holds_action<V: Values, W: World>(&self, evaluator: &Evaluator<'_, V, W>) -> Result<bool, Failure> {
         let action = evaluator.var(Var::Action);
-        let action = match &self.action {
+        match &self.action {
             ActionScope::Any => Ok(true),
             ActionScope::Equal(other) => Ok(action == *other),
             ActionScope::In(ancestors) => {
-                let is_in = |ancestor: &Value| world.is_in(values, action, *ancestor);
+                let is_in = |ancestor: &Value| evaluator.world().is_in(evaluator.values(), action, *ancestor);
                 ancestors.iter().map(is_in).find(|is_in| *is_in != Ok(false)).unwrap_or(Ok(false))
             }
-        };
+        }
+    }
+
+    /// Whether scope and condition hold. The scope comes first, as in Cedar: where it does not hold nothing can fail.
+    fn is_satisfied<V: Values, W: World>(&self, evaluator: &mut Evaluator<'_, V, W>) -> Result<bool, Failure> {
+        evaluator.spend(1)?;
+        let action = self.holds_action(evaluator);
         // A part that does not hold settles it, whatever is undetermined of the others.
-        let principal = holds(self.principal, evaluator.var(Var::Principal));
+        let principal = holds(self.principal, evaluator.var(Var::Principal), evaluator);
         if principal == Ok(false) || action == Ok(false) {
             return Ok(false);
         }
-        let resource = holds(self.resource, evaluator.var(Var::Resource));
+        let resource = holds(self.resource, evaluator.var(Var::Resource), evaluator);
         let in_scope = resource != Ok(false) && principal? && action? && resource?;
         match &self.condition {
             Some(condition) if in_scope => evaluator.test(condition),
             _ => Ok(in_scope),
         }
+    }
+}
+
+/// Whether a part of a scope holds of an entity.
+fn holds<V: Values, W: World>(scope: Scope, entity: Value, evaluator: &Evaluator<'_, V, W>) -> Result<bool, Failure> {
+    let (world, values) = (evaluator.world(), evaluator.values());
+    match scope {
+        Scope::Any => Ok(true),
+        Scope::Equal(other) => Ok(entity == other),
+        Scope::Is(kind) => Ok(kind_of(values, entity) == Some(kind)),
+        Scope::IsIn(kind, _) if kind_of(values, entity) != Some(kind) => Ok(false),
+        Scope::In(ancestor) | Scope::IsIn(_, ancestor) => world.is_in(values, entity, ancestor),
     }
 }
 

@@ -31,7 +31,7 @@ use crate::{
 use load::Given;
 use read::Texts;
 
-pub use cases::TestResult;
+pub use cases::{ClauseCoverage, TestResult};
 pub use difference::{Change, FileChange, not_in_force};
 
 /// How a program is built.
@@ -42,6 +42,8 @@ pub struct Options {
     pub invalid_policy: Severity,
     /// What a failing test is. A refusal, unless somebody wants the results of all tests.
     pub failing_test: Severity,
+    /// Whether tests note which clauses they show to matter.
+    pub coverage: bool,
     /// How many rows there may be, given and derived.
     pub rows_max: u64,
     /// How many steps deriving may take.
@@ -53,6 +55,7 @@ impl Default for Options {
         Self {
             invalid_policy: Severity::Error,
             failing_test: Severity::Error,
+            coverage: false,
             rows_max: limits::ROWS_MAX,
             steps_max: limits::DERIVATION_STEPS_MAX,
         }
@@ -96,6 +99,7 @@ pub struct Program {
     facts: Arc<FactView>,
     action_type: String,
     tests: Vec<TestResult>,
+    coverage: Vec<ClauseCoverage>,
     warnings: Report,
     /// The schema with derived attributes, in Cedar's JSON form.
     fragments: Vec<serde_json::Value>,
@@ -188,6 +192,12 @@ impl Program {
     #[must_use]
     pub fn tests(&self) -> &[TestResult] {
         &self.tests
+    }
+
+    /// What the tests showed of each clause, by place, if [`Options::coverage`] asked for it.
+    #[must_use]
+    pub fn coverage(&self) -> &[ClauseCoverage] {
+        &self.coverage
     }
 
     /// What is odd about the sources, without being wrong.
@@ -307,7 +317,12 @@ impl Build<'_> {
             facts: &facts,
         };
         let severity = self.options.failing_test;
-        let results = prepared.into_iter().map(|case| cases::run(case, terms, &values, severity, findings)).collect();
+        let mut seen = self.options.coverage.then(|| cases::start(terms));
+        let results = prepared
+            .into_iter()
+            .map(|case| cases::run(case, terms, &values, severity, seen.as_mut(), findings))
+            .collect();
+        let coverage = seen.map_or_else(Vec::new, |seen| cases::covered(terms, sources, &seen));
         if !findings.has_error() {
             note_what_is_missing(schema.is_some(), &policies, &rules, place, findings);
         }
@@ -321,6 +336,7 @@ impl Build<'_> {
             facts,
             action_type,
             tests: results,
+            coverage,
             warnings,
             fragments,
         })

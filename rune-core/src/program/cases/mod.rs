@@ -3,6 +3,7 @@
 //! A test sees the rules, the policies and the schema, and its own facts and entities; those of the files only with
 //! `with = "data"`, and then its failure is a warning. It makes a request, or asks a query, or both.
 
+mod coverage;
 mod read;
 
 use std::{collections::BTreeSet, fmt, ops::Range, sync::Arc};
@@ -14,7 +15,7 @@ use crate::{
         rules::{CheckedRules, Fact, Rule},
     },
     datalog::{Bounds, DatalogEngine, Query, Solver},
-    decide::{Request, Terms, Why},
+    decide::{Coverage, Request, Terms, Why},
     diag::{Code, Finding, Findings, Severity},
     facts::{FactView, Facts},
     syntax::Node,
@@ -22,6 +23,8 @@ use crate::{
 
 use super::load::{self, Given};
 
+pub use coverage::ClauseCoverage;
+pub(super) use coverage::{start, told as covered};
 pub(super) use read::{read, text};
 
 /// A test as it is written.
@@ -126,11 +129,15 @@ pub(super) fn run(
     terms: Terms<'_>,
     values: &Arc<Pool>,
     severity: Severity,
+    coverage: Option<&mut Coverage>,
     findings: &mut Findings,
 ) -> TestResult {
     let Prepared { case, facts, query } = prepared;
     let facts = FactView::new(values.clone(), facts);
     let terms = Terms { facts: &facts, ..terms };
+    if let Some(coverage) = coverage {
+        terms.cover(case.request.as_ref(), coverage);
+    }
     let mut failure = None;
     if let (Some(request), Some((expected, span))) = (&case.request, case.expect) {
         failure = decided(&case, terms, request, expected).map(|failure| (failure, span));

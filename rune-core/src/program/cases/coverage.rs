@@ -1,0 +1,53 @@
+//! Coverage: which clauses of policies and rules were true in one test and false in another.
+//!
+//! A clause is a part of a policy's scope, an operand of its conditions, or a condition of a rule's body. A clause that no
+//! test shows to matter may as well be wrong.
+
+use std::sync::Arc;
+
+use crate::{
+    base::{Sources, Span},
+    decide::{Coverage, Terms},
+};
+
+/// What tests showed of one clause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClauseCoverage {
+    /// The policy or rule.
+    pub id: Arc<str>,
+    /// Where the clause stands; for one of a policy, the policy.
+    pub span: Span,
+    /// The clause.
+    pub text: String,
+    /// Whether it was true in some test.
+    pub was_true: bool,
+    /// Whether it was false in some test.
+    pub was_false: bool,
+}
+
+/// Nothing seen yet of what there is.
+pub(in super::super) fn start(terms: Terms<'_>) -> Coverage {
+    Coverage {
+        policies: terms.policies.iter().map(|policy| vec![[false; 2]; policy.clauses().len()]).collect(),
+        rules: terms.rules.rules.iter().map(|rule| vec![[false; 2]; rule.goals.len()]).collect(),
+    }
+}
+
+/// What was seen, clause by clause, by place.
+pub(in super::super) fn told(terms: Terms<'_>, sources: &Sources, coverage: &Coverage) -> Vec<ClauseCoverage> {
+    let mut clauses = Vec::new();
+    for (policy, seen) in terms.policies.iter().zip(&coverage.policies) {
+        for (text, [was_true, was_false]) in policy.clauses().into_iter().zip(seen.iter().copied()) {
+            clauses.push(ClauseCoverage { id: policy.id.clone(), span: policy.span, text, was_true, was_false });
+        }
+    }
+    for (rule, seen) in terms.rules.rules.iter().zip(&coverage.rules) {
+        for (span, [was_true, was_false]) in rule.goals.iter().copied().zip(seen.iter().copied()) {
+            let text = sources.file(span.file).and_then(|file| file.text().get(span.range()).map(str::to_owned));
+            let text = text.unwrap_or_default();
+            clauses.push(ClauseCoverage { id: rule.id.clone(), span, text, was_true, was_false });
+        }
+    }
+    clauses.sort_by_key(|clause| clause.span);
+    clauses
+}
