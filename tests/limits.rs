@@ -87,3 +87,36 @@ fn more_rows_than_the_limit_are_refused_where_they_stand() {
     let said = derive(&format!("relation p(Long).\n{facts}"), Options { rows_max: 50, ..Options::default() });
     assert!(said.contains("error[too-many-rows]: there are more than 50 rows\n --> a.rune:54:1"), "{said}");
 }
+
+#[test]
+fn the_reference_says_each_limit_as_it_is() {
+    let page = include_str!("../docs/LANGUAGE.md");
+    let in_words = |number: u64| {
+        let digits = number.to_string();
+        let groups: Vec<&[u8]> = digits.as_bytes().rchunks(3).rev().collect();
+        groups.iter().map(|group| String::from_utf8_lossy(group).into_owned()).collect::<Vec<_>>().join(",")
+    };
+    let mebibytes = |bytes: usize| format!("{} MiB", bytes >> 20);
+    let limits = [
+        ("FILE_BYTES_MAX", mebibytes(limits::FILE_BYTES_MAX)),
+        ("ROW_FILE_BYTES_MAX", mebibytes(limits::ROW_FILE_BYTES_MAX)),
+        ("SOURCE_BYTES_MAX", mebibytes(limits::SOURCE_BYTES_MAX)),
+        ("REQUEST_BYTES_MAX", mebibytes(limits::REQUEST_BYTES_MAX)),
+        ("FILES_MAX", in_words(limits::FILES_MAX as u64)),
+        ("DIRECTORY_DEPTH_MAX", in_words(limits::DIRECTORY_DEPTH_MAX as u64)),
+        ("NESTING_MAX", in_words(limits::NESTING_MAX as u64)),
+        ("TEXT_HEIGHT_MAX", in_words(limits::TEXT_HEIGHT_MAX as u64)),
+        ("EXPRESSION_HEIGHT_MAX", in_words(limits::EXPRESSION_HEIGHT_MAX as u64)),
+        ("ACCESSES_MAX", in_words(limits::ACCESSES_MAX as u64)),
+        ("ROWS_MAX", in_words(limits::ROWS_MAX)),
+        ("REQUEST_ROWS_MAX", in_words(limits::REQUEST_ROWS_MAX)),
+        ("DERIVATION_STEPS_MAX", in_words(limits::DERIVATION_STEPS_MAX)),
+        ("DECISION_STEPS_MAX", in_words(limits::DECISION_STEPS_MAX)),
+        ("EXPLANATION_STEPS_MAX", in_words(limits::EXPLANATION_STEPS_MAX)),
+        ("ANCESTORS_MAX", in_words(limits::ANCESTORS_MAX as u64)),
+        ("FINDINGS_MAX", in_words(limits::FINDINGS_MAX as u64)),
+    ];
+    for (name, value) in limits {
+        assert!(page.contains(&format!("| {value} | `{name}` |")), "{name} is {value}");
+    }
+}

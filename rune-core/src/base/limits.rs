@@ -3,6 +3,9 @@
 /// Bytes of one source file. A larger one is data, and data has its own formats.
 pub const FILE_BYTES_MAX: usize = 8 << 20;
 
+/// Bytes of one file of rows. A row of a few columns takes some 20.
+pub const ROW_FILE_BYTES_MAX: usize = 128 << 20;
+
 /// Bytes of all source files of a ruleset together. A build holds them several times over: as text, as trees, as values.
 pub const SOURCE_BYTES_MAX: usize = 256 << 20;
 

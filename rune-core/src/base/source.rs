@@ -7,6 +7,8 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
+use super::limits;
+
 /// What a file of a ruleset holds, told by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -60,6 +62,15 @@ impl Kind {
             ["entities.json", "links.json"].contains(&lower.as_str()) || known(&lower).is_some()
         };
         known(name).or_else(|| is_near().then_some(Self::Misnamed))
+    }
+
+    /// How many bytes the file at `path` may have.
+    #[must_use]
+    pub fn bytes_max(path: &str) -> usize {
+        match Self::of(path) {
+            Some(Self::Rows) => limits::ROW_FILE_BYTES_MAX,
+            _ => limits::FILE_BYTES_MAX,
+        }
     }
 }
 

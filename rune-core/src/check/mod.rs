@@ -3,6 +3,7 @@
 pub(crate) mod arity;
 pub mod data;
 pub mod entities;
+pub mod links;
 pub mod policies;
 pub mod rules;
 

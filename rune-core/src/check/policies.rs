@@ -10,12 +10,15 @@ use cedar_policy::{
     pst::{self, Template as Pst},
 };
 
-use super::arity;
+use super::{
+    arity,
+    links::{self, read_links},
+};
 use crate::{
     base::{FileId, Sources, Span},
-    diag::{Code, Finding, Findings, Severity, nearest},
+    diag::{Code, Finding, Findings, Severity},
     schema::CedarSchema,
-    syntax::{Node, Shape, cedar::Piece, height::Notation},
+    syntax::{Node, cedar::Piece, height::Notation},
 };
 
 /// Whether a policy stands in a `.rune` file or in a plain Cedar file, where Cedar's habits count.
@@ -36,14 +39,14 @@ pub struct Statement {
     pub span: Span,
     /// Cedar's public syntax tree.
     pub body: Pst,
-    cedar: CedarStatement,
+    pub(super) cedar: CedarStatement,
     origin: Origin,
     fallback: Arc<str>,
     piece: usize,
 }
 
 #[derive(Debug)]
-enum CedarStatement {
+pub(super) enum CedarStatement {
     Policy(cedar_policy::Policy),
     Template(cedar_policy::Template),
 }
@@ -61,6 +64,19 @@ pub struct Link {
     pub span: Span,
 }
 
+/// A link that a row of a relation is.
+#[derive(Debug, Clone)]
+pub struct RowLink {
+    /// The template.
+    pub template: String,
+    /// The identity of the policy that this makes.
+    pub id: String,
+    /// The type and id for each slot.
+    pub slots: Vec<(pst::SlotId, String, String)>,
+    /// Where the row stands.
+    pub span: Span,
+}
+
 /// All policies and templates of a ruleset, and the links of the templates.
 #[derive(Debug, Default)]
 pub struct CheckedPolicies {
@@ -75,6 +91,7 @@ pub fn check(
     sources: &Sources,
     pieces: &[(Piece, Origin)],
     links: &[(FileId, Node)],
+    rows: &[RowLink],
     schema: Option<&CedarSchema>,
     validation: Severity,
     findings: &mut Findings,
@@ -88,14 +105,15 @@ pub fn check(
         *n_before += parse(piece, at, *origin, path, *n_before, &mut statements, findings);
     }
     identify(&mut statements, findings);
-    let links = read_links(sources, links, &statements, findings);
+    let mut links = read_links(sources, links, &statements, findings);
+    links::of_rows(rows, &statements, &mut links, findings);
     let checked = CheckedPolicies { statements, links };
     let linked: BTreeSet<usize> = checked.links.iter().map(|link| link.template).collect();
     for (at, template) in checked.statements.iter().enumerate() {
         if matches!(template.cedar, CedarStatement::Template(_)) && !linked.contains(&at) {
             let finding =
                 Finding::new(Code::UnusedTemplate, template.span, "this template has no link, so it decides nothing");
-            findings.push(finding.help("link it in a `*.links.json` file"));
+            findings.push(finding.help("link it by rows, `@template(\"…\") relation link(id: String -> principal: User).`, or in a `*.links.json` file"));
         }
     }
     // What Cedar says of the whole set assumes that its parts are right.
@@ -202,103 +220,6 @@ fn identify(statements: &mut [Statement], findings: &mut Findings) {
             findings.push(finding.related(other, "the other policy").help("give the policy an id of its own"));
         }
     }
-}
-
-/// Reads links in the notation of Cedar's command line: `[{ template_id, link_id, args: { "?principal": "User::\"a\"" } }]`.
-fn read_links(
-    sources: &Sources,
-    files: &[(FileId, Node)],
-    statements: &[Statement],
-    findings: &mut Findings,
-) -> Vec<Link> {
-    let mut links: Vec<Link> = Vec::new();
-    let by_id: BTreeMap<&str, usize> =
-        statements.iter().enumerate().map(|(at, statement)| (&*statement.id, at)).collect();
-    let mut taken: BTreeSet<Arc<str>> = statements.iter().map(|statement| statement.id.clone()).collect();
-    for (file, node) in files {
-        let path = sources.file(*file).map_or("", |file| &*file.path);
-        let Shape::List(nodes) = &node.shape else {
-            let finding =
-                Finding::new(Code::InvalidLink, Span::new(*file, node.span.clone()), "expected a list of links");
-            findings.push(finding.help(LINK_FORM));
-            continue;
-        };
-        for (at, node) in nodes.iter().enumerate() {
-            let span = Span::new(*file, node.span.clone());
-            match read_link(node, span, &format!("{path}:link{at}"), statements, &by_id) {
-                Ok(link) => {
-                    if !taken.insert(link.id.clone()) {
-                        let message = format!("`{}` is already the id of another policy", link.id);
-                        findings.push(
-                            Finding::new(Code::InvalidLink, span, message)
-                                .help("give each link a `link_id` of its own"),
-                        );
-                    }
-                    links.push(link);
-                }
-                Err(finding) => findings.push(*finding),
-            }
-        }
-    }
-    links
-}
-
-const LINK_FORM: &str =
-    r#"write `{ "template_id": "share", "link_id": "share-1", "args": { "?principal": "User::\"ada\"" } }`"#;
-
-fn read_link(
-    node: &Node,
-    span: Span,
-    fallback: &str,
-    statements: &[Statement],
-    by_id: &BTreeMap<&str, usize>,
-) -> Result<Link, Box<Finding>> {
-    let refuse = |message: String| Box::new(Finding::new(Code::InvalidLink, span, message).help(LINK_FORM));
-    let text = |name: &str| node.member(name).and_then(Node::as_text);
-    if let Shape::Table(members) = &node.shape
-        && let Some((key, _)) =
-            members.iter().find(|(key, _)| !["template_id", "link_id", "args"].contains(&&*key.name))
-    {
-        return Err(refuse(format!("a link has no member `{}`", key.name)));
-    }
-    let template_id = text("template_id").ok_or_else(|| refuse("a link names its template".to_owned()))?;
-    let id = match node.member("link_id") {
-        None => fallback.into(),
-        Some(id) => {
-            id.as_text().filter(|id| !id.is_empty()).ok_or_else(|| refuse("a `link_id` is a string".to_owned()))?.into()
-        }
-    };
-    let templates = || statements.iter().filter(|s| matches!(s.cedar, CedarStatement::Template(_)));
-    let found = by_id.get(template_id).and_then(|at| Some((*at, statements.get(*at)?)));
-    let Some((template, statement)) = found.filter(|(_, s)| matches!(s.cedar, CedarStatement::Template(_))) else {
-        let message = format!("there is no template `{template_id}`");
-        let finding = Finding::new(Code::InvalidLink, span, message);
-        return Err(Box::new(match nearest(template_id, templates().map(|s| &*s.id)) {
-            Some(near) => finding.help(format!("did you mean `{near}`?")),
-            None => finding.help("a template is known by its `@id`, or by file and position: `a.cedar:policy0`"),
-        }));
-    };
-    let wanted = statement.body.slots();
-    let mut slots = Vec::new();
-    if let Some(Node { shape: Shape::Table(members), .. }) = node.member("args") {
-        for (key, node) in members {
-            let slot = match key.name.as_str() {
-                "?principal" => pst::SlotId::Principal,
-                "?resource" => pst::SlotId::Resource,
-                other => return Err(refuse(format!("`{other}` is not a slot"))),
-            };
-            if !wanted.contains(&slot) {
-                return Err(refuse(format!("the template has no slot `{}`", key.name)));
-            }
-            let entity = node.as_text().and_then(crate::schema::conform::parse_entity);
-            let (kind, id) = entity.ok_or_else(|| refuse(format!("`{}` needs an entity", key.name)))?;
-            slots.push((slot, kind, id));
-        }
-    }
-    if slots.len() < wanted.len() {
-        return Err(refuse("a slot of the template has no argument".to_owned()));
-    }
-    Ok(Link { id, template, slots, span })
 }
 
 /// The set in Cedar's own form, for its validator.

@@ -273,7 +273,16 @@ impl Build<'_> {
         check::data::check_functional(&rules.predicates, &rows, values, findings);
         extend(cedar.as_mut(), &added, findings);
         let (pieces, links) = (&texts.policies, &texts.links);
-        let policies = check::policies::check(sources, pieces, links, cedar.as_ref(), options.invalid_policy, findings);
+        let row_links = check::links::rows(&rules, &rows, values, findings);
+        let policies = check::policies::check(
+            sources,
+            pieces,
+            links,
+            &row_links,
+            cedar.as_ref(),
+            options.invalid_policy,
+            findings,
+        );
         check_ids(&rules, &policies, findings);
         let derived: BTreeSet<String> = added.iter().map(|attribute| attribute.name.clone()).collect();
         let policies = policy::lower(&policies, &derived, values, findings);

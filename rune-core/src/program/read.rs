@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    base::{File, FileId, Kind, Sources, Span, limits},
+    base::{File, FileId, Kind, Sources, Span},
     check::{policies::Origin, rules},
     diag::{Code, Finding, Findings},
     syntax::{
@@ -63,8 +63,9 @@ impl Reader<'_> {
     }
 
     fn text<'f>(&mut self, id: FileId, file: &'f File) -> Option<&'f str> {
-        if limits::FILE_BYTES_MAX < file.bytes.len() {
-            let message = format!("the file has {} bytes, more than {}", file.bytes.len(), limits::FILE_BYTES_MAX);
+        let limit = Kind::bytes_max(&file.path);
+        if limit < file.bytes.len() {
+            let message = format!("the file has {} bytes, more than {limit}", file.bytes.len());
             let finding = Finding::new(Code::FileTooLarge, Span::new(id, 0..0), message);
             self.findings.push(finding.help("split it into several files"));
             return None;

@@ -31,7 +31,7 @@ use super::{
 };
 use crate::base::{
     File, Kind, Sources,
-    limits::{DIRECTORY_DEPTH_MAX, FILE_BYTES_MAX, FILES_MAX, SOURCE_BYTES_MAX},
+    limits::{DIRECTORY_DEPTH_MAX, FILES_MAX, SOURCE_BYTES_MAX},
 };
 
 /// Every so many looks all files are read again, whatever their stamps say. At a look a second this is twice a minute.
@@ -444,9 +444,10 @@ impl Walk<'_> {
             return Err(Trouble::NotAFile { path: self.given.join(path) }.into());
         }
         let stamp = Stamp::of(metadata);
-        if (FILE_BYTES_MAX as u64) < stamp.size {
+        let limit = Kind::bytes_max(&path.to_string_lossy());
+        if (limit as u64) < stamp.size {
             let path = self.given.join(path);
-            return Err(Trouble::TooLarge { path, bytes: stamp.size, limit: FILE_BYTES_MAX }.into());
+            return Err(Trouble::TooLarge { path, bytes: stamp.size, limit }.into());
         }
         self.n_files += 1;
         self.n_bytes += stamp.size;
@@ -510,7 +511,7 @@ fn read(shown: &Path, found: &Found) -> Result<Vec<u8>, Stop> {
     let read = || {
         let file = open(&found.real)?;
         let mut bytes = Vec::new();
-        (&file).take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+        (&file).take(Kind::bytes_max(&shown.to_string_lossy()) as u64 + 1).read_to_end(&mut bytes)?;
         // The stamp of the open file, after it was read: neither another file nor another content has this one.
         Ok((bytes, Stamp::of(&file.metadata()?)))
     };

@@ -11,6 +11,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::*;
+use crate::base::limits::FILE_BYTES_MAX;
 
 /// Longer than the steps of the clock that stamps files.
 const CLOCK_STEP: Duration = Duration::from_millis(11);
