@@ -42,8 +42,16 @@ pub struct Bounds {
     pub rows_max: u64,
 }
 
+/// What a derivation took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Work {
+    /// How many more steps may be taken.
+    pub steps_left: u64,
+    /// How many rows were looked at.
+    pub n_touched: u64,
+}
+
 /// Derives what follows from the rows of `store`: the relations that depend on no request, or with `request` those that do.
-/// Returns how many steps are left.
 ///
 /// # Errors
 ///
@@ -54,14 +62,14 @@ pub fn derive(
     values: &mut impl Values,
     request: Option<[Value; 4]>,
     bounds: Bounds,
-) -> Result<u64, DeriveError> {
+) -> Result<Work, DeriveError> {
     let strata = if request.is_some() { &engine.request_strata } else { &engine.strata };
-    let mut run = Run { engine, request: request.unwrap_or([Value::UNKNOWN; 4]), bounds, n_rows: 0 };
+    let mut run = Run { engine, request: request.unwrap_or([Value::UNKNOWN; 4]), bounds, n_rows: 0, n_touched: 0 };
     for stratum in strata {
         let rules: Vec<&CompiledRule> = stratum.iter().filter_map(|at| engine.rules.get(*at)).collect();
         run.stratum(&rules, store, values)?;
     }
-    Ok(run.bounds.steps_max)
+    Ok(Work { steps_left: run.bounds.steps_max, n_touched: run.n_touched })
 }
 
 struct Run<'e> {
@@ -69,6 +77,7 @@ struct Run<'e> {
     request: [Value; 4],
     bounds: Bounds,
     n_rows: u64,
+    n_touched: u64,
 }
 
 impl Run<'_> {
@@ -151,6 +160,7 @@ impl Run<'_> {
         });
         let has_erred = solver.erred.is_some();
         self.bounds.steps_max = solver.steps_left();
+        self.n_touched += solver.n_touched();
         if flow == Flow::Break(Stop::TooManySteps) {
             return Err(DeriveError::TooManySteps(rule.name.clone()));
         }

@@ -29,7 +29,7 @@ use crate::{
     syntax::rules::{Choice, Fold},
 };
 
-pub use derive::{Bounds, DeriveError, derive, insert};
+pub use derive::{Bounds, DeriveError, Work, derive, insert};
 pub use goal::{Answer, Answers};
 pub use solve::{Solver, Stop};
 

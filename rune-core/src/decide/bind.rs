@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     base::{Scratch, Symbol, Value, Values, View, limits, value::member},
     check::rules::PredicateId,
-    datalog::{self, Bounds, DatalogEngine, DeriveError},
+    datalog::{self, Bounds, DatalogEngine, DeriveError, Work},
     expr::{Derived, Failure, Member, World},
     facts::{Facts, Relation, Store, rows_from},
     schema::{
@@ -41,10 +41,10 @@ impl<'p> Bound<'p> {
         self.values
     }
 
-    /// Derives what rules say of this request, and returns how many steps are left.
-    pub(super) fn derive(&mut self, rules: &DatalogEngine, steps_max: u64) -> Result<u64, DeriveError> {
+    /// Derives what rules say of this request.
+    pub(super) fn derive(&mut self, rules: &DatalogEngine, steps_max: u64) -> Result<Work, DeriveError> {
         if !rules.concerns_requests() {
-            return Ok(steps_max);
+            return Ok(Work { steps_left: steps_max, n_touched: 0 });
         }
         rules.prepare(&mut self.world, true);
         let bounds = Bounds { steps_max, rows_max: limits::REQUEST_ROWS_MAX };

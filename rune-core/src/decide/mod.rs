@@ -112,6 +112,8 @@ pub struct Reasons<'a> {
     pub ignored: Vec<String>,
     /// Whether the steps ran out before everything had been looked at.
     pub is_incomplete: bool,
+    /// How many rows of relations rules looked at.
+    pub n_touched: u64,
 }
 
 impl<'a> Terms<'a> {
@@ -123,7 +125,8 @@ impl<'a> Terms<'a> {
 
     fn try_decide(self, request: &Request) -> Result<Why, String> {
         let mut bound = bind::bind(self, request)?;
-        let mut steps = bound.derive(self.rules, limits::DECISION_STEPS_MAX).map_err(|error| error.to_string())?;
+        let work = bound.derive(self.rules, limits::DECISION_STEPS_MAX).map_err(|error| error.to_string())?;
+        let mut steps = work.steps_left;
         let (values, world, parts) = bound.parts();
         for effect in [Effect::Forbid, Effect::Permit] {
             let mut evaluator = Evaluator::new(&mut *values, world, parts, steps);
@@ -212,9 +215,9 @@ impl<'a> Terms<'a> {
     /// If the request cannot be decided, or the query takes more steps than it may.
     pub fn query(self, request: &Request, query: &Query) -> Result<(Answers, Scratch<'a>), String> {
         let mut bound = bind::bind(self, request)?;
-        let steps = bound.derive(self.rules, limits::EXPLANATION_STEPS_MAX).map_err(|error| error.to_string())?;
+        let work = bound.derive(self.rules, limits::EXPLANATION_STEPS_MAX).map_err(|error| error.to_string())?;
         let (values, world, parts) = bound.parts();
-        let answers = Solver::new(&mut *values, world, parts, steps).query(query);
+        let answers = Solver::new(&mut *values, world, parts, work.steps_left).query(query);
         let answers = answers.map_err(|_| Failure::TooManySteps.describe(&*values))?;
         Ok((answers, bound.into_values()))
     }
@@ -224,11 +227,11 @@ impl<'a> Terms<'a> {
     pub fn reasons(self, request: &Request) -> Reasons<'a> {
         let Ok(mut bound) = bind::bind(self, request) else { return Reasons::default() };
         let mut reasons = Reasons { ignored: std::mem::take(&mut bound.ignored), ..Reasons::default() };
-        let Ok(steps) = bound.derive(self.rules, limits::EXPLANATION_STEPS_MAX) else {
+        let Ok(work) = bound.derive(self.rules, limits::EXPLANATION_STEPS_MAX) else {
             return Reasons { is_incomplete: true, ..reasons };
         };
         let (values, world, parts) = bound.parts();
-        let mut evaluator = Evaluator::new(&mut *values, world, parts, steps);
+        let mut evaluator = Evaluator::new(&mut *values, world, parts, work.steps_left);
         let of_policies = self.policies.reasons(&mut evaluator);
         let steps = evaluator.steps_left();
         reasons.is_incomplete = of_policies.is_incomplete;
@@ -247,6 +250,7 @@ impl<'a> Terms<'a> {
                 Err(_) => reasons.is_incomplete = true,
             }
         }
+        reasons.n_touched = work.n_touched + solver.n_touched();
         if reasons.determining.iter().any(|reason| reason.effect() == Effect::Forbid) {
             reasons.determining.retain(|reason| reason.effect() == Effect::Forbid);
         }

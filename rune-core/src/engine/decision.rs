@@ -104,4 +104,6 @@ pub struct Explanation {
     pub ignored: Vec<String>,
     /// Whether the explanation ran out of steps: then there may be more reasons and more failures.
     pub is_incomplete: bool,
+    /// How many rows of relations rules looked at for this request.
+    pub n_rows_touched: u64,
 }

@@ -96,6 +96,7 @@ impl Lineup {
             determining: reasons.determining.iter().map(|reason| PolicyRef::of(*reason, program)).collect(),
             ignored: reasons.ignored,
             is_incomplete: reasons.is_incomplete,
+            n_rows_touched: reasons.n_touched,
         }
     }
 
