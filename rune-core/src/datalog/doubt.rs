@@ -142,8 +142,10 @@ impl<V: Values, S: Store> Solver<'_, V, S> {
             };
         }
         let (open, value) = if is_known(low) { (right, low) } else { (left, high) };
-        if let (Term::Slot(slot), View::Entity(..)) = (open, self.values.view(value)) {
-            self.bind(slot, value, &mut |solver| then(solver, cause))?;
+        match (open, self.values.view(value)) {
+            (Term::Slot(slot), View::Entity(..)) => self.bind(slot, value, &mut |solver| then(solver, cause))?,
+            (Term::Any, View::Entity(..)) => return then(self, cause),
+            _ => {}
         }
         self.maybe_atom(Names::IN, &[left, right], cause, then)
     }

@@ -225,6 +225,10 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
                 AskKind::Atom(id, args) => self.is_there(*id, args).map(|is_there| !is_there),
                 AskKind::In(left, right) => {
                     let (left, right) = (self.term(*left), self.term(*right));
+                    // Everything is in something: in itself.
+                    if !(is_known(left) && is_known(right)) {
+                        return Ok(false);
+                    }
                     self.store.is_in(self.values, left, right).map(|is_in| !is_in)
                 }
                 _ => self.test(inner).map(|holds| !holds),
@@ -370,9 +374,11 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         }
         // Everything is in itself, which is never news.
         if !is_delta {
-            let (slot, value) = if is_known(low) { (right, low) } else { (left, high) };
-            if let (Term::Slot(slot), View::Entity(..)) = (slot, self.values.view(value)) {
-                self.bind(slot, value, then)?;
+            let (open, value) = if is_known(low) { (right, low) } else { (left, high) };
+            match (open, self.values.view(value)) {
+                (Term::Slot(slot), View::Entity(..)) => self.bind(slot, value, then)?,
+                (Term::Any, View::Entity(..)) => return then(self),
+                _ => {}
             }
         }
         let columns: Box<[usize]> = match (is_known(low), is_known(high)) {
