@@ -63,13 +63,15 @@ impl<V: Values, S: Store> Solver<'_, V, S> {
             Fold::Count => Ok(Some(self.values.long(i64::try_from(firsts.len()).unwrap_or(i64::MAX)))),
             Fold::Collect => Ok(Some(self.values.set(firsts.to_vec()))),
             Fold::Sum => {
-                let mut sum = 0_i64;
+                // Wide enough for as many as there may be: only the whole can overflow, whatever the order of the tuples.
+                let mut sum = 0_i128;
                 for value in firsts {
                     match self.values.view(*value) {
-                        View::Long(number) => sum = sum.checked_add(number).ok_or(Failure::Overflow("the sum"))?,
+                        View::Long(number) => sum += i128::from(number),
                         other => return Err(Failure::Type { expected: "an integer", found: kind(other) }),
                     }
                 }
+                let sum = i64::try_from(sum).map_err(|_| Failure::Overflow("the sum"))?;
                 Ok(Some(self.values.long(sum)))
             }
             Fold::Min => chosen(self.values, Choice::Min, firsts.iter().copied()),
