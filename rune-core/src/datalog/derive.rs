@@ -278,6 +278,10 @@ pub fn insert(store: &mut impl Store, id: PredicateId, row: &[Value]) -> bool {
                 relation.rows.insert(&[*low, *high]);
             }
         }
+        // An earlier stratum may have left doubts about who is below whom, which reach further now.
+        if !relation.doubts.is_empty() {
+            doubt_below(relation, [*child, *parent], None);
+        }
     }
     is_new
 }
@@ -291,24 +295,31 @@ fn doubt(store: &mut impl Store, id: PredicateId, row: &[Value], cause: Value) -
     if let (Names::PARENT, [child, parent]) = (id, row)
         && let Some(relation) = store.relation_mut(Names::IN)
     {
-        let all: Vec<[Value; 2]> = relation
-            .rows
-            .rows()
-            .chain(relation.doubts.iter().map(|(row, _)| row))
-            .filter_map(|row| <[Value; 2]>::try_from(row).ok())
-            .collect();
-        let agrees = |a: Value, b: Value| a == b || [a, b].contains(&Value::UNKNOWN);
-        let lower = all.iter().filter(|[_, high]| agrees(*high, *child)).map(|[low, _]| *low).chain([*child]);
-        let lower: Vec<Value> = lower.collect();
-        let upper = all.iter().filter(|[low, _]| agrees(*low, *parent)).map(|[_, high]| *high).chain([*parent]);
-        let upper: Vec<Value> = upper.collect();
-        for low in &lower {
-            for high in &upper {
-                if relation.rows.find(&[*low, *high]).is_none() {
-                    relation.doubts.insert(&[*low, *high], cause);
-                }
+        doubt_below(relation, [*child, *parent], Some(cause));
+    }
+    true
+}
+
+/// Adds to `in` all that may follow from a parent, which is itself certain or has a cause not to be: whoever is below the child,
+/// or may be, may be below whatever the parent is below, or may be.
+fn doubt_below(relation: &mut Relation, [child, parent]: [Value; 2], cause: Option<Value>) {
+    let certain = relation.rows.rows().map(|row| (row, None));
+    let all: Vec<([Value; 2], Option<Value>)> = certain
+        .chain(relation.doubts.iter().map(|(row, cause)| (row, Some(cause))))
+        .filter_map(|(row, cause)| Some((<[Value; 2]>::try_from(row).ok()?, cause)))
+        .collect();
+    let agrees = |a: Value, b: Value| a == b || [a, b].contains(&Value::UNKNOWN);
+    let lower = all.iter().filter(|([_, high], _)| agrees(*high, child)).map(|([low, _], cause)| (*low, *cause));
+    let lower: Vec<_> = lower.chain([(child, cause)]).collect();
+    let upper = all.iter().filter(|([low, _], _)| agrees(*low, parent)).map(|([_, high], cause)| (*high, *cause));
+    let upper: Vec<_> = upper.chain([(parent, cause)]).collect();
+    for (low, of_low) in &lower {
+        for (high, of_high) in &upper {
+            if let Some(cause) = cause.or(*of_low).or(*of_high)
+                && relation.rows.find(&[*low, *high]).is_none()
+            {
+                relation.doubts.insert(&[*low, *high], cause);
             }
         }
     }
-    true
 }
