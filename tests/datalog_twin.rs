@@ -112,3 +112,18 @@ fn who_may_be_below_somebody_may_be_below_what_a_later_stratum_puts_above() {
     // Somebody may be below anything by way of `g1`.
     check_decision(&clauses, "principal in Group::\"secret\"", Kind::Error);
 }
+
+#[test]
+fn an_ancestor_that_is_in_a_set_counts_whatever_others_there_may_be() {
+    let clauses = [
+        "relation member(User, Group).",
+        "member(User::\"u1\", Group::\"g1\").",
+        "@attribute relation meets(Doc, Group).",
+        "meets(D, G) :- member(_, G), D = Doc::\"d0\".",
+        "parent(U, G) :- User(U), G = U.team.",
+        "parent(U, G) :- member(U, G).",
+    ];
+    // Who has no team may be in anything; that he is in `g1` is certain.
+    check_decision(&clauses, "!(principal in resource.meets)", Kind::Allowed);
+    check_decision(&clauses[..5], "!(principal in resource.meets)", Kind::Error);
+}

@@ -101,7 +101,9 @@ impl Plain<'_, '_> {
         let arity =
             |name: &str| self.twin.attributes.get(name).filter(|of| of.n_keys.is_none()).map(|of| of.columns.len());
         let (name, args) = match &expr.kind {
-            ExprKind::Binary(Binary::In, sides) => ("in", sides.to_vec()),
+            ExprKind::Binary(Binary::In, sides) if !matches!(sides[1].kind, ExprKind::Attribute(..)) => {
+                ("in", sides.to_vec())
+            }
             ExprKind::Attribute(owner, name) if arity(name) == Some(1) => (name.as_str(), vec![(**owner).clone()]),
             ExprKind::Binary(Binary::Contains, sides) => match &sides[0].kind {
                 ExprKind::Attribute(owner, name) if arity(name) == Some(2) => {

@@ -286,6 +286,11 @@ impl<'t> Twin<'t> {
                     (self.is_set_of(&parts[0], env)?.expect("above"), self.value(&parts[1], env)?);
                 self.holds(&name, &[Some(owner), Some(element)])?.into()
             }
+            ExprKind::Binary(Binary::In, parts) if self.is_set_of(&parts[1], env)?.is_some() => {
+                let (name, owner) = self.is_set_of(&parts[1], env)?.expect("above");
+                let below = self.value(&parts[0], env)?;
+                self.is_in_set(below, &name, owner)?.into()
+            }
             ExprKind::Binary(operation, parts) => {
                 let [a, b] = [self.value(&parts[0], env)?, self.value(&parts[1], env)?];
                 self.binary(*operation, a, b)?
@@ -299,6 +304,9 @@ impl<'t> Twin<'t> {
             return Ok((a == b).into());
         } else if operation == Binary::In {
             return self.is_in(&[Some(a), Some(b)]).map(Value::from);
+        } else if operation == Binary::Contains {
+            let View::Set(elements) = self.values.view(a) else { return Err(Lack::Error) };
+            return Ok(elements.contains(&b).into());
         }
         let (a, b) = (self.number(a)?, self.number(b)?);
         let number = match operation {
@@ -310,6 +318,22 @@ impl<'t> Twin<'t> {
             other => panic!("the twin has no {other:?}"),
         };
         number.map(|number| self.values.long(number)).ok_or(Lack::Error)
+    }
+
+    /// Whether an entity is in an element of a derived attribute: one that is counts, else all that may be above it matters.
+    fn is_in_set(&self, below: Value, name: &str, owner: Value) -> Result<bool, Lack> {
+        let all = self.relations.get("in").cloned().unwrap_or_default();
+        let of_below = |rows: &BTreeSet<Row>| rows.iter().filter(|row| matches(row, &[Some(below), None])).count();
+        let mut is_open = of_below(&all.certain) < of_below(&all.possible);
+        let above = all.certain.iter().filter(|row| row[0] == below).map(|row| row[1]);
+        for element in above.chain([below]) {
+            match self.holds(name, &[Some(owner), Some(element)]) {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(_) => is_open = true,
+            }
+        }
+        if is_open { Err(Lack::Undetermined) } else { Ok(false) }
     }
 
     /// The relation and the entity, if an expression is a derived attribute that is a set.

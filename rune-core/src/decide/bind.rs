@@ -97,7 +97,7 @@ impl World for RequestWorld<'_> {
         self.facts.is_in(values, entity, ancestor)
     }
 
-    fn ancestors(&self, values: &impl Values, entity: Value) -> Result<Vec<Value>, Failure> {
+    fn ancestors(&self, values: &impl Values, entity: Value) -> (Vec<Value>, Option<Failure>) {
         self.facts.ancestors(values, entity)
     }
 

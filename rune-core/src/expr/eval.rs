@@ -501,10 +501,9 @@ impl<'a, V: Values, W: World> Evaluator<'a, V, W> {
             return self.is_in(below, ancestor);
         };
         self.entity(below)?;
-        let ancestors = self.world.ancestors(self.values, below)?;
-        self.spend(ancestors.len())?;
         // One that is there counts, whatever is undetermined of the others.
-        let mut undetermined = None;
+        let (ancestors, mut undetermined) = self.world.ancestors(self.values, below);
+        self.spend(ancestors.len())?;
         for ancestor in ancestors {
             match self.world.holds(derived, &[owner, ancestor]) {
                 Ok(true) => return Ok(Value::TRUE),

@@ -22,12 +22,8 @@ pub trait World {
     /// If that is undetermined.
     fn is_in(&self, values: &impl Values, entity: Value, ancestor: Value) -> Result<bool, Failure>;
 
-    /// An entity and all that it is below.
-    ///
-    /// # Errors
-    ///
-    /// If that is undetermined.
-    fn ancestors(&self, values: &impl Values, entity: Value) -> Result<Vec<Value>, Failure>;
+    /// An entity and all that it is below for sure, and why there may be more.
+    fn ancestors(&self, values: &impl Values, entity: Value) -> (Vec<Value>, Option<Failure>);
 
     /// The derived attribute that entities of a type have under a name.
     fn derived(&self, kind: Symbol, name: Symbol) -> Option<&Derived>;

@@ -139,16 +139,17 @@ impl World for Facts {
         }
     }
 
-    fn ancestors(&self, values: &impl Values, entity: Value) -> Result<Vec<Value>, Failure> {
+    fn ancestors(&self, values: &impl Values, entity: Value) -> (Vec<Value>, Option<Failure>) {
         let mut ancestors = vec![entity];
         let Some(relation) = self.relations.get(Names::IN).filter(|_| self.relations.has_derived_parents) else {
             ancestors.extend_from_slice(self.given_ancestors(values, entity));
-            return Ok(ancestors);
+            return (ancestors, None);
         };
-        for row in rows_from(relation, entity)? {
-            ancestors.extend(row);
-        }
-        Ok(ancestors)
+        ancestors.extend(certain_rows_from(relation, entity).into_iter().flatten());
+        // A row that a later stratum made certain is in doubt no more.
+        let is_open = |row: &[Value]| matches(row, &[Some(entity), None]) && relation.rows.find(row).is_none();
+        let doubt = relation.doubts.iter().find(|(row, _)| is_open(row));
+        (ancestors, doubt.map(|(_, cause)| Failure::Undetermined(cause)))
     }
 
     fn derived(&self, kind: Symbol, name: Symbol) -> Option<&Derived> {
@@ -194,14 +195,18 @@ pub fn rows_from(relation: &Relation, first: Value) -> Result<Vec<&[Value]>, Fai
             return Err(Failure::Undetermined(cause));
         }
     }
+    Ok(certain_rows_from(relation, first))
+}
+
+fn certain_rows_from(relation: &Relation, first: Value) -> Vec<&[Value]> {
     let rows = &relation.rows;
-    Ok(match rows.find_index(&[0]) {
+    match rows.find_index(&[0]) {
         Some(index) => rows.probe(index, &[first]).map(|id| row_rest(rows, id)).collect(),
         None => {
             let is_first = |id: &RowId| rows.row(*id).first() == Some(&first);
             (0..rows.len()).filter(is_first).map(|id| row_rest(rows, id)).collect()
         }
-    })
+    }
 }
 
 fn row_rest(rows: &Table, id: RowId) -> &[Value] {
