@@ -127,3 +127,14 @@ fn an_ancestor_that_is_in_a_set_counts_whatever_others_there_may_be() {
     check_decision(&clauses, "!(principal in resource.meets)", Kind::Allowed);
     check_decision(&clauses[..5], "!(principal in resource.meets)", Kind::Error);
 }
+
+#[test]
+fn rows_that_are_given_count_beside_those_that_depend_on_the_request() {
+    let clauses = [
+        "relation banned(User).",
+        "banned(User::\"u1\").",
+        "banned(U) :- User(U), context.n > 3.",
+        "@id(\"banned\") forbid(U, _, _) :- banned(U).",
+    ];
+    check_decision(&clauses, "false", Kind::Forbidden);
+}

@@ -326,6 +326,18 @@ impl<'m> Draft<'m> {
     }
 
     fn comparison(&mut self) -> String {
+        if self.maker.percent(10) {
+            let (forms, owner) = (self.readable(true), self.known("Group"));
+            self.maker.n_aggregates += 1;
+            let (result, element) = (format!("S{}", self.maker.n_aggregates), format!("Y{}", self.maker.n_aggregates));
+            let of_groups =
+                forms.into_iter().find(|of| of.columns == ["Group", "Group"] || of.columns == ["User", "Group"]);
+            if let Some(form) = of_groups {
+                let first = if form.columns[0] == "User" { self.known("User") } else { self.known("Group") };
+                self.body.push(format!("{result} = collect {{ {element} : {}({first}, {element}) }}", form.name));
+                return format!("{result}.contains({owner})");
+            }
+        }
         format!("{} {} {}", self.number(1), self.maker.pick(&[">", "<=", "<", ">="]), self.maker.below(5))
     }
 

@@ -208,8 +208,10 @@ impl Maker {
         for form in self.base.iter().chain(&self.derived).filter(|form| form.name != "parent") {
             clauses.push(declaration(form));
         }
-        for form in self.base.clone() {
-            for _ in 0..self.below(6) {
+        let derived = self.derived.iter().filter(|form| form.choice.is_none() && form.name != "parent").copied();
+        let with_rows: Vec<_> = self.base.iter().map(|form| (*form, 6)).chain(derived.map(|form| (form, 2))).collect();
+        for (form, n_rows) in with_rows {
+            for _ in 0..self.below(n_rows) {
                 let row: Vec<_> = form.columns.iter().map(|kind| self.constant(kind)).collect();
                 clauses.push(format!("{}({}).", form.name, row.join(", ")));
             }
@@ -303,6 +305,7 @@ impl Maker {
     pub(super) fn attribute(&mut self, form: &Form, owner: &str, others: &[String; 2]) -> String {
         let name = form.name;
         match form.columns.get(1) {
+            Some(&("User" | "Group")) if self.percent(25) => format!("{} in {owner}.{name}", others[0]),
             None => format!("{owner}.{name}"),
             Some(&"User") => format!("{owner}.{name}.contains({})", others[0]),
             Some(&"Doc") => format!("{owner}.{name}.contains({})", others[1]),

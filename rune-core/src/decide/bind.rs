@@ -63,8 +63,9 @@ pub(super) struct RequestWorld<'p> {
 
 impl<'p> RequestWorld<'p> {
     fn new(facts: &'p Facts, rules: &DatalogEngine) -> Self {
-        let relations = rules.request_relations().map(|(id, arity)| (id, Relation::new(arity))).collect();
-        Self { facts, supplied: Vec::new(), relations }
+        // Rows that files give are there for every request, before anything is derived.
+        let given = |(id, arity)| (id, facts.relation(id).cloned().unwrap_or_else(|| Relation::new(arity)));
+        Self { facts, supplied: Vec::new(), relations: rules.request_relations().map(given).collect() }
     }
 }
 
