@@ -80,7 +80,8 @@ pub(super) fn of_rows(rows: &[RowLink], statements: &[Statement], links: &mut Ve
         };
         let refuse = |message: String| Finding::new(Code::InvalidLink, row.span, message);
         if wanted.len() != row.slots.len() || !row.slots.iter().all(|(slot, ..)| wanted.contains(slot)) {
-            let slots: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+            let mut slots: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+            slots.sort();
             findings.push(refuse(format!("the template `{}` has the slots {}", row.template, slots.join(" and "))));
             continue;
         }
