@@ -38,7 +38,7 @@ fn ask<'a>(dir: &'a str, principal: &'a str, context: &'a str) -> Vec<&'a str> {
 
 #[test]
 fn every_example_is_in_order() {
-    for name in ["todo", "documents"] {
+    for name in ["cedar", "documents", "todo"] {
         let run = rune(&["check", example(name).to_str().unwrap()]);
         assert_eq!(run.status.code(), Some(0), "{run:?}");
         assert!(text(&run.stdout).starts_with("ok: "), "{run:?}");
@@ -76,25 +76,25 @@ fn json_is_all_there_is_on_standard_output() {
 
 #[test]
 fn eval_says_which_policies_decide_and_exits_with_the_decision() {
-    let documents = example("documents");
-    let documents = documents.to_str().unwrap();
+    let cedar = example("cedar");
+    let cedar = cedar.to_str().unwrap();
     let inside = r#"{ "hour": 9, "source": "10.1.2.3" }"#;
-    let run = rune(&ask(documents, "User::\"ada\"", inside));
+    let run = rune(&ask(cedar, "User::\"ada\"", inside));
     assert_eq!(
         (run.status.code(), text(&run.stdout)),
         (Some(0), "allow\nallowed by readers (policies.cedar:8:1)\n".to_owned())
     );
-    let run = rune(&ask(documents, "User::\"bob\"", inside));
+    let run = rune(&ask(cedar, "User::\"bob\"", inside));
     assert_eq!(
         (run.status.code(), text(&run.stdout)),
         (Some(1), "deny\nforbidden by secrets (policies.cedar:14:1)\n".to_owned())
     );
-    let run = rune(&[&["--json"], &ask(documents, "User::\"eve\"", inside)[..]].concat());
+    let run = rune(&[&["--json"], &ask(cedar, "User::\"eve\"", inside)[..]].concat());
     let json: Json = serde_json::from_slice(&run.stdout).unwrap();
     assert_eq!(run.status.code(), Some(1));
     assert_eq!(json["kind"], "forbidden_by");
     assert_eq!(json["policies"][0]["annotations"]["reason"], "Your account is suspended.");
-    let run = rune(&ask(documents, "User::\"ada\"", r#"{ "hour": "nine" }"#));
+    let run = rune(&ask(cedar, "User::\"ada\"", r#"{ "hour": "nine" }"#));
     assert_eq!(
         (run.status.code(), text(&run.stdout)),
         (Some(1), "deny\nerror: context: `hour`: expected Long, found a string\n".to_owned())
@@ -131,7 +131,7 @@ fn tests_are_told_one_by_one_and_a_failure_is_an_exit_code() {
     let json: Json = serde_json::from_slice(&run.stdout).unwrap();
     assert_eq!((json["passed"].as_u64(), json["failed"].as_u64()), (Some(8), Some(1)));
     assert_eq!(rune(&["check", dir]).status.code(), Some(1), "what fails is not served");
-    assert_eq!(rune(&["test", example("documents").to_str().unwrap()]).status.code(), Some(1), "no test shows nothing");
+    assert_eq!(rune(&["test", example("cedar").to_str().unwrap()]).status.code(), Some(1), "no test shows nothing");
 }
 
 #[test]
