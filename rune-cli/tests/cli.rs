@@ -38,7 +38,7 @@ fn ask<'a>(dir: &'a str, principal: &'a str, context: &'a str) -> Vec<&'a str> {
 
 #[test]
 fn every_example_is_in_order() {
-    for name in ["cedar", "documents", "github", "todo"] {
+    for name in ["agents", "cedar", "documents", "github", "todo"] {
         let run = rune(&["check", example(name).to_str().unwrap()]);
         assert_eq!(run.status.code(), Some(0), "{run:?}");
         assert!(text(&run.stdout).starts_with("ok: "), "{run:?}");
