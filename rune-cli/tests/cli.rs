@@ -117,19 +117,19 @@ fn policies_that_fail_are_listed() {
 fn tests_are_told_one_by_one_and_a_failure_is_an_exit_code() {
     let run = rune(&["test", example("todo").to_str().unwrap()]);
     assert_eq!(run.status.code(), Some(0), "{run:?}");
-    assert!(text(&run.stdout).ends_with("ok      an admin deletes any task\n9 tests passed, 0 failed\n"), "{run:?}");
+    assert!(text(&run.stdout).ends_with("ok      an admin deletes any task\n14 tests passed, 0 failed\n"), "{run:?}");
     let broken = fs::read_to_string(example("todo").join("todo.rune"))
         .unwrap()
-        .replace("@id(\"an-admin-deletes-any\")\npermit", "@id(\"an-admin-deletes-any\")\nforbid");
+        .replace("@id(\"roles-on-own\") permit", "@id(\"roles-on-own\") forbid");
     let dir = folder(&[("todo.rune", &broken)]);
     let dir = dir.path().to_str().unwrap();
-    let run = rune(&["test", dir, "--filter", "admin"]);
-    let expected = "FAILED  an admin deletes any task (todo.rune:95:1)\n        \
-                    expected allow, got deny: forbidden by an-admin-deletes-any\n0 tests passed, 1 failed\n";
+    let run = rune(&["test", dir, "--filter", "changes a task"]);
+    let expected = "FAILED  an editor changes a task of theirs (todo.rune:77:1)\n        \
+                    expected allow, got deny: forbidden by roles-on-own\n0 tests passed, 1 failed\n";
     assert_eq!((run.status.code(), text(&run.stdout)), (Some(1), expected.to_owned()));
     let run = rune(&["--json", "test", dir]);
     let json: Json = serde_json::from_slice(&run.stdout).unwrap();
-    assert_eq!((json["passed"].as_u64(), json["failed"].as_u64()), (Some(8), Some(1)));
+    assert_eq!((json["passed"].as_u64(), json["failed"].as_u64()), (Some(12), Some(2)));
     assert_eq!(rune(&["check", dir]).status.code(), Some(1), "what fails is not served");
     assert_eq!(rune(&["test", example("cedar").to_str().unwrap()]).status.code(), Some(1), "no test shows nothing");
 }

@@ -287,7 +287,7 @@ fn the_readme_s_request_is_answered_as_it_says() {
     fs::write(dir.path().join("p.rune"), &edited).unwrap();
     server.status_when("the edit is in force", |status| status["generation"] == 2);
     assert_eq!(client.post(EVALUATION, request).body, r#"{"decision":false}"#);
-    let own = "@id(\"editors-change-their-own\")\n";
+    let own = "@id(\"roles-on-own\") ";
     let refused = edited.replace(&format!("{own}permit"), &format!("{own}forbid"));
     assert_ne!(refused, edited);
     fs::write(dir.path().join("p.rune"), refused).unwrap();
