@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use crate::{
-    base::{FileId, Kind, Pool, Sources, Span, Value, Values, View},
+    base::{FileId, Kind, Pool, Sources, Span, Value, Values},
     diag::{Code, Finding, Findings, nearest},
     schema::{
         Schema, Type, Types,
@@ -241,9 +241,7 @@ impl Rows<'_> {
             return None;
         }
         let entity = self.values.entity(&kind_name, id);
-        let View::Entity(_, id) = self.values.view(entity) else { return None };
-        let choices = self.schema.and_then(|schema| schema.entity_type(kind)).and_then(|of| of.choices.as_ref());
-        if choices.is_some_and(|choices| !choices.contains(&id)) {
+        if self.schema.is_some_and(|schema| !schema.may_have(&*self.values, entity)) {
             let message = format!("the schema does not have {}", self.values.show_briefly(entity));
             self.refuse(Code::UnknownEntity, span, message, "the schema lists the ids of this type");
             return None;

@@ -19,7 +19,7 @@ use crate::{
     syntax::{Key, Node, Shape, ast::Method},
 };
 
-use super::{RecordType, Required, Schema, Type, is_action_type};
+use super::{RecordType, Required, Schema, Type};
 
 /// Data that is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -247,14 +247,7 @@ impl Reader<'_> {
 
     /// Whether an entity is one that the schema's lists of ids, or its actions, have.
     fn check_known(&self, values: &impl Values, node: &Node, entity: Value) -> Result<(), Misfit> {
-        let (Some(schema), View::Entity(kind, id)) = (self.schema, values.view(entity)) else { return Ok(()) };
-        let is_known = if is_action_type(values.name(kind)) {
-            schema.action(entity).is_some()
-        } else {
-            let choices = schema.entity_type(kind).and_then(|entity_type| entity_type.choices.as_ref());
-            choices.is_none_or(|choices| choices.contains(&id))
-        };
-        if is_known {
+        if self.schema.is_none_or(|schema| schema.may_have(values, entity)) {
             return Ok(());
         }
         Err(Misfit::new(Code::UnknownEntity, node, format!("the schema does not have {}", values.show_briefly(entity))))

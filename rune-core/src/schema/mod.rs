@@ -8,7 +8,7 @@ pub mod extend;
 
 use std::collections::BTreeMap;
 
-use crate::base::{Symbol, Value, Values};
+use crate::base::{Symbol, Value, Values, View};
 
 pub use cedar::{CedarSchema, read};
 pub use columns::{Types, UnknownType, is_of, resolve};
@@ -122,6 +122,16 @@ impl Schema {
     #[must_use]
     pub fn action(&self, action: Value) -> Option<&ActionType> {
         self.actions.get(&action)
+    }
+
+    /// Whether an entity is one of those that the schema lists, where it lists them: actions, and the ids of enumerated types.
+    #[must_use]
+    pub fn may_have(&self, values: &impl Values, entity: Value) -> bool {
+        let View::Entity(kind, id) = values.view(entity) else { return true };
+        match self.entity_type(kind) {
+            None => !is_action_type(values.name(kind)) || self.action(entity).is_some(),
+            Some(of) => of.choices.as_ref().is_none_or(|choices| choices.contains(&id)),
+        }
     }
 
     /// The entity types, in a fixed order.

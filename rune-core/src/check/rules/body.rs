@@ -126,13 +126,8 @@ impl Resolver<'_> {
                 continue;
             }
             let Some(id) = id else { continue };
-            let (entity, kind, id) =
-                (self.values.entity(&kind, &id), self.values.symbol(&kind), self.values.symbol(&id));
-            let is_known = match schema.entity_type(kind) {
-                None => schema.action(entity).is_some(),
-                Some(of) => of.choices.as_ref().is_none_or(|choices| choices.contains(&id)),
-            };
-            if !is_known {
+            let entity = self.values.entity(&kind, &id);
+            if !schema.may_have(&*self.values, entity) {
                 let message = format!("the schema does not have {}", self.values.show_briefly(entity));
                 self.refuse(Code::UnknownEntity, &span, message, "see the schema for those that there are");
                 is_right = false;
