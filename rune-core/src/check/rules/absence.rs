@@ -178,7 +178,9 @@ fn may_miss(
         ExprKind::Attribute(owner, name) => {
             may_miss(owner, typing, sure, values, missing);
             let of = typing.of(owner, values);
-            if typing.attribute(owner, &of, name, values).may_be_missing && !sure.has(owner, name) {
+            let looked = typing.attribute(owner, &of, name, values);
+            // One that nothing has is told as such.
+            if looked.may_be_missing && looked.unknown.is_none() && !sure.has(owner, name) {
                 missing.push((expr.span.clone(), name.clone()));
             }
         }

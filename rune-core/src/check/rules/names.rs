@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    base::{FileId, Pool, Span, Values},
+    base::{FileId, Pool, Span, Symbol, Values, View},
     diag::{Code, Finding, Findings, nearest},
     schema::{self, Schema, Type, Types, conform::is_type_name, is_action_type},
     syntax::rules::{ClauseKind, Declaration, Name, TypeName, is_variable},
@@ -42,14 +42,11 @@ impl Names {
         findings: &mut Findings,
     ) -> Self {
         let mut names = Self { predicates: Vec::new(), by_name: BTreeMap::new(), types: used.into_iter().collect() };
-        let any = |n| vec![Column { name: None, types: Types::Any }; n];
-        for (name, kind, n_columns) in [
-            ("parent", PredicateKind::Parent, 2),
-            ("in", PredicateKind::In, 2),
-            ("permit", PredicateKind::Permit, 3),
-            ("forbid", PredicateKind::Forbid, 3),
-        ] {
-            names.add(name, kind, any(n_columns), None);
+        for (name, kind) in [("parent", PredicateKind::Parent), ("in", PredicateKind::In)] {
+            names.add(name, kind, vec![Column { name: None, types: Types::Any }; 2], None);
+        }
+        for (name, kind) in [("permit", PredicateKind::Permit), ("forbid", PredicateKind::Forbid)] {
+            names.add(name, kind, decision(schema, values), None);
         }
         for (file, clause) in clauses {
             if let ClauseKind::Declaration(declaration) = &clause.kind {
@@ -222,10 +219,31 @@ impl Names {
     }
 }
 
+/// The columns of a decision: whatever may ask, be done, and have it done to it.
+fn decision(schema: Option<&Schema>, values: &Pool) -> Vec<Column> {
+    let mut kinds = [const { BTreeSet::new() }; 3];
+    for (action, of) in schema.into_iter().flat_map(Schema::actions) {
+        let [principals, actions, resources] = &mut kinds;
+        principals.extend(&of.principals);
+        resources.extend(&of.resources);
+        if let View::Entity(kind, _) = values.view(action) {
+            actions.insert(kind);
+        }
+    }
+    let types = |kinds: BTreeSet<Symbol>| {
+        // Symbols have no order that people know.
+        let mut kinds: Vec<Symbol> = kinds.into_iter().collect();
+        kinds.sort_by_key(|kind| values.name(*kind));
+        let all = kinds.iter().fold(Types::NONE, |all, kind| all.or(&Types::one(Type::Entity(*kind))));
+        if kinds.is_empty() { Types::Any } else { all }
+    };
+    kinds.map(|kinds| Column { name: None, types: types(kinds) }).into()
+}
+
 fn is_action_of(schema: &Schema, name: &str, values: &Pool) -> bool {
     is_action_type(name)
         && schema.actions().any(|(action, _)| match values.view(action) {
-            crate::base::View::Entity(kind, _) => values.name(kind) == name,
+            View::Entity(kind, _) => values.name(kind) == name,
             _ => false,
         })
 }
@@ -345,7 +363,7 @@ impl Declarer<'_> {
             .into_iter()
             .flat_map(Schema::actions)
             .filter_map(|(action, _)| match self.values.view(action) {
-                crate::base::View::Entity(kind, _) => Some(self.values.name(kind).to_owned()),
+                View::Entity(kind, _) => Some(self.values.name(kind).to_owned()),
                 _ => None,
             })
             .collect();

@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-use super::{Aggregate, CheckedRules, Goal, GoalKind, Guard, Names, PredicateId, PredicateKind, Rule, Slot, Term};
+use super::{Aggregate, CheckedRules, Goal, GoalKind, Guard, PredicateId, PredicateKind, Rule, Slot, Term};
 
 /// Gives every variable its types, and the columns of relations that rules derive without a declaration theirs.
 pub(super) fn infer(checked: &mut CheckedRules, values: &mut Pool, findings: &mut Findings) {
@@ -95,8 +95,7 @@ fn variables(
     is_open: &impl Fn(PredicateId) -> bool,
 ) -> Vec<Types> {
     let mut types = vec![Types::Any; rule.variables.len()];
-    let is_decision = [Names::PERMIT, Names::FORBID].contains(&rule.head);
-    if !is_open(rule.head) && !is_decision {
+    if !is_open(rule.head) {
         narrow_row(checked, rule.head, &rule.args, &mut types);
     }
     // Expressions have types once their variables do.
