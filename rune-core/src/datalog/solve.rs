@@ -11,6 +11,7 @@ use crate::{
     expr::{Evaluator, Expr, Failure, eval::kind},
     facts::{RowId, Store, Table},
     schema::Types,
+    syntax::rules::Fold,
 };
 
 use super::{Ask, AskKind, Body, CompiledRule, Plan, Step, is_known};
@@ -162,23 +163,33 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         let Some(ask) = body.asks.get(step.ask) else { return found(self) };
         self.spend(1)?;
         if self.coverage.is_some() {
-            self.count(body, ask, step)?;
+            self.count(body, ask, step, rest)?;
         }
         self.ask(body, ask, step, rest, found)
     }
 
-    /// Notes whether an ask has an answer, whatever comes after it.
-    fn count(&mut self, body: &Body, ask: &Ask, step: &Step) -> Flow {
+    /// Notes whether an ask has an answer, whatever comes after it but the types of what it binds. What can only bind, and never
+    /// be false, counts as if it had been.
+    fn count(&mut self, body: &Body, ask: &Ask, step: &Step, rest: &[Step]) -> Flow {
         let counted = self.coverage.take();
         let mut is_answered = false;
-        let flow = self.ask(body, ask, step, &[], &mut |_| {
+        let is_type = |step: &&Step| body.asks.get(step.ask).is_some_and(|ask| matches!(ask.kind, AskKind::Is(..)));
+        let types = rest.get(..rest.iter().take_while(is_type).count()).unwrap_or_default();
+        let binds_only = match &ask.kind {
+            AskKind::Bind(slot, ..) => !is_known(self.term(Term::Slot(*slot))),
+            AskKind::Aggregate { result, fold: Fold::Count | Fold::Sum | Fold::Collect, .. } => {
+                !is_known(self.term(Term::Slot(*result)))
+            }
+            _ => false,
+        };
+        let flow = self.ask(body, ask, step, types, &mut |_| {
             is_answered = true;
             Flow::Break(Stop::Enough)
         });
         self.coverage = counted;
         if let Some([yes, no]) = self.coverage.as_mut().and_then(|coverage| coverage.get_mut(step.ask)) {
             *yes |= is_answered;
-            *no |= !is_answered;
+            *no |= !is_answered || binds_only;
         }
         match flow {
             Flow::Break(Stop::Enough) => Flow::Continue(()),
