@@ -290,6 +290,13 @@ impl CheckedRules {
     pub fn predicate(&self, id: PredicateId) -> Option<&Predicate> {
         self.predicates.get(id.0)
     }
+
+    /// The key of a row of a functional relation.
+    #[must_use]
+    pub fn key_of<'f>(&self, fact: &'f Fact) -> Option<(PredicateId, &'f [Value])> {
+        let key = self.predicate(fact.predicate)?.key?;
+        Some((fact.predicate, fact.row.get(..key.n_columns)?))
+    }
 }
 
 /// Checks the clauses of a ruleset.

@@ -11,7 +11,7 @@ use std::{collections::BTreeSet, fmt, ops::Range, sync::Arc};
 use crate::{
     base::{FileId, Pool, Scratch, Span, Value, Values, limits},
     check::{
-        CheckedEntity,
+        self, CheckedEntity,
         rules::{CheckedRules, Fact, Rule},
     },
     datalog::{Bounds, DatalogEngine, Query, Solver},
@@ -111,8 +111,12 @@ impl Case {
         values: &mut Pool,
         findings: &mut Findings,
     ) -> Option<Prepared> {
-        let data = if self.with_data { data } else { &[] };
-        let given = Given { entities: &self.entities, rows: &[data, &self.facts] };
+        check::data::check_functional(&rules.predicates, &self.facts, values, findings);
+        // A test's own word on a key counts before that of the files.
+        let own: BTreeSet<_> = self.facts.iter().filter_map(|fact| rules.key_of(fact)).collect();
+        let is_open = |fact: &&Fact| rules.key_of(fact).is_none_or(|key| !own.contains(&key));
+        let data: Vec<Fact> = data.iter().filter(|_| self.with_data).filter(is_open).cloned().collect();
+        let given = Given { entities: &self.entities, rows: &[&data, &self.facts] };
         let mut facts = given.load(rules, bounds, self.header, values, findings)?;
         load::derive(engine, &mut facts, bounds, self.header, values, findings)?;
         let query = match self.query.take() {
