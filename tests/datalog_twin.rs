@@ -138,3 +138,15 @@ fn rows_that_are_given_count_beside_those_that_depend_on_the_request() {
     ];
     check_decision(&clauses, "false", Kind::Forbidden);
 }
+
+#[test]
+fn each_nameless_result_is_its_own() {
+    let clauses = [
+        "relation flagged(User).",
+        "flagged(User::\"u1\").",
+        "seen(U) :- flagged(U), _ = count { X : User(X) }, _ = count { Y : flagged(Y) }.",
+        "met(U) :- flagged(U), _ = 1, _ = 2.",
+    ];
+    check(&clauses, "seen", &["User::\"u1\""], &[]);
+    check(&clauses, "met", &["User::\"u1\""], &[]);
+}

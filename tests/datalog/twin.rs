@@ -163,6 +163,7 @@ impl<'t> Twin<'t> {
         let bound = |name: &str, value: Option<Result<Value, Lack>>| match value {
             None => Vec::new(),
             Some(Err(_)) => vec![(env.clone(), false)],
+            Some(Ok(_)) if name == "_" => vec![(env.clone(), true)],
             Some(Ok(value)) if env.get(name).is_some_and(|known| *known != value) => Vec::new(),
             Some(Ok(value)) => vec![(env.clone().into_iter().chain([(name.to_owned(), value)]).collect(), true)],
         };

@@ -149,7 +149,7 @@ impl Resolver<'_> {
             LiteralKind::Binding(name, expr) => {
                 self.check_word(&name.text, &name.span)?;
                 let guard = self.guard(expr, scope)?;
-                GoalKind::Bind(scope.slot(&name.text, self.span(&name.span)), guard)
+                GoalKind::Bind(self.bound(name, scope), guard)
             }
             LiteralKind::Aggregate(aggregate) => {
                 self.check_word(&aggregate.result.text, &aggregate.result.span)?;
@@ -161,8 +161,14 @@ impl Resolver<'_> {
         Some(())
     }
 
+    /// The variable that a condition binds; each `_` is its own.
+    fn bound(&self, name: &Name, scope: &mut Scope) -> Slot {
+        let span = self.span(&name.span);
+        if name.text == "_" { scope.made_up(span) } else { scope.slot(&name.text, span) }
+    }
+
     fn aggregate(&mut self, written: &rules::Aggregate, span: Span, scope: &mut Scope) -> Option<Aggregate> {
-        let result = scope.slot(&written.result.text, self.span(&written.result.span));
+        let result = self.bound(&written.result, scope);
         if written.tuple.is_empty() {
             let help = "write `count { X : p(X) }`";
             self.refuse(Code::RuleSyntax, &span.range(), "the aggregate names no variable", help);
