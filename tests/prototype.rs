@@ -288,3 +288,20 @@ fn p33_what_was_documented_works_or_is_refused_and_never_quietly_false() {
         refused(&format!("[rules]\n{data}{rule}\n"), code);
     }
 }
+
+#[test]
+fn p05_parents_that_are_given_as_rows_count_for_policies_too() {
+    let policy = "[policies]\npermit (principal, action, resource);\n\
+                  @id(\"no\") forbid (principal in Group::\"top\", action, resource);\n";
+    for parent in [
+        "[data]\nparent = [['User::\"ada\"', 'Group::\"top\"']]\n",
+        "[rules]\nparent(User::\"ada\", Group::\"top\").\n",
+    ] {
+        assert_eq!(why(&format!("{parent}{policy}"), &ada()), Why::ForbiddenBy("no".into()), "{parent}");
+    }
+    let test = "[test.\"given by a test\"]\nfacts = 'parent(User::\"ada\", Group::\"top\").'\nexpect = \"deny\"\n\
+                request = { principal = 'User::\"ada\"', action = 'Action::\"read\"', resource = 'File::\"f\"' }\n";
+    program(&format!("{policy}{test}"));
+    refused("[rules]\nparent(ada, top).\n", "wrong-type");
+    refused("[data]\nparent = [[\"ada\", \"top\"]]\n", "wrong-type");
+}

@@ -26,7 +26,8 @@ pub fn check(
     values: &mut Pool,
     findings: &mut Findings,
 ) -> (Vec<Fact>, Vec<FileId>) {
-    let mut reader = Rows { sources, names, schema, values, findings, facts: Vec::new(), files: Vec::new() };
+    let mut reader =
+        Rows { sources, names, schema, values, findings, facts: Vec::new(), files: Vec::new(), is_parent: false };
     for (file, table) in tables {
         reader.table(*file, "", table);
     }
@@ -44,7 +45,8 @@ pub fn expected_rows(
 ) -> Option<Vec<Vec<Value>>> {
     let names = &Names::default();
     let sources = &Sources::new(Vec::new());
-    let mut reader = Rows { sources, names, schema, values, findings, facts: Vec::new(), files: Vec::new() };
+    let mut reader =
+        Rows { sources, names, schema, values, findings, facts: Vec::new(), files: Vec::new(), is_parent: false };
     let rows = match &node.shape {
         Shape::Bool(holds) if types.is_empty() => return Some(if *holds { vec![Vec::new()] } else { Vec::new() }),
         Shape::List(rows) => rows,
@@ -80,6 +82,8 @@ struct Rows<'a> {
     findings: &'a mut Findings,
     facts: Vec<Fact>,
     files: Vec<FileId>,
+    /// Whether the rows are parents, which are entities of any type.
+    is_parent: bool,
 }
 
 const ROWS_FORM: &str = r#"rows are written `viewer = [["ada", "plan"]]`, or `viewer = { rows_from = "viewers.csv" }`"#;
@@ -118,6 +122,7 @@ impl Rows<'_> {
         let names = self.names;
         let Some(predicate) = names.predicate(id) else { return };
         let place = Span::new(file, key.span.clone());
+        self.is_parent = predicate.kind == PredicateKind::Parent;
         match predicate.kind {
             PredicateKind::Base | PredicateKind::Parent => {}
             PredicateKind::Derived if predicate.key.is_none() => {}
@@ -200,6 +205,7 @@ impl Rows<'_> {
                 [kind] => reader.value(self.values, node, Some(kind)),
                 _ => reader.value(self.values, node, None),
             },
+            (_, Types::Any) if self.is_parent => reader.entity(self.values, node),
             (_, Types::Any) => reader.value(self.values, node, None),
         };
         let value = match result {

@@ -126,10 +126,6 @@ impl Store for RequestWorld<'_> {
     fn relation_mut(&mut self, id: PredicateId) -> Option<&mut Relation> {
         self.relations.get_mut(&id)
     }
-
-    fn has_derived_parents(&self) -> bool {
-        self.facts.has_derived_parents()
-    }
 }
 
 /// Binds a request to the terms that it is decided by, or says what is wrong with it.

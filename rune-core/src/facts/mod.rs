@@ -42,9 +42,6 @@ pub trait Store: World {
 
     /// A relation that rules derive here.
     fn relation_mut(&mut self, id: PredicateId) -> Option<&mut Relation>;
-
-    /// Whether rules derive parents.
-    fn has_derived_parents(&self) -> bool;
 }
 
 /// An entity: three values, which entities that have the same share.
@@ -133,7 +130,7 @@ impl World for Facts {
         if entity == ancestor {
             return Ok(true);
         }
-        match self.relations.get(Names::IN).filter(|_| self.relations.has_derived_parents) {
+        match self.relations.get(Names::IN).filter(|_| self.relations.has_parent_rows) {
             Some(relation) => relation.holds(&[entity, ancestor]),
             None => Ok(self.given_ancestors(values, entity).binary_search(&ancestor).is_ok()),
         }
@@ -141,7 +138,7 @@ impl World for Facts {
 
     fn ancestors(&self, values: &impl Values, entity: Value) -> (Vec<Value>, Option<Failure>) {
         let mut ancestors = vec![entity];
-        let Some(relation) = self.relations.get(Names::IN).filter(|_| self.relations.has_derived_parents) else {
+        let Some(relation) = self.relations.get(Names::IN).filter(|_| self.relations.has_parent_rows) else {
             ancestors.extend_from_slice(self.given_ancestors(values, entity));
             return (ancestors, None);
         };
@@ -175,10 +172,6 @@ impl Store for Facts {
 
     fn relation_mut(&mut self, id: PredicateId) -> Option<&mut Relation> {
         self.relations.get_mut(id)
-    }
-
-    fn has_derived_parents(&self) -> bool {
-        self.relations.has_derived_parents
     }
 }
 

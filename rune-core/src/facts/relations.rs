@@ -109,8 +109,8 @@ impl Relation {
 pub struct Relations {
     all: Vec<Relation>,
     attributes: HashMap<(Symbol, Symbol), Derived>,
-    /// Whether rules derive parents, so that `in` is what they derived.
-    pub has_derived_parents: bool,
+    /// Whether rules derive parents or rows give some, so that `in` is more than the entities say.
+    pub has_parent_rows: bool,
 }
 
 impl Relations {
@@ -133,9 +133,8 @@ impl Relations {
             };
             attributes.insert((attribute.kind, attribute.name), Derived { relation: attribute.predicate.0, form });
         }
-        let has_derived_parents = rules.rules.iter().any(|rule| rule.head == Names::PARENT)
-            || rules.facts.iter().any(|fact| fact.predicate == Names::PARENT);
-        Self { all: relations, attributes, has_derived_parents }
+        let has_parent_rows = rules.rules.iter().any(|rule| rule.head == Names::PARENT);
+        Self { all: relations, attributes, has_parent_rows }
     }
 
     /// A relation.

@@ -10,7 +10,7 @@ use crate::{
     },
     datalog::{self, Bounds, DatalogEngine, DeriveError, insert},
     diag::{Code, Finding, Findings},
-    facts::{Facts, Hierarchy, HierarchyFault, Relations, Store},
+    facts::{Facts, Hierarchy, HierarchyFault, Relations},
 };
 
 /// What is given: entities and rows, of the files or of a test.
@@ -47,6 +47,7 @@ impl<'a> Given<'a> {
         };
         let relations = Relations::new(rules, |name| values.symbol(name));
         let mut facts = Facts::new(self.entities, hierarchy, relations);
+        facts.relations.has_parent_rows |= self.facts().any(|fact| fact.predicate == Names::PARENT);
         let mut n_rows: u64 = 0;
         for fact in self.facts() {
             n_rows += u64::from(insert(&mut facts, fact.predicate, &fact.row));
@@ -118,7 +119,7 @@ impl<'a> Given<'a> {
             }
         }
         // With a parent row comes all that follows for `in`.
-        let is_read = reads_hierarchy(rules) || facts.has_derived_parents();
+        let is_read = reads_hierarchy(rules) || facts.relations.has_parent_rows;
         for entity in self.entities.iter().filter(|_| is_read) {
             for parent in &entity.parents {
                 insert(facts, Names::PARENT, &[entity.uid, *parent]);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    base::{FileId, Pool, Span, Values},
+    base::{FileId, Pool, Span, Value, Values, View},
     diag::{Code, Finding, Findings, nearest},
     expr,
     schema::{Schema, Types, conform::looks_like_entity},
@@ -271,14 +271,20 @@ impl<'a> Resolver<'a> {
         }
         let types: Vec<_> = predicate.columns.iter().map(|column| column.types.clone()).collect();
         let row: Vec<_> = head.args.iter().zip(types).map(|(arg, types)| self.constant(arg, &types, true)).collect();
-        if let Some(row) = row.into_iter().collect() {
+        if let Some(row) = row.into_iter().collect::<Option<Vec<_>>>() {
+            let is_entity = |value: &Value| matches!(self.values.view(*value), View::Entity(..));
+            if id == Names::PARENT && !row.iter().all(is_entity) {
+                let help = "write `parent(User::\"ada\", Group::\"eng\").`";
+                self.refuse(Code::WrongType, &head.span, "a parent and its child are entities", help);
+                return;
+            }
             let span = self.span(&clause.span);
             self.facts.push(Fact { predicate: id, row, span });
         }
     }
 
     /// The value that an argument is. Bare words are strings in facts only.
-    pub(super) fn constant(&mut self, arg: &Expr, types: &Types, is_fact: bool) -> Option<crate::base::Value> {
+    pub(super) fn constant(&mut self, arg: &Expr, types: &Types, is_fact: bool) -> Option<Value> {
         let text = match &arg.kind {
             ExprKind::Name(name) if is_fact && !is_variable(name) && !name.contains("::") => Some(name),
             ExprKind::Text(text) => Some(text),
@@ -325,7 +331,7 @@ impl<'a> Resolver<'a> {
         self.checked(value, arg, types)
     }
 
-    fn checked(&mut self, value: crate::base::Value, arg: &Expr, types: &Types) -> Option<crate::base::Value> {
+    fn checked(&mut self, value: Value, arg: &Expr, types: &Types) -> Option<Value> {
         if types.has(self.values, value) || types.is_none() {
             return Some(value);
         }
