@@ -1,10 +1,26 @@
 //! Findings for people, with the marked source line, and for machines.
 
+use std::sync::Arc;
+
 use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
-use rune_core::{Finding, Report, Severity, Sources, Span};
+use anyhow::Result;
+use rune_core::{BuildError, Finding, Options, Program, Report, Severity, Sources, Span};
 use serde_json::{Value as Json, json};
 
-use crate::output::printable;
+use crate::output::{Output, printable};
+
+/// The program that sources are; of sources that are refused, the findings are told and there is none.
+pub(crate) fn program(sources: Arc<Sources>, options: Options, output: Output) -> Result<Option<Program>> {
+    match Program::build(sources, options) {
+        Ok(program) => Ok(Some(program)),
+        Err(BuildError::Refused(refusal)) => {
+            output.note(&text(&refusal, output.has_colour()));
+            output.json(|| json!({ "error": "the ruleset is refused", "findings": self::json(&refusal) }));
+            Ok(None)
+        }
+        Err(error @ BuildError::NoThread(_)) => Err(error.into()),
+    }
+}
 
 /// The findings as the Rust compiler shows them.
 pub(crate) fn text(report: &Report, has_colour: bool) -> String {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
-use rune_core::{BuildError, Options, Program, Severity};
+use rune_core::{Options, Severity};
 use serde_json::json;
 
 use crate::{Outcome, output::Output, report};
@@ -18,15 +18,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     let sources = rune_core::reload::driver::read(&arguments.dir)?;
     // Policies that do not validate yet are what the schema is wanted for.
     let options = Options { invalid_policy: Severity::Warning, failing_test: Severity::Warning, ..Options::default() };
-    let program = match Program::build(sources, options) {
-        Ok(program) => program,
-        Err(BuildError::Refused(refusal)) => {
-            output.note(&report::text(&refusal, output.has_colour()));
-            output.json(|| json!({ "error": "the ruleset is refused", "findings": report::json(&refusal) }));
-            return Ok(Outcome::Unusable);
-        }
-        Err(error @ BuildError::NoThread(_)) => return Err(error.into()),
-    };
+    let Some(program) = report::program(sources, options, output)? else { return Ok(Outcome::Unusable) };
     let Some(schema) = program.extended_schema() else {
         let message = "the ruleset has no schema";
         output.note(message);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use rune_core::{
-    BuildError, Options, Program, Severity,
+    Options, Program, Severity,
     program::{ClauseCoverage, TestResult},
 };
 use serde_json::{Value as Json, json};
@@ -30,15 +30,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     let sources = rune_core::reload::driver::read(&arguments.dir)?;
     // A failing test is a result here, and no reason not to run the others.
     let options = Options { failing_test: Severity::Warning, coverage: arguments.coverage, ..Options::default() };
-    let program = match Program::build(sources, options) {
-        Ok(program) => program,
-        Err(BuildError::Refused(refusal)) => {
-            output.note(&report::text(&refusal, output.has_colour()));
-            output.json(|| json!({ "error": "the ruleset is refused", "findings": report::json(&refusal) }));
-            return Ok(Outcome::Unusable);
-        }
-        Err(error @ BuildError::NoThread(_)) => return Err(error.into()),
-    };
+    let Some(program) = report::program(sources, options, output)? else { return Ok(Outcome::Unusable) };
     let is_meant = |result: &&TestResult| arguments.filter.as_ref().is_none_or(|text| result.name.contains(text));
     let results: Vec<_> = program.tests().iter().filter(is_meant).collect();
     let n_failed = results.iter().filter(|result| result.failure.is_some()).count();

@@ -148,9 +148,11 @@ impl DatalogEngine {
         });
         let mut engine = Self { relations: relations.collect(), ..Self::default() };
         let (strata, request_strata) = (checked.strata.clone(), checked.request_strata.clone());
+        let strata_of: BTreeMap<usize, &Vec<usize>> =
+            strata.iter().chain(&request_strata).flat_map(|rules| rules.iter().map(move |at| (*at, rules))).collect();
         for (at, rule) in checked.rules.iter().enumerate() {
             let Some(body) = Compiler { checked, rule, values, findings }.body(&rule.body, true) else { continue };
-            let stratum = strata.iter().chain(&request_strata).find(|stratum| stratum.contains(&at));
+            let stratum = strata_of.get(&at).copied();
             let heads: Vec<PredicateId> =
                 stratum.into_iter().flatten().filter_map(|at| checked.rules.get(*at)).map(|rule| rule.head).collect();
             let mut compiled = CompiledRule {

@@ -19,7 +19,7 @@ use crate::{
     syntax::{Key, Node, Shape, ast::Method},
 };
 
-use super::{RecordType, Required, Schema, Type};
+use super::{RecordType, Required, Schema, Type, is_of};
 
 /// Data that is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +121,7 @@ impl Reader<'_> {
                     }
                     _ => return Err(wrong(values, node, kind, node.kind())),
                 };
-                if is_of(values.view(value), kind) {
+                if is_of(values, value, kind) {
                     Ok(value)
                 } else {
                     Err(wrong(values, node, kind, &values.show_briefly(value)))
@@ -129,7 +129,7 @@ impl Reader<'_> {
             }
             _ => {
                 let value = self.untyped(values, node)?;
-                if is_of(values.view(value), kind) { Ok(value) } else { Err(wrong(values, node, kind, node.kind())) }
+                if is_of(values, value, kind) { Ok(value) } else { Err(wrong(values, node, kind, node.kind())) }
             }
         }
     }
@@ -336,20 +336,6 @@ fn constructor_of(kind: &Type) -> Method {
         Type::Datetime => Method::Datetime,
         _ => Method::Duration,
     }
-}
-
-/// Whether a value that is no entity, set or record is of a type.
-fn is_of(view: View<'_>, kind: &Type) -> bool {
-    matches!(
-        (view, kind),
-        (View::Bool(_), Type::Bool)
-            | (View::Long(_), Type::Long)
-            | (View::Text(_), Type::Text)
-            | (View::Decimal(_), Type::Decimal)
-            | (View::Ip(_), Type::Ip)
-            | (View::Datetime(_), Type::Datetime)
-            | (View::Duration(_), Type::Duration)
-    )
 }
 
 fn wrong(values: &impl Values, node: &Node, kind: &Type, found: &str) -> Misfit {
