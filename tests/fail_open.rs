@@ -53,6 +53,16 @@ fn an_erring_guard_under_not_does_not_grant() {
 }
 
 #[test]
+fn a_stranger_does_not_pass_a_forbid_on_all_who_lack_something() {
+    let rules = "[rules]\nrelation cleared(User).\ncleared(ada).\n\
+                 @attribute relation barred(User).\nbarred(U) :- User(U), not cleared(U).\n\
+                 [policies]\npermit (principal, action, resource);\n\
+                 forbid (principal, action, resource) when { principal.barred };";
+    assert!(why(rules, "ada").is_allowed());
+    assert_eq!(why(rules, "nobody"), Why::ForbiddenBy("a.rune:policy1".into()));
+}
+
+#[test]
 fn an_erring_guard_behind_a_relation_under_not_does_not_grant() {
     let rules = "[rules]\nrelation user(User).\nuser(ada). user(eve).\n\
                  high(U) :- user(U), U has level, U.level + 1 > 5.\nhigher(U) :- high(U).\n\

@@ -190,7 +190,14 @@ impl Maker {
     }
 
     pub fn asks(&mut self, n: usize) -> Vec<Ask> {
-        (0..n).map(|_| Ask { user: self.id("User"), doc: self.id("Doc"), n: self.number() }).collect()
+        let mut asks = Vec::new();
+        for _ in 0..n {
+            // Now and then about somebody or something that nothing else names.
+            let [user, doc] =
+                ["User", "Doc"].map(|kind| if self.percent(10) { "new".to_owned() } else { self.id(kind) });
+            asks.push(Ask { user, doc, n: self.number() });
+        }
+        asks
     }
 
     pub fn world(&mut self) -> World {

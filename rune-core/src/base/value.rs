@@ -242,6 +242,17 @@ pub fn member(members: &[(Symbol, Value)], name: Symbol) -> Option<Value> {
     members.get(at).map(|(_, value)| *value)
 }
 
+/// Visits the entities in a value with their types, however deep in sets and records.
+// Recurses once per level of a value, whose text was limited.
+pub fn each_entity(values: &impl Values, value: Value, visit: &mut dyn FnMut(Symbol, Value)) {
+    match values.view(value) {
+        View::Entity(kind, _) => visit(kind, value),
+        View::Set(members) => members.iter().for_each(|member| each_entity(values, *member, visit)),
+        View::Record(members) => members.iter().for_each(|(_, member)| each_entity(values, *member, visit)),
+        _ => {}
+    }
+}
+
 /// Each value of a program and its facts, once. Frozen when the program is built.
 #[derive(Debug)]
 pub struct Pool {

@@ -1,7 +1,7 @@
 //! Derivation: stratum by stratum, from new rows to newer ones, until there are none (semi-naive evaluation; Bancilhon 1986,
 //! Balbin and Ramamohanarao 1987).
 
-use std::{fmt, ops::Range};
+use std::{collections::BTreeSet, fmt, ops::Range};
 
 use crate::{
     base::{Value, Values},
@@ -42,6 +42,34 @@ pub struct Bounds {
     pub rows_max: u64,
 }
 
+/// What is derived.
+#[derive(Debug, Clone, Copy)]
+pub enum Strata<'a> {
+    /// The relations that depend on no request.
+    Lasting,
+    /// Those that do, after those among the others that follow from an entity which only the request names.
+    OfRequest {
+        /// Principal, action, resource and context.
+        request: [Value; 4],
+        /// The relations that do not depend on the request and are derived anew.
+        anew: &'a BTreeSet<PredicateId>,
+    },
+}
+
+impl Strata<'_> {
+    fn of(self, engine: &DatalogEngine) -> impl Iterator<Item = Vec<&CompiledRule>> {
+        let (anew, of_request) = match self {
+            Strata::Lasting => (None, None),
+            Strata::OfRequest { anew, .. } => (Some(anew), Some(&engine.request_strata)),
+        };
+        let is_wanted = move |rule: &&CompiledRule| anew.is_none_or(|anew| anew.contains(&rule.head));
+        let rules = |stratum: &Vec<usize>| stratum.iter().filter_map(|at| engine.rules.get(*at)).collect::<Vec<_>>();
+        let lasting = engine.strata.iter().filter(move |_| anew.is_none_or(|anew| !anew.is_empty()));
+        let lasting = lasting.map(move |stratum| rules(stratum).into_iter().filter(is_wanted).collect());
+        lasting.filter(|rules: &Vec<_>| !rules.is_empty()).chain(of_request.into_iter().flatten().map(rules))
+    }
+}
+
 /// What a derivation took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Work {
@@ -51,7 +79,7 @@ pub struct Work {
     pub n_touched: u64,
 }
 
-/// Derives what follows from the rows of `store`: the relations that depend on no request, or with `request` those that do.
+/// Derives what follows from the rows of `store`, stratum by stratum.
 ///
 /// # Errors
 ///
@@ -60,14 +88,16 @@ pub fn derive(
     engine: &DatalogEngine,
     store: &mut impl Store,
     values: &mut impl Values,
-    request: Option<[Value; 4]>,
+    strata: Strata<'_>,
     bounds: Bounds,
 ) -> Result<Work, DeriveError> {
-    let strata = if request.is_some() { &engine.request_strata } else { &engine.strata };
-    let mut run = Run { engine, request: request.unwrap_or([Value::UNKNOWN; 4]), bounds, n_rows: 0, n_touched: 0 };
-    for stratum in strata {
-        let rules: Vec<&CompiledRule> = stratum.iter().filter_map(|at| engine.rules.get(*at)).collect();
-        run.stratum(&rules, store, values)?;
+    let request = match strata {
+        Strata::Lasting => [Value::UNKNOWN; 4],
+        Strata::OfRequest { request, .. } => request,
+    };
+    let mut run = Run { engine, request, bounds, n_rows: 0, n_touched: 0 };
+    for stratum in strata.of(engine) {
+        run.stratum(&stratum, store, values)?;
     }
     Ok(Work { steps_left: run.bounds.steps_max, n_touched: run.n_touched })
 }

@@ -21,7 +21,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     base::{Pool, Span, Value, limits},
-    check::rules::{CheckedRules, Goal, GoalKind, Guard, Names, PredicateId, Rule, Slot, Term},
+    check::rules::{CheckedRules, Goal, GoalKind, Guard, KnownType, Names, PredicateId, Rule, Slot, Term},
     diag::{Code, Finding, Findings},
     expr::{self, Expr},
     facts::Store,
@@ -29,7 +29,7 @@ use crate::{
     syntax::rules::{Choice, Fold},
 };
 
-pub use derive::{Bounds, DeriveError, Work, derive, insert};
+pub use derive::{Bounds, DeriveError, Strata, Work, derive, insert};
 pub use goal::{Answer, Answers};
 pub use solve::{Solver, Stop};
 
@@ -42,6 +42,8 @@ pub struct DatalogEngine {
     request_strata: Vec<Vec<usize>>,
     permits: Vec<usize>,
     forbids: Vec<usize>,
+    /// The types whose known entities rules ask for.
+    pub known: Vec<KnownType>,
     /// What is known of each relation.
     relations: Vec<RelationInfo>,
     names: BTreeMap<String, PredicateId>,
@@ -180,18 +182,25 @@ impl DatalogEngine {
         engine.names = names.collect();
         engine.strata = strata;
         engine.request_strata = request_strata;
+        engine.known.clone_from(&checked.known);
         engine
     }
 
-    /// Makes the indexes that the rules need, of relations that depend on the request or of the others.
-    pub fn prepare(&self, store: &mut impl Store, is_per_request: bool) {
-        for (at, info) in self.relations.iter().enumerate().filter(|(_, info)| info.is_per_request == is_per_request) {
+    /// Makes the indexes that the rules need.
+    pub fn prepare(&self, store: &mut impl Store) {
+        for (at, info) in self.relations.iter().enumerate() {
             if let Some(relation) = store.relation_mut(PredicateId(at)) {
                 for columns in &info.indexes {
                     relation.rows.index_on(columns);
                 }
             }
         }
+    }
+
+    /// How many columns a relation has.
+    #[must_use]
+    pub fn arity(&self, id: PredicateId) -> usize {
+        self.relations.get(id.0).map_or(0, |info| info.arity)
     }
 
     /// Whether what a rule derives depends on the request.
@@ -238,10 +247,10 @@ impl DatalogEngine {
         self.permits.iter().filter_map(|at| self.rules.get(*at))
     }
 
-    /// The relations whose rows depend on the request, each with how many columns it has.
-    pub fn request_relations(&self) -> impl Iterator<Item = (PredicateId, usize)> {
+    /// The relations whose rows depend on the request.
+    pub fn request_relations(&self) -> impl Iterator<Item = PredicateId> {
         let relations = self.relations.iter().enumerate().filter(|(_, info)| info.is_per_request);
-        relations.map(|(at, info)| (PredicateId(at), info.arity))
+        relations.map(|(at, _)| PredicateId(at))
     }
 }
 

@@ -1,13 +1,16 @@
 //! A request in terms of a schema and of facts: checked against the one, in the values of the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    base::{Scratch, Symbol, Value, Values, View, limits, value::member},
-    check::rules::PredicateId,
-    datalog::{self, Bounds, DatalogEngine, DeriveError, Work},
+    base::{
+        Scratch, Symbol, Value, Values, View, limits,
+        value::{each_entity, member},
+    },
+    check::rules::{Names, PredicateId},
+    datalog::{self, Bounds, DatalogEngine, DeriveError, Strata, Work},
     expr::{Derived, Failure, Member, World},
-    facts::{Facts, Relation, Store, rows_from},
+    facts::{Facts, Relation, Store, ancestors_by, rows_from},
     schema::{
         ActionType, Schema,
         conform::{self, Reader, SuppliedAttributes, Undeclared},
@@ -26,6 +29,8 @@ pub(super) struct Bound<'p> {
     values: Scratch<'p>,
     world: RequestWorld<'p>,
     parts: [Value; 4],
+    /// The relations that are derived anew, because they follow from an entity which only the request names.
+    pub(super) anew: BTreeSet<PredicateId>,
     /// Attributes that the request supplied and that its schema does not let it: `principal.role`.
     pub(super) ignored: Vec<String>,
 }
@@ -43,17 +48,18 @@ impl<'p> Bound<'p> {
 
     /// Derives what rules say of this request.
     pub(super) fn derive(&mut self, rules: &DatalogEngine, steps_max: u64) -> Result<Work, DeriveError> {
-        if !rules.concerns_requests() {
+        if !rules.concerns_requests() && self.anew.is_empty() {
             return Ok(Work { steps_left: steps_max, n_touched: 0 });
         }
-        rules.prepare(&mut self.world, true);
+        rules.prepare(&mut self.world);
         let bounds = Bounds { steps_max, rows_max: limits::REQUEST_ROWS_MAX };
-        datalog::derive(rules, &mut self.world, &mut self.values, Some(self.parts), bounds)
+        let strata = Strata::OfRequest { request: self.parts, anew: &self.anew };
+        datalog::derive(rules, &mut self.world, &mut self.values, strata, bounds)
     }
 }
 
-/// The facts, and over them what one request brings along: attributes of its principal and its resource, and the rows of
-/// relations that depend on it.
+/// The facts, and over them what one request brings along: attributes of its principal and its resource, entities that it alone
+/// names, and the rows of relations that depend on it.
 #[derive(Debug)]
 pub(super) struct RequestWorld<'p> {
     facts: &'p Facts,
@@ -64,8 +70,39 @@ pub(super) struct RequestWorld<'p> {
 impl<'p> RequestWorld<'p> {
     fn new(facts: &'p Facts, rules: &DatalogEngine) -> Self {
         // Rows that files give are there for every request, before anything is derived.
-        let given = |(id, arity)| (id, facts.relation(id).cloned().unwrap_or_else(|| Relation::new(arity)));
+        let given = |id| (id, facts.relation(id).cloned().unwrap_or_else(|| Relation::new(rules.arity(id))));
         Self { facts, supplied: Vec::new(), relations: rules.request_relations().map(given).collect() }
+    }
+
+    /// Makes the entities that the request names known, and says which relations must be derived anew for those that were not.
+    fn welcome(&mut self, rules: &DatalogEngine, values: &Scratch<'_>, named: &[Value]) -> BTreeSet<PredicateId> {
+        let mut anew = BTreeSet::new();
+        for of in &rules.known {
+            let known = self.facts.relation(of.predicate);
+            let mut guests = Vec::new();
+            for value in named {
+                each_entity(values, *value, &mut |kind, entity| {
+                    let is_known = || known.is_some_and(|known| known.rows.find(&[entity]).is_some());
+                    if kind == of.kind && !is_known() {
+                        guests.push(entity);
+                    }
+                });
+            }
+            if guests.is_empty() {
+                continue;
+            }
+            let mut known = known.cloned().unwrap_or_else(|| Relation::new(1));
+            for guest in guests {
+                known.rows.insert(&[guest]);
+            }
+            self.relations.insert(of.predicate, known);
+            anew.extend(&of.followers);
+        }
+        for id in &anew {
+            let given = self.facts.relations.given(*id).cloned();
+            self.relations.insert(*id, given.unwrap_or_else(|| Relation::new(rules.arity(*id))));
+        }
+        anew
     }
 }
 
@@ -95,11 +132,17 @@ impl World for RequestWorld<'_> {
     }
 
     fn is_in(&self, values: &impl Values, entity: Value, ancestor: Value) -> Result<bool, Failure> {
-        self.facts.is_in(values, entity, ancestor)
+        match self.relations.get(&Names::IN) {
+            Some(relation) if entity != ancestor => relation.holds(&[entity, ancestor]),
+            _ => self.facts.is_in(values, entity, ancestor),
+        }
     }
 
     fn ancestors(&self, values: &impl Values, entity: Value) -> (Vec<Value>, Option<Failure>) {
-        self.facts.ancestors(values, entity)
+        match self.relations.get(&Names::IN) {
+            Some(relation) => ancestors_by(relation, entity),
+            None => self.facts.ancestors(values, entity),
+        }
     }
 
     fn derived(&self, kind: Symbol, name: Symbol) -> Option<&Derived> {
@@ -154,7 +197,11 @@ pub(super) fn bind<'p>(terms: Terms<'p>, request: &Request) -> Result<Bound<'p>,
         let Some(attributes) = attributes else { continue };
         supply(reader, &mut values, &mut world, (part, entity), attributes, &mut ignored)?;
     }
-    Ok(Bound { values, world, parts: [principal, action, resource, context], ignored })
+    let parts = [principal, action, resource, context];
+    let supplied = world.supplied.iter().flat_map(|(_, members)| members.iter().map(|(_, value)| *value));
+    let named: Vec<Value> = parts.into_iter().chain(supplied).collect();
+    let anew = world.welcome(rules, &values, &named);
+    Ok(Bound { values, world, parts, anew, ignored })
 }
 
 /// The action of the request, if the schema provides for it with this principal and this resource.

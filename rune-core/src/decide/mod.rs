@@ -193,10 +193,10 @@ impl<'a> Terms<'a> {
         if bound.derive(self.rules, limits::EXPLANATION_STEPS_MAX).is_err() {
             return;
         }
+        let anew = bound.anew.clone();
         let (values, world, parts) = bound.parts();
-        for (rule, seen) in
-            self.rules.rules.iter().zip(&mut coverage.rules).filter(|(rule, _)| self.rules.is_per_request(rule))
-        {
+        let is_about_it = |rule: &CompiledRule| self.rules.is_per_request(rule) || anew.contains(&rule.head);
+        for (rule, seen) in self.rules.rules.iter().zip(&mut coverage.rules).filter(|(rule, _)| is_about_it(rule)) {
             let of = [Names::PERMIT, Names::FORBID].contains(&rule.head).then(|| subject(parts));
             let mut solver = Solver::new(&mut *values, world, parts, limits::EXPLANATION_STEPS_MAX);
             note(seen, solver.cover(rule, of).unwrap_or_default());

@@ -137,16 +137,13 @@ impl World for Facts {
     }
 
     fn ancestors(&self, values: &impl Values, entity: Value) -> (Vec<Value>, Option<Failure>) {
-        let mut ancestors = vec![entity];
-        let Some(relation) = self.relations.get(Names::IN).filter(|_| self.relations.has_parent_rows) else {
-            ancestors.extend_from_slice(self.given_ancestors(values, entity));
-            return (ancestors, None);
-        };
-        ancestors.extend(certain_rows_from(relation, entity).into_iter().flatten());
-        // A row that a later stratum made certain is in doubt no more.
-        let is_open = |row: &[Value]| matches(row, &[Some(entity), None]) && relation.rows.find(row).is_none();
-        let doubt = relation.doubts.iter().find(|(row, _)| is_open(row));
-        (ancestors, doubt.map(|(_, cause)| Failure::Undetermined(cause)))
+        match self.relations.get(Names::IN).filter(|_| self.relations.has_parent_rows) {
+            Some(relation) => ancestors_by(relation, entity),
+            None => {
+                let above = self.given_ancestors(values, entity);
+                (std::iter::once(&entity).chain(above).copied().collect(), None)
+            }
+        }
     }
 
     fn derived(&self, kind: Symbol, name: Symbol) -> Option<&Derived> {
@@ -173,6 +170,17 @@ impl Store for Facts {
     fn relation_mut(&mut self, id: PredicateId) -> Option<&mut Relation> {
         self.relations.get_mut(id)
     }
+}
+
+/// An entity and all that a relation has it in, and why there may be more.
+#[must_use]
+pub fn ancestors_by(relation: &Relation, entity: Value) -> (Vec<Value>, Option<Failure>) {
+    let mut ancestors = vec![entity];
+    ancestors.extend(certain_rows_from(relation, entity).into_iter().flatten());
+    // A row that a later stratum made certain is in doubt no more.
+    let is_open = |row: &[Value]| matches(row, &[Some(entity), None]) && relation.rows.find(row).is_none();
+    let doubt = relation.doubts.iter().find(|(row, _)| is_open(row));
+    (ancestors, doubt.map(|(_, cause)| Failure::Undetermined(cause)))
 }
 
 /// The rows that begin with a value, without it.

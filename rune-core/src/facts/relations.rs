@@ -1,5 +1,7 @@
 //! Relations with what is certain of them and what is not, and the derived attributes that are read from them.
 
+use std::collections::BTreeMap;
+
 use hashbrown::HashMap;
 
 use crate::{
@@ -109,6 +111,8 @@ impl Relation {
 pub struct Relations {
     all: Vec<Relation>,
     attributes: HashMap<(Symbol, Symbol), Derived>,
+    /// Relations as they were before anything was derived.
+    given: BTreeMap<PredicateId, Relation>,
     /// Whether rules derive parents or rows give some, so that `in` is more than the entities say.
     pub has_parent_rows: bool,
 }
@@ -134,7 +138,7 @@ impl Relations {
             attributes.insert((attribute.kind, attribute.name), Derived { relation: attribute.predicate.0, form });
         }
         let has_parent_rows = rules.rules.iter().any(|rule| rule.head == Names::PARENT);
-        Self { all: relations, attributes, has_parent_rows }
+        Self { all: relations, attributes, given: BTreeMap::new(), has_parent_rows }
     }
 
     /// A relation.
@@ -146,6 +150,19 @@ impl Relations {
     /// A relation, to change it.
     pub fn get_mut(&mut self, id: PredicateId) -> Option<&mut Relation> {
         self.all.get_mut(id.0)
+    }
+
+    /// Keeps a relation as it is now, for requests that derive it anew.
+    pub fn keep_given(&mut self, id: PredicateId) {
+        if let Some(relation) = self.all.get(id.0).filter(|relation| !relation.rows.is_empty()) {
+            self.given.insert(id, relation.clone());
+        }
+    }
+
+    /// A relation as it was kept, if it had any rows.
+    #[must_use]
+    pub fn given(&self, id: PredicateId) -> Option<&Relation> {
+        self.given.get(&id)
     }
 
     /// The derived attribute of a type, if it has one of this name.

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    base::{Pool, Span, Symbol, Value, Values, View, limits},
+    base::{Pool, Span, Symbol, Value, Values, View, limits, value::each_entity},
     check::{
         CheckedEntity,
         rules::{CheckedRules, Fact, Names, PredicateId, PredicateKind},
     },
-    datalog::{self, Bounds, DatalogEngine, DeriveError, insert},
+    datalog::{self, Bounds, DatalogEngine, DeriveError, Strata, insert},
     diag::{Code, Finding, Findings},
     facts::{Facts, Hierarchy, HierarchyFault, Relations},
 };
@@ -95,11 +95,11 @@ impl<'a> Given<'a> {
             }
         }
         let add_known = |facts: &mut Facts, value: Value| {
-            if let View::Entity(kind, _) = values.view(value)
-                && let Some(id) = known.get(&kind)
-            {
-                insert(facts, *id, &[value]);
-            }
+            each_entity(values, value, &mut |kind, entity| {
+                if let Some(id) = known.get(&kind) {
+                    insert(facts, *id, &[entity]);
+                }
+            });
         };
         for fact in self.facts() {
             fact.row.iter().for_each(|value| add_known(facts, *value));
@@ -108,9 +108,10 @@ impl<'a> Given<'a> {
             let View::Entity(kind, _) = values.view(entity.uid) else { continue };
             add_known(facts, entity.uid);
             entity.parents.iter().for_each(|parent| add_known(facts, *parent));
+            add_known(facts, entity.attributes);
+            add_known(facts, entity.tags);
             if let View::Record(members) = values.view(entity.attributes) {
                 for (name, value) in members {
-                    add_known(facts, *value);
                     let of_kind = stored.get(&kind).into_iter().flatten();
                     for (_, id) in of_kind.filter(|(wanted, _)| wanted == name) {
                         insert(facts, *id, &[entity.uid, *value]);
@@ -152,10 +153,12 @@ pub(super) fn derive(
     values: &mut Pool,
     findings: &mut Findings,
 ) -> Option<()> {
-    engine.prepare(facts, false);
+    engine.prepare(facts);
+    let followers: BTreeSet<PredicateId> = engine.known.iter().flat_map(|of| of.followers.iter().copied()).collect();
+    followers.into_iter().for_each(|id| facts.relations.keep_given(id));
     let rows_max = bounds.rows_max.saturating_sub(facts.relations.n_rows());
     let bounds = Bounds { rows_max, ..bounds };
-    match datalog::derive(engine, facts, values, None, bounds) {
+    match datalog::derive(engine, facts, values, Strata::Lasting, bounds) {
         Ok(_) => Some(()),
         Err(error) => {
             let code = match error {

@@ -18,7 +18,10 @@ mod scope;
 mod strata;
 mod types;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     base::{FileId, Pool, Span, Symbol, Value},
@@ -247,6 +250,17 @@ pub struct Attribute {
     pub predicate: PredicateId,
 }
 
+/// A type whose known entities rules ask for. A request may name one that nothing else does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownType {
+    /// The entity type.
+    pub kind: Symbol,
+    /// The relation that holds them.
+    pub predicate: PredicateId,
+    /// What follows from who is known, apart from relations that depend on the request anyway.
+    pub followers: BTreeSet<PredicateId>,
+}
+
 /// All rules of a ruleset, checked.
 #[derive(Debug, Clone, Default)]
 pub struct CheckedRules {
@@ -260,6 +274,8 @@ pub struct CheckedRules {
     pub strata: Vec<Vec<usize>>,
     /// The rules that depend on the request, by stratum.
     pub request_strata: Vec<Vec<usize>>,
+    /// The types whose known entities rules ask for.
+    pub known: Vec<KnownType>,
     /// The attributes that policies may read.
     pub attributes: Vec<Attribute>,
     /// What tests give and ask, in their order.

@@ -13,7 +13,9 @@ use crate::{
     syntax::ast::{Binary, Expr, ExprKind},
 };
 
-use super::{CheckedRules, Goal, GoalKind, Guard, Names, PredicateId, PredicateKind, Rule, Term, scope::each};
+use super::{
+    CheckedRules, Goal, GoalKind, Guard, KnownType, Names, PredicateId, PredicateKind, Rule, Term, scope::each,
+};
 
 /// What a rule derives or reads: a relation, or the parents of one type of one other type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,6 +95,42 @@ pub(super) fn stratify(checked: &mut CheckedRules, schema: Option<&Schema>, valu
             .any(|rule| checked.predicate(rule.head).is_some_and(|predicate| predicate.is_per_request))
     };
     (checked.request_strata, checked.strata) = strata.into_values().partition(is_per_request);
+    checked.known = known_types(&graph, checked);
+}
+
+/// The types whose known entities rules ask for, each with what follows from them.
+fn known_types(graph: &BTreeMap<Node, Vec<Edge>>, checked: &CheckedRules) -> Vec<KnownType> {
+    let mut readers: BTreeMap<Node, Vec<Node>> = BTreeMap::new();
+    for (from, edges) in graph {
+        for edge in edges {
+            readers.entry(edge.to).or_default().push(*from);
+        }
+    }
+    let known = checked.predicates.iter().enumerate().filter_map(|(at, predicate)| match predicate.kind {
+        PredicateKind::Known(kind) => Some((kind, PredicateId(at))),
+        _ => None,
+    });
+    let followers = |predicate| {
+        let mut seen = BTreeSet::new();
+        let mut pending = vec![Node::Relation(predicate)];
+        while let Some(node) = pending.pop() {
+            for reader in readers.get(&node).into_iter().flatten() {
+                if seen.insert(*reader) {
+                    pending.push(*reader);
+                }
+            }
+        }
+        let ids = seen.into_iter().flat_map(|node| match node {
+            Node::Relation(id) => vec![id],
+            Node::Pair(..) => vec![Names::PARENT, Names::IN],
+        });
+        let is_derived_once = |id: &PredicateId| {
+            let is_per_request = checked.predicate(*id).is_some_and(|predicate| predicate.is_per_request);
+            !is_per_request && ![Names::PERMIT, Names::FORBID].contains(id)
+        };
+        ids.filter(is_derived_once).collect()
+    };
+    known.map(|(kind, predicate)| KnownType { kind, predicate, followers: followers(predicate) }).collect()
 }
 
 fn head_nodes(rule: &Rule) -> Vec<Node> {

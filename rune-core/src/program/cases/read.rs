@@ -50,8 +50,11 @@ pub(in super::super) fn read(
     let mut reader = Reader { written, findings };
     reader.check_keys();
     let has_query = reader.check_query();
-    let request = if has_query && written.body.member("request").is_none() { None } else { reader.request() };
-    let expect = if request.is_none() && has_query { None } else { reader.expect() };
+    // A query may stand alone, or be about a request whose decision is of no interest.
+    let names = |keys: &[&str]| keys.iter().any(|key| written.body.member(key).is_some());
+    let is_decided = !has_query || names(&["expect", "because", "errors"]);
+    let request = if is_decided || names(&["request"]) { reader.request() } else { None };
+    let expect = if is_decided { reader.expect() } else { None };
     let because = reader.ids("because");
     let errors = reader.ids("errors");
     let with_data = reader.with_data();
