@@ -99,19 +99,25 @@ impl Rows<'_> {
         for (key, node) in members {
             let name = if prefix.is_empty() { key.name.clone() } else { format!("{prefix}.{}", key.name) };
             match self.names.get(&name) {
-                Some(id) => self.rows(file, id, key, node),
+                Some(id) if !self.is_undeclared(id) => self.rows(file, id, key, node),
                 None if matches!(node.shape, Shape::Table(_)) && node.member("rows_from").is_none() => {
                     self.table(file, &name, node);
                 }
-                None => self.undeclared(Span::new(file, key.span.clone()), &name, node),
+                _ => self.undeclared(Span::new(file, key.span.clone()), &name, node),
             }
         }
+    }
+
+    /// Whether rules derive a relation that nothing declares.
+    fn is_undeclared(&self, id: PredicateId) -> bool {
+        self.names.predicate(id).is_some_and(|of| of.kind == PredicateKind::Derived && !of.is_declared)
     }
 
     fn undeclared(&mut self, span: Span, name: &str, node: &Node) {
         let known =
             self.names.predicates().iter().filter(|of| matches!(of.kind, PredicateKind::Base | PredicateKind::Derived));
-        let help = match nearest(name, known.map(|predicate| predicate.name.as_str())) {
+        let known = known.map(|predicate| predicate.name.as_str()).filter(|known| *known != name);
+        let help = match nearest(name, known) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("declare it, so that it may lose its last row: `relation {name}({}).`", guess(node)),
         };

@@ -4,7 +4,7 @@
 //! known; those that need what an ask without an answer would have bound stay open, and the instance may be all the same.
 
 use crate::{
-    base::{Value, Values, View},
+    base::{Value, Values},
     check::rules::{Names, PredicateId, Term},
     expr::Failure,
     facts::{Store, matches},
@@ -12,7 +12,7 @@ use crate::{
 
 use super::{
     Ask, AskKind, Body, Plan, is_known,
-    solve::{Flow, Solver, Stop},
+    solve::{Flow, Solver, Stop, entities},
 };
 
 /// What is done with an instance that is undetermined: its cause comes along.
@@ -29,14 +29,14 @@ impl Body {
 }
 
 impl Ask {
-    /// Whether one of the relations that the ask reads is as wanted; what an expression reads counts as `in`.
+    /// Whether one of the relations that the ask reads is as wanted. What an expression reads it tells by failing.
     fn reads(&self, is_wanted: &mut dyn FnMut(PredicateId) -> bool) -> bool {
         match &self.kind {
             AskKind::Atom(id, _) => is_wanted(*id),
             AskKind::In(..) => is_wanted(Names::IN),
             AskKind::Not(inner) => inner.reads(is_wanted),
             AskKind::Aggregate { body, .. } => body.asks.iter().any(|ask| ask.reads(is_wanted)),
-            AskKind::Guard(_) | AskKind::Bind(..) | AskKind::Is(..) => false,
+            AskKind::Guard(_) | AskKind::Bind(..) | AskKind::Is(..) | AskKind::Fits(..) => false,
         }
     }
 }
@@ -67,38 +67,40 @@ impl<V: Values, S: Store> Solver<'_, V, S> {
     fn is_ready(&self, ask: &Ask) -> bool {
         let is_known_term = |term: Term| is_known(self.term(term));
         match &ask.kind {
-            AskKind::In(left, right) => is_known_term(*left) || is_known_term(*right),
+            AskKind::In(left, right, _) => is_known_term(*left) || is_known_term(*right),
             _ => ask.needs.iter().all(|slot| is_known_term(Term::Slot(*slot))),
         }
     }
 
     /// Goes on wherever an ask is not answered with no.
     fn maybe(&mut self, ask: &Ask, cause: Option<Value>, then: Maybe<'_, V, S>) -> Flow {
-        let failed = |solver: &mut Self, failure: Failure, then: Maybe<'_, V, S>| {
-            if failure == Failure::TooManySteps {
-                return Flow::Break(Stop::TooManySteps);
-            }
-            let of_failure = solver.cause(failure);
-            then(solver, cause.or(Some(of_failure)))
-        };
         match &ask.kind {
             AskKind::Atom(id, args) => self.maybe_atom(*id, args, cause, then),
-            AskKind::In(left, right) => self.maybe_below(*left, *right, cause, then),
+            AskKind::In(left, right, _) => self.maybe_below(*left, *right, cause, then),
             AskKind::Bind(slot, expr, types) => match self.value(expr, types) {
                 Ok(value) => self.bind(*slot, value, &mut |solver| then(solver, cause)),
-                Err(failure) => failed(self, failure, then),
+                Err(failure) => self.failed(failure, cause, then),
             },
             AskKind::Aggregate { result, fold, tuple, body, plan } => match self.aggregate(*fold, tuple, body, plan)? {
                 Ok(Some(value)) => self.bind(*result, value, &mut |solver| then(solver, cause)),
                 Ok(None) => Flow::Continue(()),
-                Err(failure) => failed(self, failure, then),
+                Err(failure) => self.failed(failure, cause, then),
             },
-            AskKind::Guard(_) | AskKind::Is(..) | AskKind::Not(_) => match self.test(ask) {
+            AskKind::Guard(_) | AskKind::Is(..) | AskKind::Fits(..) | AskKind::Not(_) => match self.test(ask) {
                 Ok(true) => then(self, cause),
                 Ok(false) => Flow::Continue(()),
-                Err(failure) => failed(self, failure, then),
+                Err(failure) => self.failed(failure, cause, then),
             },
         }
+    }
+
+    /// Goes on past an ask without an answer.
+    fn failed(&mut self, failure: Failure, cause: Option<Value>, then: Maybe<'_, V, S>) -> Flow {
+        if failure == Failure::TooManySteps {
+            return Flow::Break(Stop::TooManySteps);
+        }
+        let of_failure = self.cause(failure);
+        then(self, cause.or(Some(of_failure)))
     }
 
     fn maybe_atom(&mut self, id: PredicateId, args: &[Term], cause: Option<Value>, then: Maybe<'_, V, S>) -> Flow {
@@ -134,19 +136,27 @@ impl<V: Values, S: Store> Solver<'_, V, S> {
     fn maybe_below(&mut self, left: Term, right: Term, cause: Option<Value>, then: Maybe<'_, V, S>) -> Flow {
         let (low, high) = (self.term(left), self.term(right));
         if is_known(low) && is_known(high) {
-            return match self.store.is_in(self.values, low, high) {
+            return match self.is_in(low, high) {
                 Ok(true) => then(self, cause),
                 Ok(false) => Flow::Continue(()),
-                Err(Failure::Undetermined(of_failure)) => then(self, cause.or(Some(of_failure))),
-                Err(_) => Flow::Break(Stop::TooManySteps),
+                Err(failure) => self.failed(failure, cause, then),
             };
         }
-        let (open, value) = if is_known(low) { (right, low) } else { (left, high) };
-        match (open, self.values.view(value)) {
-            (Term::Slot(slot), View::Entity(..)) => self.bind(slot, value, &mut |solver| then(solver, cause))?,
-            (Term::Any, View::Entity(..)) => return then(self, cause),
-            _ => {}
+        let (open, known) = if is_known(low) { (right, low) } else { (left, high) };
+        let all = match entities(self.values, known, is_known(high)) {
+            Ok(all) => all,
+            Err(failure) => return self.failed(failure, cause, then),
+        };
+        for value in all {
+            match open {
+                Term::Slot(slot) => self.bind(slot, value, &mut |solver| then(solver, cause))?,
+                Term::Any => return then(self, cause),
+                Term::Constant(_) => {}
+            }
+            let value = Term::Constant(value);
+            let args = if is_known(low) { [value, right] } else { [left, value] };
+            self.maybe_atom(Names::IN, &args, cause, then)?;
         }
-        self.maybe_atom(Names::IN, &[left, right], cause, then)
+        Flow::Continue(())
     }
 }

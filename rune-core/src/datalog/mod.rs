@@ -20,12 +20,12 @@ mod solve;
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    base::{Pool, Span, Value, limits},
+    base::{Pool, Span, Value, Values, View, limits},
     check::rules::{CheckedRules, Goal, GoalKind, Guard, KnownType, Names, PredicateId, Rule, Slot, Term},
     diag::{Code, Finding, Findings},
     expr::{self, Expr},
     facts::Store,
-    schema::Types,
+    schema::{Type, Types},
     syntax::rules::{Choice, Fold},
 };
 
@@ -98,12 +98,15 @@ struct Ask {
 #[derive(Debug)]
 enum AskKind {
     Atom(PredicateId, Box<[Term]>),
-    In(Term, Term),
+    /// Whether the second is for sure no set.
+    In(Term, Term, bool),
     Guard(Expr),
     /// The value must be of these types.
     Bind(Slot, Expr, Types),
     /// The variable is of these types: a filter on what an atom or `in` binds.
     Is(Slot, Types),
+    /// The value must be of these types, which are those of its column in the head.
+    Fits(Slot, Types),
     Not(Box<Ask>),
     Aggregate {
         result: Slot,
@@ -267,6 +270,9 @@ impl Compiler<'_> {
         let asks: Vec<_> = goals.iter().map(|goal| self.ask(goal)).collect();
         let mut asks = asks.into_iter().collect::<Option<Vec<_>>>()?;
         self.add_filters(goals, is_outermost, &mut asks);
+        if is_outermost {
+            self.add_fits(&mut asks);
+        }
         Some(Body { asks })
     }
 
@@ -314,13 +320,33 @@ impl Compiler<'_> {
         }
     }
 
+    /// Where nothing says which types a value of the head is of, that is seen when there is one.
+    fn add_fits(&self, asks: &mut Vec<Ask>) {
+        let columns = self.checked.predicate(self.rule.head).map(|of| of.columns.as_slice()).unwrap_or_default();
+        for (column, arg) in columns.iter().zip(&self.rule.args) {
+            if let Term::Slot(slot) = arg
+                && let Some(variable) = self.rule.variables.get(slot.0)
+                && ![Names::PERMIT, Names::FORBID].contains(&self.rule.head)
+                && !variable.types.is_within(&column.types)
+            {
+                asks.push(Ask { kind: AskKind::Fits(*slot, column.types.clone()), needs: vec![*slot] });
+            }
+        }
+    }
+
     // Recurses once per aggregate within another, whose nesting was limited.
     fn ask(&mut self, goal: &Goal) -> Option<Ask> {
         let slots = |guard: &Guard| guard.slots.iter().map(|(_, slot)| *slot).collect::<Vec<_>>();
         let (kind, needs) = match &goal.kind {
             GoalKind::Atom(id, args) => (AskKind::Atom(*id, args.as_slice().into()), Vec::new()),
-            GoalKind::In(left, right) => (AskKind::In(*left, *right), Vec::new()),
-            GoalKind::Guard(guard) => (AskKind::Guard(self.expr(guard, goal.span)?), slots(guard)),
+            GoalKind::In(left, right) => (AskKind::In(*left, *right, self.is_entity(*right)), Vec::new()),
+            GoalKind::Guard(guard) => match guard.type_test() {
+                Some((slot, kind)) => {
+                    let kind = self.values.symbol(kind);
+                    (AskKind::Is(slot, Types::one(Type::Entity(kind))), vec![slot])
+                }
+                None => (AskKind::Guard(self.expr(guard, goal.span)?), slots(guard)),
+            },
             GoalKind::Bind(slot, guard) => {
                 let types = self.rule.variables.get(slot.0).map_or(Types::Any, |variable| variable.types.clone());
                 (AskKind::Bind(*slot, self.expr(guard, goal.span)?, types), slots(guard))
@@ -338,6 +364,15 @@ impl Compiler<'_> {
             }
         };
         Some(Ask { kind, needs })
+    }
+
+    /// Whether a term is an entity for sure.
+    fn is_entity(&self, term: Term) -> bool {
+        match term {
+            Term::Slot(slot) => self.rule.variables.get(slot.0).is_some_and(|variable| variable.types.are_entities()),
+            Term::Constant(value) => matches!(self.values.view(value), View::Entity(..)),
+            Term::Any => true,
+        }
     }
 
     fn expr(&mut self, guard: &Guard, span: Span) -> Option<Expr> {

@@ -23,14 +23,13 @@ impl CompiledRule {
         };
         self.plans.push(order(&self.body, &given, None, &size));
         for (at, ask) in self.body.asks.iter().enumerate() {
-            let is_recursive = match &ask.kind {
-                AskKind::Atom(id, _) => heads.contains(id),
-                AskKind::In(..) => heads.contains(&Names::PARENT),
-                _ => false,
+            let delta = match &ask.kind {
+                AskKind::Atom(id, _) if heads.contains(id) => Some(at),
+                AskKind::In(_, _, is_entity) if heads.contains(&Names::PARENT) => Some(at).filter(|_| *is_entity),
+                _ => continue,
             };
-            if is_recursive {
-                self.plans.push(order(&self.body, &given, Some(at), &size));
-            }
+            // Who is in one of a set shows in no new row alone.
+            self.plans.push(order(&self.body, &given, delta, &size));
         }
     }
 }
@@ -104,9 +103,9 @@ fn known(args: &[Term], bound: &BTreeSet<Slot>) -> Box<[usize]> {
 fn bind(ask: &Ask, bound: &mut BTreeSet<Slot>) {
     match &ask.kind {
         AskKind::Atom(_, args) => bound.extend(slots(args)),
-        AskKind::In(left, right) => bound.extend(slots(&[*left, *right])),
+        AskKind::In(left, right, _) => bound.extend(slots(&[*left, *right])),
         AskKind::Bind(slot, ..) | AskKind::Aggregate { result: slot, .. } => drop(bound.insert(*slot)),
-        AskKind::Guard(_) | AskKind::Is(..) | AskKind::Not(_) => {}
+        AskKind::Guard(_) | AskKind::Is(..) | AskKind::Fits(..) | AskKind::Not(_) => {}
     }
 }
 
@@ -121,7 +120,7 @@ fn cost(ask: &Ask, bound: &BTreeSet<Slot>, size: &impl Fn(PredicateId) -> RowId)
     let is_ready = ask.needs.iter().all(|slot| bound.contains(slot));
     match &ask.kind {
         _ if !is_ready => (9, 0),
-        AskKind::Is(..) => (0, 0),
+        AskKind::Is(..) | AskKind::Fits(..) => (0, 0),
         AskKind::Guard(_) | AskKind::Bind(..) => (1, 0),
         AskKind::Atom(id, args) => {
             let (n_known, rows) = (known(args, bound).len(), u64::from(size(*id)));
@@ -132,7 +131,7 @@ fn cost(ask: &Ask, bound: &BTreeSet<Slot>, size: &impl Fn(PredicateId) -> RowId)
                 _ => (6, rows),
             }
         }
-        AskKind::In(left, right) => match known(&[*left, *right], bound).len() {
+        AskKind::In(left, right, _) => match known(&[*left, *right], bound).len() {
             2 => (2, 1),
             1 => (4, 8),
             _ => (8, 0),

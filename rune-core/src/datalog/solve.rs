@@ -200,7 +200,7 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
     fn ask(&mut self, body: &Body, ask: &Ask, step: &Step, rest: &[Step], found: Found<'_, V, S>) -> Flow {
         match &ask.kind {
             AskKind::Atom(id, args) => self.atom(*id, args, step, &mut |solver| solver.step(body, rest, found)),
-            AskKind::In(left, right) => {
+            AskKind::In(left, right, _) => {
                 self.below(*left, *right, step.is_delta, &mut |solver| solver.step(body, rest, found))
             }
             AskKind::Bind(slot, expr, types) => match self.value(expr, types) {
@@ -215,7 +215,7 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
                     Err(failure) => self.err(failure),
                 }
             }
-            AskKind::Guard(_) | AskKind::Is(..) | AskKind::Not(_) => match self.test(ask) {
+            AskKind::Guard(_) | AskKind::Is(..) | AskKind::Fits(..) | AskKind::Not(_) => match self.test(ask) {
                 Ok(true) => self.step(body, rest, found),
                 Ok(false) => Flow::Continue(()),
                 Err(failure) => self.err(failure),
@@ -232,15 +232,17 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
                 other => Err(Failure::Type { expected: "a boolean", found: kind(self.values.view(other)) }),
             },
             AskKind::Is(slot, types) => Ok(types.has(self.values, self.term(Term::Slot(*slot)))),
+            AskKind::Fits(slot, types) => fits(self.values, self.term(Term::Slot(*slot)), types).map(|_| true),
             AskKind::Not(inner) => match &inner.kind {
                 AskKind::Atom(id, args) => self.is_there(*id, args).map(|is_there| !is_there),
-                AskKind::In(left, right) => {
+                AskKind::In(left, right, _) => {
                     let (left, right) = (self.term(*left), self.term(*right));
                     // Everything is in something: in itself.
                     if !(is_known(left) && is_known(right)) {
-                        return Ok(false);
+                        let known = if is_known(left) { left } else { right };
+                        return entities(self.values, known, is_known(right)).map(|_| false);
                     }
-                    self.store.is_in(self.values, left, right).map(|is_in| !is_in)
+                    self.is_in(left, right).map(|is_in| !is_in)
                 }
                 _ => self.test(inner).map(|holds| !holds),
             },
@@ -259,11 +261,7 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
     /// The value of an expression, which must be of these types.
     pub(super) fn value(&mut self, expr: &Expr, types: &Types) -> Result<Value, Failure> {
         let value = self.evaluate(expr)?;
-        if types.has(self.values, value) {
-            return Ok(value);
-        }
-        let found = kind(self.values.view(value));
-        Err(Failure::Type { expected: "a value of the type of its variable", found })
+        fits(self.values, value, types)
     }
 
     /// Whether a relation has a row with these values; `_` stands for any.
@@ -373,23 +371,43 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         flow
     }
 
-    /// `X in Y`, with at least one side known.
+    /// `X in Y`, with at least one side known. As in Cedar, the right one may be a set.
     fn below(&mut self, left: Term, right: Term, is_delta: bool, then: Found<'_, V, S>) -> Flow {
         let (low, high) = (self.term(left), self.term(right));
-        if is_known(low) && is_known(high) && !is_delta {
-            return match self.store.is_in(self.values, low, high) {
+        match (is_known(low), is_known(high)) {
+            (true, true) if !is_delta => match self.is_in(low, high) {
                 Ok(true) => then(self),
                 Ok(false) => Flow::Continue(()),
                 Err(failure) => self.err(failure),
-            };
+            },
+            (false, true) => {
+                let above = match entities(self.values, high, true) {
+                    Ok(above) => above,
+                    Err(failure) => return self.err(failure),
+                };
+                for high in above {
+                    self.below_one(left, Term::Constant(high), is_delta, then)?;
+                }
+                Flow::Continue(())
+            }
+            (true, false) => match entities(self.values, low, false) {
+                Ok(_) => self.below_one(left, right, is_delta, then),
+                Err(failure) => self.err(failure),
+            },
+            _ => self.below_one(left, right, is_delta, then),
         }
+    }
+
+    /// `X in Y` of entities of which not both are known, or of new rows.
+    fn below_one(&mut self, left: Term, right: Term, is_delta: bool, then: Found<'_, V, S>) -> Flow {
+        let (low, high) = (self.term(left), self.term(right));
         // Everything is in itself, which is never news.
         if !is_delta {
             let (open, value) = if is_known(low) { (right, low) } else { (left, high) };
-            match (open, self.values.view(value)) {
-                (Term::Slot(slot), View::Entity(..)) => self.bind(slot, value, then)?,
-                (Term::Any, View::Entity(..)) => return then(self),
-                _ => {}
+            match open {
+                Term::Slot(slot) => self.bind(slot, value, then)?,
+                Term::Any => return then(self),
+                Term::Constant(_) => {}
             }
         }
         let columns: Box<[usize]> = match (is_known(low), is_known(high)) {
@@ -400,4 +418,43 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         };
         self.atom(Names::IN, &[left, right], &Step { ask: 0, columns, is_delta }, then)
     }
+
+    /// Whether an entity is in another, or in one of a set.
+    pub(super) fn is_in(&mut self, low: Value, high: Value) -> Result<bool, Failure> {
+        entities(self.values, low, false)?;
+        let mut undetermined = None;
+        for high in entities(self.values, high, true)? {
+            match self.store.is_in(self.values, low, high) {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(failure) => undetermined = undetermined.or(Some(failure)),
+            }
+        }
+        undetermined.map_or(Ok(false), Err)
+    }
+}
+
+/// The entity that a value is, or those that it has if a set will do.
+pub(super) fn entities(values: &impl Values, value: Value, or_set: bool) -> Result<Vec<Value>, Failure> {
+    let expected = if or_set { "an entity or a set of entities" } else { "an entity" };
+    let misfit = |value: Value| Failure::Type { expected, found: kind(values.view(value)) };
+    match values.view(value) {
+        View::Entity(..) => Ok(vec![value]),
+        View::Set(members) if or_set => {
+            let is_entity = |value: &&Value| matches!(values.view(**value), View::Entity(..));
+            match members.iter().find(|value| !is_entity(value)) {
+                Some(other) => Err(misfit(*other)),
+                None => Ok(members.to_vec()),
+            }
+        }
+        _ => Err(misfit(value)),
+    }
+}
+
+/// The value, if it is of these types.
+fn fits(values: &impl Values, value: Value, types: &Types) -> Result<Value, Failure> {
+    if types.has(values, value) {
+        return Ok(value);
+    }
+    Err(Failure::Type { expected: "a value of the type of its variable", found: kind(values.view(value)) })
 }

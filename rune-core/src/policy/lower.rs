@@ -14,7 +14,6 @@ use crate::{
     check::{CheckedPolicies, Link, Statement},
     diag::{Code, Finding, Findings},
     expr::{self, TooHigh},
-    syntax::ast::{Expr as Ast, ExprKind},
 };
 
 use super::{ActionScope, Effect, Policy, PolicySet, Scope, pst};
@@ -81,7 +80,8 @@ fn lower_statement(
 ) -> Result<(), Refusal> {
     let condition = pst::condition(&statement.body)?;
     let clauses: Arc<[String]> = pst::clause_texts(&statement.body).into();
-    let reads_rules = condition.as_ref().is_some_and(|condition| names_any(condition, derived));
+    let reads_rules =
+        condition.as_ref().is_some_and(|of| of.mentions().attributes.iter().any(|name| derived.contains(*name)));
     let condition = condition.map(|condition| expr::compile(&condition, values)).transpose()?.map(Arc::new);
     let annotations: BTreeMap<_, _> =
         statement.body.annotations.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
@@ -114,17 +114,6 @@ fn lower_statement(
         });
     }
     Ok(())
-}
-
-/// Whether an expression asks for an attribute of one of these names. Recurses once per level, whose number was limited.
-fn names_any(expr: &Ast, names: &BTreeSet<String>) -> bool {
-    let mut is_found = match &expr.kind {
-        ExprKind::Attribute(_, name) => names.contains(name),
-        ExprKind::Has(_, path) => path.iter().any(|name| names.contains(name)),
-        _ => false,
-    };
-    expr.for_each_part(&mut |part| is_found = is_found || names_any(part, names));
-    is_found
 }
 
 /// Fills the slots of a scope with the entities of a link.

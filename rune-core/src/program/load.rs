@@ -155,7 +155,9 @@ pub(super) fn derive(
 ) -> Option<()> {
     engine.prepare(facts);
     let followers: BTreeSet<PredicateId> = engine.known.iter().flat_map(|of| of.followers.iter().copied()).collect();
-    followers.into_iter().for_each(|id| facts.relations.keep_given(id));
+    for id in followers {
+        facts.relations.keep_given(id);
+    }
     let rows_max = bounds.rows_max.saturating_sub(facts.relations.n_rows());
     let bounds = Bounds { rows_max, ..bounds };
     match datalog::derive(engine, facts, values, Strata::Lasting, bounds) {

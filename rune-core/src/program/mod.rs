@@ -268,7 +268,7 @@ impl Build<'_> {
         let source = |file: FileId| sources.file(file).map_or("", |file| file.text());
         let questions: Vec<_> = texts.tests.iter().map(|test| cases::text(test, source(test.file), findings)).collect();
         let path = |file| path_of(sources, file);
-        let rules = check::rules::check(names, &texts.clauses, &questions, schema, &path, values, findings);
+        let rules = check::rules::check(names, &texts.clauses, &questions, &rows, schema, &path, values, findings);
         rows.extend(rules.facts.iter().cloned());
         check::data::check_functional(&rules.predicates, &rows, values, findings);
         extend(cedar.as_mut(), &added, findings);

@@ -63,6 +63,12 @@ impl Types {
         }
     }
 
+    /// Whether these are the same as `others`, in whatever order.
+    #[must_use]
+    pub fn is_same(&self, others: &Self) -> bool {
+        self.is_within(others) && others.is_within(self)
+    }
+
     /// The type, if there is only one.
     #[must_use]
     pub fn single(&self) -> Option<&Type> {
@@ -93,6 +99,12 @@ impl Types {
             _ => None,
         };
         Some(kinds.iter().filter_map(entity).collect())
+    }
+
+    /// Whether there is nothing but entity types among them.
+    #[must_use]
+    pub fn are_entities(&self) -> bool {
+        matches!(self, Self::OneOf(kinds) if kinds.iter().all(|kind| matches!(kind, Type::Entity(_))))
     }
 
     /// Whether a value is of one of them.

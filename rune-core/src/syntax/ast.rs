@@ -176,6 +176,26 @@ impl Expr {
         Self { span: 0..0, kind }
     }
 
+    /// What the expression asks of entities and of the request.
+    #[must_use]
+    pub fn mentions(&self) -> Mentions<'_> {
+        let mut mentions = Mentions::default();
+        self.note(&mut mentions);
+        mentions
+    }
+
+    // Recurses once per level of the expression, whose number was limited.
+    fn note<'e>(&'e self, mentions: &mut Mentions<'e>) {
+        match &self.kind {
+            ExprKind::Attribute(_, name) => mentions.attributes.push(name),
+            ExprKind::Has(_, path) => mentions.attributes.extend(path.iter().map(String::as_str)),
+            ExprKind::Binary(Binary::In, _) => mentions.hierarchy = true,
+            ExprKind::Var(_) => mentions.request = true,
+            _ => {}
+        }
+        self.for_each_part(&mut |part| part.note(mentions));
+    }
+
     /// Visits each expression directly within this one.
     pub fn for_each_part<'e>(&'e self, visit: &mut dyn FnMut(&'e Self)) {
         match &self.kind {
@@ -256,4 +276,15 @@ impl Expr {
         }
         whole(flat)
     }
+}
+
+/// What an expression asks of entities and of the request.
+#[derive(Debug, Clone, Default)]
+pub struct Mentions<'e> {
+    /// The attributes that it names, whatever has them.
+    pub attributes: Vec<&'e str>,
+    /// Whether it asks what is in what.
+    pub hierarchy: bool,
+    /// Whether it names a part of the request.
+    pub request: bool,
 }

@@ -4,16 +4,20 @@
 //! reads and in what a forbid reads, that means a denial, so that a guard that may fail there for want of an attribute is
 //! refused where the schema shows it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     base::{Pool, Span},
     diag::{Code, Finding, Findings},
     schema::{Schema, Types},
-    syntax::ast::{Expr, ExprKind, Unary},
+    syntax::ast::{Binary, Expr, ExprKind, Unary},
 };
 
-use super::{CheckedRules, Goal, GoalKind, Names, PredicateId, Rule, scope::each, types::ExprTypes};
+use super::{
+    CheckedRules, Goal, GoalKind, Guard, Names, PredicateId, Rule,
+    reads::{Attributes, Reading},
+    types::ExprTypes,
+};
 
 pub(super) fn check(checked: &CheckedRules, schema: Option<&Schema>, values: &mut Pool, findings: &mut Findings) {
     if schema.is_none() {
@@ -22,27 +26,53 @@ pub(super) fn check(checked: &CheckedRules, schema: Option<&Schema>, values: &mu
     let absent = read_for_absence(checked);
     for rule in &checked.rules {
         let types: Vec<Types> = rule.variables.iter().map(|variable| variable.types.clone()).collect();
-        let mut guards = Vec::new();
-        for goal in &rule.body {
-            collect(goal, absent.contains(&rule.head), &mut guards);
-        }
+        let mut body = Body { rule, checked, schema, types: &types, values, findings };
+        body.check(&rule.body, absent.contains(&rule.head), &Sure::default());
+    }
+}
+
+struct Body<'a> {
+    rule: &'a Rule,
+    checked: &'a CheckedRules,
+    schema: Option<&'a Schema>,
+    types: &'a [Types],
+    values: &'a mut Pool,
+    findings: &'a mut Findings,
+}
+
+impl Body<'_> {
+    // Recurses once per aggregate within another, whose nesting was limited.
+    fn check(&mut self, goals: &[Goal], matters: bool, sure: &Sure) {
         // Conditions hold together: what one of them makes sure of, all may rely on.
-        let mut sure = Sure::default();
-        for goal in &rule.body {
+        let mut sure = sure.clone();
+        for goal in goals {
             if let GoalKind::Guard(guard) = &goal.kind {
                 sure.learn(&guard.expr);
             }
         }
-        for (guard, span) in guards {
-            let typing = ExprTypes { checked, schema, types: &types, guard };
-            let mut missing = Vec::new();
-            may_miss(&guard.expr, &typing, &mut sure.clone(), values, &mut missing);
-            for (at, name) in missing {
-                let message = format!("`{name}` may be missing here, and a denial would rest on it");
-                let finding = Finding::new(Code::MayBeUndetermined, Span::new(span.file, at), message);
-                let why = reason(rule, checked);
-                findings.push(finding.help(format!("add `… has {name}` to the rule{why}")));
-            }
+        for goal in goals {
+            self.check_goal(goal, matters, &sure);
+        }
+    }
+
+    fn check_goal(&mut self, goal: &Goal, matters: bool, sure: &Sure) {
+        match &goal.kind {
+            GoalKind::Guard(guard) | GoalKind::Bind(_, guard) if matters => self.check_guard(guard, goal.span, sure),
+            GoalKind::Not(goal) => self.check_goal(goal, true, sure),
+            GoalKind::Aggregate(aggregate) => self.check(&aggregate.body, true, sure),
+            GoalKind::Atom(..) | GoalKind::In(..) | GoalKind::Guard(_) | GoalKind::Bind(..) => {}
+        }
+    }
+
+    fn check_guard(&mut self, guard: &Guard, span: Span, sure: &Sure) {
+        let typing = ExprTypes { checked: self.checked, schema: self.schema, types: self.types, guard };
+        let mut missing = Vec::new();
+        may_miss(&guard.expr, &typing, &mut sure.clone(), self.values, &mut missing);
+        for Missing { at, what, by } in missing {
+            let message = format!("{what} may be missing here, and a denial would rest on it");
+            let finding = Finding::new(Code::MayBeUndetermined, Span::new(span.file, at), message);
+            let why = reason(self.rule, self.checked);
+            self.findings.push(finding.help(format!("add `… {by}` to the rule{why}")));
         }
     }
 }
@@ -58,59 +88,45 @@ fn reason(rule: &Rule, checked: &CheckedRules) -> String {
 
 /// The relations on whose absence something rests: read so, or feeding one that is.
 fn read_for_absence(checked: &CheckedRules) -> BTreeSet<PredicateId> {
-    let mut absent = BTreeSet::from([Names::FORBID]);
-    // A policy may read a derived attribute in any way, and forbid by it.
-    absent.extend(checked.attributes.iter().map(|attribute| attribute.predicate));
+    // A policy may read parents and derived attributes in any way, and forbid by them.
+    let mut pending = vec![Names::FORBID, Names::PARENT];
+    pending.extend(checked.attributes.iter().map(|attribute| attribute.predicate));
+    let attributes = Attributes::of(checked);
+    let mut rules_of: BTreeMap<PredicateId, Vec<&Rule>> = BTreeMap::new();
     for rule in &checked.rules {
-        rule.body.iter().for_each(|goal| negative(goal, false, checked, &mut absent));
-    }
-    loop {
-        let n = absent.len();
-        for rule in checked.rules.iter().filter(|rule| absent.contains(&rule.head)).collect::<Vec<_>>() {
-            rule.body.iter().for_each(|goal| negative(goal, true, checked, &mut absent));
-        }
-        if absent.len() == n {
-            return absent;
-        }
-    }
-}
-
-fn negative(goal: &Goal, is_negative: bool, checked: &CheckedRules, absent: &mut BTreeSet<PredicateId>) {
-    match &goal.kind {
-        GoalKind::Atom(id, _) if is_negative => drop(absent.insert(*id)),
-        GoalKind::In(..) if is_negative => drop(absent.insert(Names::PARENT)),
-        GoalKind::Atom(..) | GoalKind::In(..) => {}
-        GoalKind::Not(goal) => negative(goal, true, checked, absent),
-        GoalKind::Aggregate(aggregate) => aggregate.body.iter().for_each(|goal| negative(goal, true, checked, absent)),
-        GoalKind::Guard(guard) | GoalKind::Bind(_, guard) => {
-            let mut names = Vec::new();
-            each(&guard.expr, &mut |part| match &part.kind {
-                ExprKind::Attribute(_, name) => names.push(name),
-                ExprKind::Has(_, path) => names.extend(path),
-                _ => {}
+        rules_of.entry(rule.head).or_default().push(rule);
+        for goal in &rule.body {
+            goal.each_read(&attributes, &mut |id, reading| {
+                pending.extend((reading == Reading::Complete).then_some(id))
             });
-            let read = checked.attributes.iter().map(|of| of.predicate);
-            let is_named = |id: &PredicateId| checked.predicate(*id).is_some_and(|of| names.contains(&&of.name));
-            absent.extend(read.filter(is_named));
         }
     }
-}
-
-type Place<'c> = (&'c super::Guard, Span);
-
-/// The guards whose failure matters.
-fn collect<'c>(goal: &'c Goal, matters: bool, guards: &mut Vec<Place<'c>>) {
-    match &goal.kind {
-        GoalKind::Guard(guard) | GoalKind::Bind(_, guard) if matters => guards.push((guard, goal.span)),
-        GoalKind::Not(goal) => collect(goal, true, guards),
-        GoalKind::Aggregate(aggregate) => aggregate.body.iter().for_each(|goal| collect(goal, true, guards)),
-        _ => {}
+    let mut absent = BTreeSet::new();
+    while let Some(id) = pending.pop() {
+        if !absent.insert(id) {
+            continue;
+        }
+        for goal in rules_of.get(&id).into_iter().flatten().flat_map(|rule| &rule.body) {
+            goal.each_read(&attributes, &mut |id, _| pending.push(id));
+        }
     }
+    absent
 }
 
-/// The attributes that are there for sure: of which expression, and which.
+/// Something that an expression asks for and that may be missing.
+struct Missing {
+    at: std::ops::Range<usize>,
+    what: String,
+    /// The condition that would make sure of it.
+    by: String,
+}
+
+/// The attributes and tags that are there for sure: of which expression, and which.
 #[derive(Debug, Clone, Default)]
-struct Sure(Vec<(ExprKind, String)>);
+struct Sure {
+    attributes: Vec<(ExprKind, String)>,
+    tags: Vec<[ExprKind; 2]>,
+}
 
 impl Sure {
     /// Adds what follows from an expression that is true.
@@ -120,17 +136,22 @@ impl Sure {
             ExprKind::Has(owner, path) => {
                 let mut owner = bare(owner);
                 for name in path {
-                    self.0.push((owner.clone(), name.clone()));
+                    self.attributes.push((owner.clone(), name.clone()));
                     owner = ExprKind::Attribute(Box::new(Expr::placeless(owner)), name.clone());
                 }
             }
+            ExprKind::Binary(Binary::HasTag, parts) => self.tags.push(parts.each_ref().map(bare)),
             _ => {}
         }
     }
 
     fn has(&self, owner: &Expr, name: &str) -> bool {
         let owner = bare(owner);
-        self.0.iter().any(|(known, attribute)| *known == owner && attribute == name)
+        self.attributes.iter().any(|(known, attribute)| *known == owner && attribute == name)
+    }
+
+    fn has_tag(&self, parts: &[Expr; 2]) -> bool {
+        self.tags.contains(&parts.each_ref().map(bare))
     }
 }
 
@@ -141,14 +162,8 @@ fn bare(expr: &Expr) -> ExprKind {
     expr.kind
 }
 
-/// Lists the attributes that an expression asks for and that may be missing. Recurses once per level of the expression.
-fn may_miss(
-    expr: &Expr,
-    typing: &ExprTypes<'_>,
-    sure: &mut Sure,
-    values: &mut Pool,
-    missing: &mut Vec<(std::ops::Range<usize>, String)>,
-) {
+/// Lists the attributes and tags that an expression asks for and that may be missing. Recurses once per level of the expression.
+fn may_miss(expr: &Expr, typing: &ExprTypes<'_>, sure: &mut Sure, values: &mut Pool, missing: &mut Vec<Missing>) {
     match &expr.kind {
         ExprKind::All(parts) => {
             let mut sure = sure.clone();
@@ -181,7 +196,15 @@ fn may_miss(
             let looked = typing.attribute(owner, &of, name, values);
             // One that nothing has is told as such.
             if looked.may_be_missing && looked.unknown.is_none() && !sure.has(owner, name) {
-                missing.push((expr.span.clone(), name.clone()));
+                let (what, by) = (format!("`{name}`"), format!("has {name}"));
+                missing.push(Missing { at: expr.span.clone(), what, by });
+            }
+        }
+        ExprKind::Binary(Binary::GetTag, parts) => {
+            parts.iter().for_each(|part| may_miss(part, typing, sure, values, missing));
+            if !sure.has_tag(parts) {
+                let (what, by) = ("the tag".to_owned(), ".hasTag(…)".to_owned());
+                missing.push(Missing { at: expr.span.clone(), what, by });
             }
         }
         _ => expr.for_each_part(&mut |part| may_miss(part, typing, sure, values, missing)),

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     base::{Span, Values},
     diag::{Code, nearest},
-    schema::{Schema, Types},
+    schema::Types,
     syntax::{
         ast::{Binary, Expr, ExprKind, Unary},
         rules::{self, Atom, Literal, LiteralKind, Name, is_variable},
@@ -16,7 +16,7 @@ use crate::{
 };
 
 use super::{
-    Aggregate, Goal, GoalKind, Guard, Predicate, PredicateId, Slot, Term,
+    Aggregate, Goal, GoalKind, Guard, PredicateId, Slot, Term,
     resolve::Resolver,
     scope::{Scope, each, level_names},
 };
@@ -201,7 +201,11 @@ impl Resolver<'_> {
     /// The relation that a name means in a body.
     fn read(&mut self, name: &Name) -> Option<PredicateId> {
         match self.names.read(name, self.schema, self.values) {
-            Ok(id) => Some(id),
+            Ok(id) => {
+                let place = self.span(&name.span);
+                self.types_asked.entry(id).or_insert(place);
+                Some(id)
+            }
             Err((code, message, help)) => {
                 self.refuse(code, &name.span, message, help);
                 None
@@ -209,45 +213,15 @@ impl Resolver<'_> {
         }
     }
 
-    /// A guard at the top of a body, or one of the reads that bind: `X in Y`, `e.p`, `e.p.contains(X)`.
+    /// A guard at the top of a body, or `X in Y`, which binds.
     fn condition(&mut self, expr: &Expr, scope: &mut Scope, body: &mut Vec<Goal>) -> Option<GoalKind> {
         match &expr.kind {
             ExprKind::Binary(Binary::In, operands) if !may_be_set(right_of(operands)) => {
                 let [left, right] = operands.each_ref().map(|operand| self.term(operand, &Types::Any, scope, body));
                 Some(GoalKind::In(left?, right?))
             }
-            ExprKind::Attribute(owner, name) => match self.attribute(name, 1) {
-                Some(id) => {
-                    let owner = self.term(owner, &Types::Any, scope, body)?;
-                    Some(GoalKind::Atom(id, vec![owner]))
-                }
-                None => Some(GoalKind::Guard(self.guard(expr, scope)?)),
-            },
-            ExprKind::Binary(Binary::Contains, operands) => {
-                let [left, right] = &**operands;
-                let ExprKind::Attribute(owner, name) = &left.kind else {
-                    return Some(GoalKind::Guard(self.guard(expr, scope)?));
-                };
-                let Some(id) = self.attribute(name, 2) else { return Some(GoalKind::Guard(self.guard(expr, scope)?)) };
-                let types = self.names.predicate(id)?.columns.get(1)?.types.clone();
-                let owner = self.term(owner, &Types::Any, scope, body)?;
-                let element = self.term(right, &types, scope, body)?;
-                Some(GoalKind::Atom(id, vec![owner, element]))
-            }
             _ => Some(GoalKind::Guard(self.guard(expr, scope)?)),
         }
-    }
-
-    /// The derived attribute of this name and number of columns, if no other attribute has the name.
-    fn attribute(&self, name: &str, n_columns: usize) -> Option<PredicateId> {
-        let id = self.names.get(name)?;
-        let is_it = |predicate: &&Predicate| {
-            predicate.is_attribute && predicate.columns.len() == n_columns && predicate.key.is_none()
-        };
-        self.names.predicate(id).filter(is_it)?;
-        let mut types = self.schema.into_iter().flat_map(Schema::entity_types);
-        let is_stored = types.any(|(_, of)| of.attributes.fields().any(|(stored, _)| self.values.name(stored) == name));
-        (!is_stored).then_some(id)
     }
 }
 

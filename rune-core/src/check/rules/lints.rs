@@ -1,21 +1,28 @@
 //! What is right in itself and cannot be meant: relations that can have no row, choices that are not made, rules that nothing
 //! reads.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     base::{Pool, Span},
-    diag::{Code, Finding, Findings},
+    diag::{Code, Finding, Findings, Severity},
     schema::{Type, Types},
 };
 
-use super::{CheckedRules, Goal, GoalKind, Names, Predicate, PredicateId, PredicateKind, Rule, Term};
+use super::{
+    CheckedRules, Goal, GoalKind, Names, Predicate, PredicateId, PredicateKind, Rule, Term,
+    reads::{Attributes, Readers},
+};
 
-pub(super) fn check(checked: &CheckedRules, values: &Pool, findings: &mut Findings) {
-    for (at, predicate) in checked.predicates.iter().enumerate() {
-        functional(PredicateId(at), predicate, checked, values, findings);
+pub(super) fn check(checked: &CheckedRules, rows: &BTreeSet<PredicateId>, values: &Pool, findings: &mut Findings) {
+    let mut rules_of: BTreeMap<PredicateId, Vec<&Rule>> = BTreeMap::new();
+    for rule in &checked.rules {
+        rules_of.entry(rule.head).or_default().push(rule);
     }
-    never_derived(checked, findings);
+    for (at, predicate) in checked.predicates.iter().enumerate() {
+        functional(PredicateId(at), predicate, &rules_of, values, findings);
+    }
+    never_derived(checked, rows, findings);
     // A rule that is wrong reads nothing.
     if !findings.has_error() {
         unused(checked, findings);
@@ -23,22 +30,28 @@ pub(super) fn check(checked: &CheckedRules, values: &Pool, findings: &mut Findin
 }
 
 /// A derived functional relation says which of several values counts, or is one aggregate grouped by its key.
-fn functional(id: PredicateId, predicate: &Predicate, checked: &CheckedRules, values: &Pool, findings: &mut Findings) {
+fn functional(
+    id: PredicateId,
+    predicate: &Predicate,
+    rules_of: &BTreeMap<PredicateId, Vec<&Rule>>,
+    values: &Pool,
+    findings: &mut Findings,
+) {
     let (Some(key), PredicateKind::Derived) = (predicate.key, predicate.kind) else { return };
     let span = predicate.span.unwrap_or(Span::NOWHERE);
     if key.choice.is_some() {
         let of = predicate.columns.get(key.n_columns).map_or(Types::Any, |column| column.types.clone());
-        let ordered = Types::OneOf(vec![Type::Long, Type::Datetime, Type::Duration]);
-        if !of.is_within(&ordered) {
+        if !matches!(of.single(), Some(Type::Long | Type::Datetime | Type::Duration)) {
             let message = format!("`{}` chooses among values of type {}", predicate.name, of.show(values));
             findings.push(
-                Finding::new(Code::RelationForm, span, message).help("`min` and `max` compare integers and times"),
+                Finding::new(Code::RelationForm, span, message)
+                    .help("`min` and `max` compare integers or times, of one type"),
             );
         }
         return;
     }
-    let rules: Vec<&Rule> = checked.rules.iter().filter(|rule| rule.head == id).collect();
-    let is_grouped = matches!(rules.as_slice(), [rule] if is_one_aggregate(rule, key.n_columns));
+    let rules = rules_of.get(&id).map_or(&[][..], Vec::as_slice);
+    let is_grouped = matches!(rules, [rule] if is_one_aggregate(rule, key.n_columns));
     if !is_grouped {
         let message = format!("`{}` is functional, and rules may derive several values for one key", predicate.name);
         let finding = Finding::new(Code::NoChoice, span, message);
@@ -63,46 +76,49 @@ fn is_one_aggregate(rule: &Rule, n_keys: usize) -> bool {
     })
 }
 
-/// Relations that no rule can give a first row, because each needs one that is there already.
-fn never_derived(checked: &CheckedRules, findings: &mut Findings) {
-    let mut possible: BTreeSet<PredicateId> = BTreeSet::new();
-    let is_given = |predicate: &Predicate| predicate.kind != PredicateKind::Derived;
-    possible
-        .extend(checked.predicates.iter().enumerate().filter(|(_, of)| is_given(of)).map(|(at, _)| PredicateId(at)));
-    possible.extend(checked.facts.iter().map(|fact| fact.predicate));
-    loop {
-        let n = possible.len();
-        for rule in &checked.rules {
-            let may_hold = |goal: &Goal| match &goal.kind {
-                GoalKind::Atom(id, _) => possible.contains(id),
-                _ => true,
-            };
-            if rule.body.iter().all(may_hold) {
-                possible.insert(rule.head);
-            }
-        }
-        if possible.len() == n {
-            break;
+/// Relations that no rule can give a first row, because each needs one that is there already. Of one that is declared, rows of
+/// files may be the first; whether there are any is of no consequence to what is refused.
+fn never_derived(checked: &CheckedRules, rows: &BTreeSet<PredicateId>, findings: &mut Findings) {
+    let is_given =
+        |at: usize, predicate: &Predicate| predicate.kind != PredicateKind::Derived || rows.contains(&PredicateId(at));
+    let given = checked.predicates.iter().enumerate().filter(|(at, predicate)| is_given(*at, predicate));
+    let mut possible: BTreeSet<PredicateId> = given.map(|(at, _)| PredicateId(at)).collect();
+    let readers = Readers::of(checked);
+    let mut pending: Vec<usize> = (0..checked.rules.len()).collect();
+    while let Some(rule) = pending.pop().and_then(|at| checked.rules.get(at)) {
+        let may_hold = |goal: &Goal| match &goal.kind {
+            GoalKind::Atom(id, _) => possible.contains(id),
+            _ => true,
+        };
+        if rule.body.iter().all(may_hold) && possible.insert(rule.head) {
+            pending.extend(readers.of_relation(rule.head));
         }
     }
-    for (at, predicate) in checked.predicates.iter().enumerate() {
-        let Some(rule) = checked.rules.iter().find(|rule| rule.head == PredicateId(at)) else { continue };
-        if !possible.contains(&PredicateId(at)) {
-            let message =
-                format!("`{}` can never have a row: each of its rules needs one that is there", predicate.name);
-            let finding = Finding::new(Code::NeverDerived, rule.span, message);
-            findings.push(finding.help("add a rule that does not read the relation itself"));
-        }
+    let mut told = BTreeSet::new();
+    for rule in checked.rules.iter().filter(|rule| !possible.contains(&rule.head)) {
+        let Some(predicate) = checked.predicate(rule.head).filter(|_| told.insert(rule.head)) else { continue };
+        let message = format!("`{}` can never have a row: each of its rules needs one that is there", predicate.name);
+        let finding = Finding::new(Code::NeverDerived, rule.span, message);
+        let finding = finding.help("add a rule that does not read the relation itself");
+        let severity = if predicate.is_declared { Severity::Warning } else { finding.severity };
+        findings.push(Finding { severity, ..finding });
     }
 }
 
 /// Relations that nothing reads.
 fn unused(checked: &CheckedRules, findings: &mut Findings) {
     let mut read: BTreeSet<PredicateId> = BTreeSet::from([Names::PARENT, Names::PERMIT, Names::FORBID]);
+    let attributes = Attributes::of(checked);
     let queries = checked.tests.iter().filter_map(|test| test.query.as_ref());
     for rule in checked.rules.iter().chain(queries) {
-        // A rule that reads its own relation is no reader.
-        rule.body.iter().for_each(|goal| reads(goal, rule.head, &mut read));
+        for goal in &rule.body {
+            goal.each_read(&attributes, &mut |id, _| {
+                // A rule that reads its own relation is no reader.
+                if id != rule.head {
+                    read.insert(id);
+                }
+            });
+        }
     }
     for (at, predicate) in checked.predicates.iter().enumerate() {
         let is_read = read.contains(&PredicateId(at)) || predicate.is_attribute || predicate.template.is_some();
@@ -112,14 +128,5 @@ fn unused(checked: &CheckedRules, findings: &mut Findings) {
             let finding = Finding::new(Code::UnusedRelation, predicate.span.unwrap_or(Span::NOWHERE), message);
             findings.push(finding.help("read it in a rule or a test, or mark it `@attribute` for policies"));
         }
-    }
-}
-
-fn reads(goal: &Goal, head: PredicateId, read: &mut BTreeSet<PredicateId>) {
-    match &goal.kind {
-        GoalKind::Atom(id, _) if *id != head => drop(read.insert(*id)),
-        GoalKind::Not(goal) => reads(goal, head, read),
-        GoalKind::Aggregate(aggregate) => aggregate.body.iter().for_each(|goal| reads(goal, head, read)),
-        _ => {}
     }
 }

@@ -13,6 +13,8 @@ mod body;
 mod lints;
 mod modes;
 mod names;
+mod points;
+mod reads;
 mod resolve;
 mod scope;
 mod strata;
@@ -28,7 +30,7 @@ use crate::{
     diag::Findings,
     schema::{Schema, Types},
     syntax::{
-        ast::Expr,
+        ast::{Expr, ExprKind},
         rules::{Choice, Clause, Fold, Literal},
     },
 };
@@ -60,6 +62,8 @@ pub struct Predicate {
     pub key: Option<Key>,
     /// Where it is declared; for one that is not, the first rule that derives it.
     pub span: Option<Span>,
+    /// Whether it is declared: only then may it have rows besides what rules derive.
+    pub is_declared: bool,
     /// Whether policies may read it as an attribute.
     pub is_attribute: bool,
     /// The template whose links its rows are.
@@ -159,6 +163,16 @@ pub struct Guard {
     pub expr: Expr,
     /// The variables in it, each once.
     pub slots: Vec<(String, Slot)>,
+}
+
+impl Guard {
+    /// The variable and the type, if this is `X is T`: true of an entity of that type, and false of anything else.
+    #[must_use]
+    pub fn type_test(&self) -> Option<(Slot, &str)> {
+        let ExprKind::Is(part, kind) = &self.expr.kind else { return None };
+        let ExprKind::Name(name) = &part.kind else { return None };
+        self.slots.iter().find(|(known, _)| known == name).map(|(_, slot)| (*slot, kind.as_str()))
+    }
 }
 
 /// A condition of a body.
@@ -317,11 +331,12 @@ impl CheckedRules {
 
 /// Checks the clauses of a ruleset.
 ///
-/// `names` holds the relations that the clauses declare; see [`Names::declare`].
+/// `names` holds the relations that the clauses declare, see [`Names::declare`]; `rows` are those that stand elsewhere.
 pub fn check(
     names: Names,
     clauses: &[Written],
     tests: &[TestText],
+    rows: &[Fact],
     schema: Option<&Schema>,
     paths: &impl Fn(FileId) -> String,
     values: &mut Pool,
@@ -333,12 +348,14 @@ pub fn check(
     let tests = tests.iter().map(|test| resolver.test(test)).collect();
     let mut checked = resolver.finish();
     checked.tests = tests;
-    infer_and_check(&mut checked, schema, n_errors, values, findings);
+    let given = rows.iter().chain(&checked.facts).map(|fact| fact.predicate).collect();
+    infer_and_check(&mut checked, &given, schema, n_errors, values, findings);
     checked
 }
 
 fn infer_and_check(
     checked: &mut CheckedRules,
+    given: &BTreeSet<PredicateId>,
     schema: Option<&Schema>,
     n_errors: usize,
     values: &mut Pool,
@@ -348,7 +365,11 @@ fn infer_and_check(
     let n_rules = checked.rules.len();
     let queries: Vec<_> = checked.tests.iter_mut().map(|test| test.query.take()).collect();
     checked.rules.extend(queries.iter().flatten().cloned());
-    types::infer(checked, values, findings);
+    types::infer(checked, schema, values);
+    if points::resolve(checked, schema, values) {
+        types::infer(checked, schema, values);
+    }
+    types::conflicts(checked, schema, values, findings);
     for rule in &checked.rules {
         modes::check(rule, checked, values, findings);
     }
@@ -363,5 +384,5 @@ fn infer_and_check(
     }
     strata::stratify(checked, schema, values, findings);
     absence::check(checked, schema, values, findings);
-    lints::check(checked, values, findings);
+    lints::check(checked, given, values, findings);
 }

@@ -9,7 +9,7 @@ use crate::{
     base::{FileId, Pool, Span, Symbol, Values, View},
     diag::{Code, Finding, Findings, nearest},
     schema::{self, Schema, Type, Types, conform::is_type_name, is_action_type},
-    syntax::rules::{ClauseKind, Declaration, Name, TypeName, is_variable},
+    syntax::rules::{ClauseKind, Declaration, Name, Rulelike, TypeName, is_variable},
 };
 
 use super::{Column, Key, Predicate, PredicateId, PredicateKind, Written};
@@ -59,7 +59,27 @@ impl Names {
         let used = names.predicates.iter().flat_map(|predicate| &predicate.columns);
         let used: Vec<_> = used.filter_map(|column| column.types.entities()).flatten().collect();
         names.types.extend(used.into_iter().map(|name| values.name(name).to_owned()));
+        for (file, clause) in clauses {
+            match &clause.kind {
+                ClauseKind::Rule(rule) if !rule.body.is_empty() => names.note_head(*file, rule),
+                _ => {}
+            }
+        }
         names
+    }
+
+    /// A relation that rules derive is known by them, declared or not.
+    fn note_head(&mut self, file: FileId, rule: &Rulelike) {
+        let name = &rule.head.name;
+        match self.by_name.get(&name.text).and_then(|id| self.predicates.get_mut(id.0)) {
+            Some(known) if known.kind == PredicateKind::Base => known.kind = PredicateKind::Derived,
+            Some(_) => {}
+            None if is_variable(&name.text) || name.text.contains("::") || is_reserved(&name.text) => {}
+            None => {
+                let columns = vec![Column { name: None, types: Types::NONE }; rule.head.args.len()];
+                self.add(&name.text, PredicateKind::Derived, columns, Some(Span::new(file, name.span.clone())));
+            }
+        }
     }
 
     fn put(&mut self, predicate: Predicate, place: Span, findings: &mut Findings) {
@@ -68,8 +88,9 @@ impl Names {
             self.predicates.push(predicate);
             return;
         };
-        let columns = |of: &Predicate| of.columns.iter().map(|column| column.types.clone()).collect::<Vec<_>>();
-        let is_same = columns(known) == columns(&predicate)
+        let columns = known.columns.iter().zip(&predicate.columns);
+        let is_same = known.columns.len() == predicate.columns.len()
+            && columns.clone().all(|(a, b)| a.name == b.name && a.types.is_same(&b.types))
             && known.key == predicate.key
             && known.kind == predicate.kind
             && known.is_attribute == predicate.is_attribute
@@ -99,6 +120,7 @@ impl Names {
             columns,
             key: None,
             span,
+            is_declared: false,
             is_attribute: false,
             template: None,
             is_per_request: false,
@@ -153,6 +175,8 @@ impl Names {
         }
         if let Some((kind, attribute)) = name.text.rsplit_once('.')
             && self.is_entity_type(kind, schema, values)
+            // One letter is a variable, rather than a type that nothing is of.
+            && (schema.is_some() || 1 < kind.len() || self.types.contains(kind))
         {
             return self.stored(kind, attribute, schema, values);
         }
@@ -209,8 +233,19 @@ impl Names {
                 let symbol = values.symbol(name);
                 schema.entity_type(symbol).is_some() || is_action_of(schema, name, values)
             }
-            None => self.types.contains(name),
+            // Whether anything is of a type depends on rows, and what a name means does not.
+            None => may_be_type(name),
         }
+    }
+
+    /// Whether something is of an entity type, or is said to be.
+    pub(super) fn is_in_use(&self, kind: &str) -> bool {
+        self.types.contains(kind)
+    }
+
+    /// The entity types that are in use.
+    pub(super) fn types_in_use(&self) -> impl Iterator<Item = &str> {
+        self.types.iter().map(String::as_str)
     }
 
     /// Notes that an entity type is in use.
@@ -246,6 +281,37 @@ fn is_action_of(schema: &Schema, name: &str, values: &Pool) -> bool {
             View::Entity(kind, _) => values.name(kind) == name,
             _ => false,
         })
+}
+
+const BUILTIN: [&str; 7] = ["Bool", "Long", "String", "decimal", "ipaddr", "datetime", "duration"];
+
+/// Whether a name may be an entity type where no schema lists those.
+fn may_be_type(name: &str) -> bool {
+    let is_other = NOT_TYPES.iter().any(|(other, _)| *other == name);
+    is_type_name(name) && is_variable(name.rsplit("::").next().unwrap_or(name)) && !BUILTIN.contains(&name) && !is_other
+}
+
+/// Whether a name is a word of the language, so that no relation has it.
+fn is_reserved(name: &str) -> bool {
+    const WORDS: [&str; 15] = [
+        "principal",
+        "action",
+        "resource",
+        "context",
+        "relation",
+        "not",
+        "in",
+        "is",
+        "has",
+        "like",
+        "if",
+        "then",
+        "else",
+        "true",
+        "false",
+    ];
+    const FUNCTIONS: [&str; 4] = ["decimal", "ip", "datetime", "duration"];
+    WORDS.contains(&name) || FUNCTIONS.contains(&name)
 }
 
 /// Names that other languages have for types.
@@ -294,12 +360,18 @@ impl Declarer<'_> {
                 .collect(),
             key: self.key(declaration),
             span: Some(Span::new(self.file, declaration.name.span.clone())),
+            is_declared: true,
             is_attribute: false,
             template: None,
             is_per_request: false,
         };
-        for annotation in &clause.annotations {
+        for (at, annotation) in clause.annotations.iter().enumerate() {
+            let is_repeated = clause.annotations.iter().take(at).any(|other| other.name.text == annotation.name.text);
             match annotation.name.text.as_str() {
+                text if is_repeated => {
+                    let message = format!("`@{text}` stands twice");
+                    self.refuse(Code::UnknownAnnotation, &annotation.name.span, message, "take one of them away");
+                }
                 "attribute" => predicate.is_attribute = true,
                 "live" => predicate.kind = PredicateKind::Live,
                 "template" => predicate.template = Some(Arc::from(annotation.value.as_str())),
@@ -310,15 +382,17 @@ impl Declarer<'_> {
         if predicate.is_attribute {
             self.check_attribute(declaration, &predicate);
         }
-        let text = &declaration.name.text;
+        let (text, span) = (&declaration.name.text, &declaration.name.span);
         if text.contains("::") || is_variable(text) {
             let message = format!("`{text}` is not a name for a relation");
-            self.refuse(
-                Code::RelationForm,
-                &declaration.name.span,
-                message,
-                "a relation's name begins with a small letter",
-            );
+            self.refuse(Code::RelationForm, span, message, "a relation's name begins with a small letter");
+        } else if is_reserved(text) {
+            let message = format!("`{text}` is a word of the language");
+            self.refuse(Code::RelationForm, span, message, "give the relation another name");
+        }
+        if predicate.template.is_some() && predicate.kind == PredicateKind::Live {
+            let message = format!("`{text}` is live, and links of a template stand in files");
+            self.refuse(Code::Ownership, span, message, "take `@live` or `@template` away");
         }
         (n_errors == self.findings.n_errors()).then_some(predicate)
     }
@@ -373,20 +447,17 @@ impl Declarer<'_> {
             .map(|(name, _)| self.values.name(name).to_owned())
             .chain(actions)
             .collect();
-        let builtin = ["Bool", "Long", "String", "decimal", "ipaddr", "datetime", "duration"];
         let is_entity = |name: &str| match schema {
             Some(_) => types.contains(name),
-            None => {
-                is_type_name(name) && !builtin.contains(&name) && !NOT_TYPES.iter().any(|(other, _)| *other == name)
-            }
+            None => may_be_type(name),
         };
         match schema::resolve(&column.types, self.values, &is_entity) {
             Ok(types) => Some(types),
             Err(schema::UnknownType(TypeName::Named(name))) => {
                 let other = NOT_TYPES.iter().find(|(other, _)| *other == name.text).map(|(_, known)| *known);
-                let near = other.or_else(|| nearest(&name.text, types.iter().map(String::as_str).chain(builtin)));
+                let near = other.or_else(|| nearest(&name.text, types.iter().map(String::as_str).chain(BUILTIN)));
                 let help = near.map_or_else(
-                    || format!("types are {} and those of the schema", builtin.join(", ")),
+                    || format!("types are {} and those of the schema", BUILTIN.join(", ")),
                     |near| format!("did you mean `{near}`?"),
                 );
                 self.refuse(Code::UnknownType, &name.span, format!("there is no type `{}`", name.text), &help);
@@ -403,7 +474,11 @@ impl Declarer<'_> {
     fn check_attribute(&mut self, declaration: &Declaration, predicate: &Predicate) {
         let is_single = |column: &&Column| column.types.single().is_some();
         let span = &declaration.name.span;
-        if predicate.columns.first().and_then(|column| column.types.entity()).is_none() {
+        let owner = predicate.columns.first().and_then(|column| column.types.entity());
+        if owner.is_some_and(|kind| is_action_type(self.values.name(kind))) {
+            let message = format!("`{}` is no attribute: Cedar's actions have none", predicate.name);
+            self.refuse(Code::AttributeForm, span, message, "take `@attribute` away and read the relation in rules");
+        } else if owner.is_none() {
             let message = format!("`{}` is no attribute: its first column is not one entity type", predicate.name);
             self.refuse(Code::AttributeForm, span, message, "write `@attribute relation banned(User).`");
         } else if predicate.columns.iter().filter(is_single).count() < predicate.columns.len() {

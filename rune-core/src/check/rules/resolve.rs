@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     base::{FileId, Pool, Span, Value, Values, View},
-    diag::{Code, Finding, Findings, nearest},
+    diag::{Code, Finding, Findings, Severity, nearest},
     expr,
     schema::{Schema, Types, conform::looks_like_entity},
     syntax::{
@@ -18,7 +18,8 @@ use crate::{
 };
 
 use super::{
-    Attribute, CheckedRules, CheckedTest, Column, Fact, Names, PredicateId, PredicateKind, Rule, TestText, Written,
+    Attribute, CheckedRules, CheckedTest, Column, Fact, Names, Predicate, PredicateId, PredicateKind, Rule, TestText,
+    Written,
     body::is_constant,
     scope::{Scope, level_names, names_in, ordered_names},
 };
@@ -34,6 +35,8 @@ pub(super) struct Resolver<'a> {
     ids: BTreeMap<String, Span>,
     /// Whether what is read belongs to a test, which may give rows to live relations.
     is_test: bool,
+    /// The entity types that are asked for, each where it first is.
+    pub(super) types_asked: BTreeMap<PredicateId, Span>,
 }
 
 impl<'a> Resolver<'a> {
@@ -54,6 +57,7 @@ impl<'a> Resolver<'a> {
             facts: Vec::new(),
             ids: BTreeMap::new(),
             is_test: false,
+            types_asked: BTreeMap::new(),
         }
     }
 
@@ -73,12 +77,6 @@ impl<'a> Resolver<'a> {
     }
 
     pub(super) fn clauses(&mut self, clauses: &[Written], paths: &impl Fn(FileId) -> String) {
-        for (file, clause) in clauses {
-            self.file = *file;
-            if let ClauseKind::Rule(rule) = &clause.kind {
-                self.note_head(rule);
-            }
-        }
         let mut n_rules: HashMap<FileId, usize> = HashMap::new();
         for (file, clause) in clauses {
             self.file = *file;
@@ -150,7 +148,29 @@ impl<'a> Resolver<'a> {
         (n_errors == self.findings.n_errors()).then_some(rule)
     }
 
-    pub(super) fn finish(self) -> CheckedRules {
+    /// Where there is no schema, a type that nothing is of is a slip, or has lost its last entity.
+    fn tell_unused_types(&mut self) {
+        for (id, span) in std::mem::take(&mut self.types_asked) {
+            let kind = match self.names.predicate(id).map(|predicate| predicate.kind) {
+                Some(PredicateKind::Known(kind) | PredicateKind::Stored(kind, _)) => self.values.name(kind),
+                _ => continue,
+            };
+            if self.names.is_in_use(kind) {
+                continue;
+            }
+            let finding = Finding::new(Code::UnknownEntityType, span, format!("nothing is of the type {kind}"));
+            let help = match nearest(kind, self.names.types_in_use()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "an entity, a fact or a declaration would name it".to_owned(),
+            };
+            self.findings.push(Finding { severity: Severity::Warning, ..finding }.help(help));
+        }
+    }
+
+    pub(super) fn finish(mut self) -> CheckedRules {
+        if self.schema.is_none() {
+            self.tell_unused_types();
+        }
         let mut attributes = Vec::new();
         for (at, predicate) in self.names.predicates.iter().enumerate().filter(|(_, predicate)| predicate.is_attribute)
         {
@@ -163,35 +183,12 @@ impl<'a> Resolver<'a> {
         CheckedRules { predicates: names.predicates, rules, facts, attributes, ..CheckedRules::default() }
     }
 
-    /// A relation that is derived and not declared is known by its rules.
-    fn note_head(&mut self, rule: &Rulelike) {
-        let name = &rule.head.name;
-        let span = self.span(&name.span);
-        let is_fact = rule.body.is_empty();
-        match self.names.get(&name.text) {
-            None if is_fact => {}
-            None if self.names.is_entity_type(&name.text, self.schema, self.values) => {}
-            None if is_variable(&name.text)
-                || name.text.contains("::")
-                || name.text.contains('.') && is_type_like(&name.text) => {}
-            None => {
-                let columns = vec![Column { name: None, types: Types::NONE }; rule.head.args.len()];
-                self.names.add(&name.text, PredicateKind::Derived, columns, Some(span));
-            }
-            Some(id) => {
-                let predicate = self.names.predicates.get_mut(id.0);
-                if let Some(predicate) = predicate.filter(|predicate| predicate.kind == PredicateKind::Base && !is_fact)
-                {
-                    predicate.kind = PredicateKind::Derived;
-                }
-            }
-        }
-    }
-
     /// The relation of a head, if rules or files may give it rows.
     fn head(&mut self, head: &Atom, is_fact: bool) -> Option<PredicateId> {
         let name = &head.name;
-        let Some(id) = self.names.get(&name.text) else {
+        let declared = self.names.get(&name.text).and_then(|id| Some((id, self.names.predicate(id)?)));
+        let may_be_given = |of: &Predicate| !is_fact || of.is_declared || of.kind != PredicateKind::Derived;
+        let Some((id, predicate)) = declared.filter(|(_, predicate)| may_be_given(predicate)) else {
             if is_fact && !is_type_like(&name.text) {
                 let types: Vec<_> = head.args.iter().map(guess).collect();
                 let message = format!("`{}` has rows and no declaration", name.text);
@@ -212,8 +209,13 @@ impl<'a> Resolver<'a> {
             }
             return None;
         };
-        let predicate = self.names.predicate(id)?;
         let (is_live, declared, kind) = (predicate.kind == PredicateKind::Live, predicate.span, predicate.kind);
+        if predicate.template.is_some() && !is_fact {
+            let message =
+                format!("`{}` holds links of a template, which stand in files: no rule derives them", name.text);
+            self.refuse(Code::Ownership, &name.span, message, "write the policy over a derived attribute instead");
+            return None;
+        }
         if is_live && !self.is_test {
             let message = format!("`{}` is live: its rows come through the API alone", name.text);
             let finding = Finding::new(Code::Ownership, self.span(&name.span), message);
@@ -407,7 +409,10 @@ impl<'a> Resolver<'a> {
                 };
                 self.refuse(Code::UnknownAnnotation, &annotation.name.span, format!("a rule has no `@{name}`"), help);
             }
-            annotations.insert(name.clone(), annotation.value.clone());
+            if annotations.insert(name.clone(), annotation.value.clone()).is_some() {
+                let message = format!("`@{name}` stands twice");
+                self.refuse(Code::UnknownAnnotation, &annotation.name.span, message, "take one of them away");
+            }
         }
         annotations
     }

@@ -10,11 +10,11 @@ use crate::{
     base::{Pool, Span, Symbol, Values},
     diag::{Code, Finding, Findings},
     schema::{Schema, Types},
-    syntax::ast::{Binary, Expr, ExprKind},
 };
 
 use super::{
-    CheckedRules, Goal, GoalKind, Guard, KnownType, Names, PredicateId, PredicateKind, Rule, Term, scope::each,
+    CheckedRules, Goal, GoalKind, Guard, KnownType, Names, PredicateId, PredicateKind, Rule, Term,
+    reads::{Attributes, Readers, Reading},
 };
 
 /// What a rule derives or reads: a relation, or the parents of one type of one other type.
@@ -22,15 +22,6 @@ use super::{
 enum Node {
     Relation(PredicateId),
     Pair(Option<Symbol>, Option<Symbol>),
-}
-
-/// How a rule reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Reading {
-    /// Row by row.
-    Positive,
-    /// All of it.
-    Complete,
 }
 
 /// One reading: by which rule, where.
@@ -42,7 +33,7 @@ struct Edge {
 }
 
 pub(super) fn stratify(checked: &mut CheckedRules, schema: Option<&Schema>, values: &Pool, findings: &mut Findings) {
-    let pairs = Pairs::of(checked, schema);
+    let (pairs, attributes) = (Pairs::of(checked, schema), Attributes::of(checked));
     let mut graph: BTreeMap<Node, Vec<Edge>> = BTreeMap::new();
     let mut heads = Vec::with_capacity(checked.rules.len());
     for rule in &checked.rules {
@@ -53,7 +44,7 @@ pub(super) fn stratify(checked: &mut CheckedRules, schema: Option<&Schema>, valu
             _ => Reading::Positive,
         };
         for goal in &rule.body {
-            reads(goal, base, rule, checked, &pairs, values, &mut edges);
+            reads(goal, base, rule, (&pairs, &attributes), &mut edges);
         }
         // Whatever one rule derives becomes complete at one time.
         let ring = nodes.iter().zip(nodes.iter().cycle().skip(1));
@@ -209,9 +200,7 @@ fn reads(
     goal: &Goal,
     reading: Reading,
     rule: &Rule,
-    checked: &CheckedRules,
-    pairs: &Pairs,
-    values: &Pool,
+    (pairs, attributes): (&Pairs, &Attributes),
     edges: &mut Vec<Edge>,
 ) {
     let span = goal.span;
@@ -235,34 +224,23 @@ fn reads(
             }
         }
         GoalKind::Guard(guard) | GoalKind::Bind(_, guard) => {
-            for node in complete_reads(guard, checked, pairs, values) {
+            for node in complete_reads(guard, attributes, pairs) {
                 edges.push(Edge { to: node, reading: Reading::Complete, span });
             }
         }
-        GoalKind::Not(goal) => reads(goal, Reading::Complete, rule, checked, pairs, values, edges),
+        GoalKind::Not(goal) => reads(goal, Reading::Complete, rule, (pairs, attributes), edges),
         GoalKind::Aggregate(aggregate) => {
             for goal in &aggregate.body {
-                reads(goal, Reading::Complete, rule, checked, pairs, values, edges);
+                reads(goal, Reading::Complete, rule, (pairs, attributes), edges);
             }
         }
     }
 }
 
 /// The derived relations that an expression reads: attributes by name, whatever entity has them, and `in`.
-fn complete_reads(guard: &Guard, checked: &CheckedRules, pairs: &Pairs, values: &Pool) -> Vec<Node> {
-    let mut nodes = Vec::new();
-    let mut attribute = |name: &str| {
-        let is_it = |of: &&super::Attribute| values.name(of.name) == name;
-        nodes.extend(checked.attributes.iter().filter(is_it).map(|of| Node::Relation(of.predicate)));
-    };
-    let mut has_in = false;
-    each(&guard.expr, &mut |part: &Expr| match &part.kind {
-        ExprKind::Attribute(_, name) => attribute(name),
-        ExprKind::Has(_, path) => path.iter().for_each(|name| attribute(name)),
-        ExprKind::Binary(Binary::In, _) => has_in = true,
-        _ => {}
-    });
-    if has_in {
+fn complete_reads(guard: &Guard, attributes: &Attributes, pairs: &Pairs) -> Vec<Node> {
+    let mut nodes: Vec<Node> = attributes.read_by(guard).into_iter().map(Node::Relation).collect();
+    if guard.expr.mentions().hierarchy {
         nodes.extend(pairs.between(None, None));
     }
     nodes
@@ -275,6 +253,7 @@ fn components(graph: &BTreeMap<Node, Vec<Edge>>) -> Vec<Vec<Node>> {
         index: BTreeMap<Node, usize>,
         low: BTreeMap<Node, usize>,
         stack: Vec<Node>,
+        on_stack: BTreeSet<Node>,
         components: Vec<Vec<Node>>,
     }
     let mut state = State::default();
@@ -290,13 +269,14 @@ fn components(graph: &BTreeMap<Node, Vec<Edge>>) -> Vec<Vec<Node>> {
                 state.index.insert(node, at);
                 state.low.insert(node, at);
                 state.stack.push(node);
+                state.on_stack.insert(node);
             }
             let edge = graph.get(&node).and_then(|edges| edges.get(*next));
             *next += 1;
             if let Some(edge) = edge {
                 if !state.index.contains_key(&edge.to) {
                     path.push((edge.to, 0));
-                } else if state.stack.contains(&edge.to) {
+                } else if state.on_stack.contains(&edge.to) {
                     let low = state.index.get(&edge.to).copied().unwrap_or_default();
                     state.low.entry(node).and_modify(|known| *known = low.min(*known));
                 }
@@ -310,7 +290,11 @@ fn components(graph: &BTreeMap<Node, Vec<Edge>>) -> Vec<Vec<Node>> {
             if state.index.get(&node) == Some(&low)
                 && let Some(at) = state.stack.iter().rposition(|other| *other == node)
             {
-                state.components.push(state.stack.split_off(at));
+                let component = state.stack.split_off(at);
+                for node in &component {
+                    state.on_stack.remove(node);
+                }
+                state.components.push(component);
             }
         }
     }
@@ -370,54 +354,20 @@ fn name(node: Node, checked: &CheckedRules, values: &Pool) -> String {
 
 /// Marks the relations whose rows depend on the request: rules that mention it, and rules that read those.
 fn mark_per_request(checked: &mut CheckedRules, findings: &mut Findings) {
-    loop {
-        let mut marked = Vec::new();
-        for rule in &checked.rules {
-            let is_marked = |id: PredicateId| checked.predicate(id).is_some_and(|predicate| predicate.is_per_request);
-            if !is_marked(rule.head) && rule.body.iter().any(|goal| depends(goal, checked, &is_marked)) {
-                marked.push((rule.head, rule.span));
-            }
+    let readers = Readers::of(checked);
+    let mentions = |at: &usize| checked.rules.get(*at).is_some_and(|rule| rule.body.iter().any(Goal::mentions_request));
+    let mut pending: Vec<usize> = (0..checked.rules.len()).filter(mentions).collect();
+    while let Some(at) = pending.pop() {
+        let Some(rule) = checked.rules.get(at) else { continue };
+        let (id, span) = (rule.head, rule.span);
+        let Some(predicate) = checked.predicates.get_mut(id.0).filter(|predicate| !predicate.is_per_request) else {
+            continue;
+        };
+        predicate.is_per_request = true;
+        if predicate.kind == PredicateKind::Parent {
+            let finding = Finding::new(Code::RequestParent, span, "a parent depends on the request");
+            findings.push(finding.help("who is in what is the same for every request: use a relation of its own"));
         }
-        let n_marked = marked.len();
-        for (id, span) in marked {
-            if let Some(predicate) = checked.predicates.get_mut(id.0) {
-                predicate.is_per_request = true;
-                if predicate.kind == PredicateKind::Parent {
-                    let finding = Finding::new(Code::RequestParent, span, "a parent depends on the request");
-                    findings
-                        .push(finding.help("who is in what is the same for every request: use a relation of its own"));
-                }
-            }
-        }
-        if n_marked == 0 {
-            return;
-        }
+        pending.extend(readers.of_relation(id));
     }
-}
-
-fn depends(goal: &Goal, checked: &CheckedRules, is_marked: &impl Fn(PredicateId) -> bool) -> bool {
-    match &goal.kind {
-        GoalKind::Atom(id, _) => is_marked(*id),
-        GoalKind::In(..) => false,
-        GoalKind::Guard(guard) | GoalKind::Bind(_, guard) => {
-            let mut is_found = false;
-            each(&guard.expr, &mut |part| is_found |= matches!(part.kind, ExprKind::Var(_)));
-            // An attribute that is derived per request may be read by its name alone.
-            is_found
-                || checked.attributes.iter().any(|of| is_marked(of.predicate) && reads_attribute(guard, of, checked))
-        }
-        GoalKind::Not(goal) => depends(goal, checked, is_marked),
-        GoalKind::Aggregate(aggregate) => aggregate.body.iter().any(|goal| depends(goal, checked, is_marked)),
-    }
-}
-
-fn reads_attribute(guard: &Guard, attribute: &super::Attribute, checked: &CheckedRules) -> bool {
-    let Some(predicate) = checked.predicate(attribute.predicate) else { return false };
-    let mut is_found = false;
-    each(&guard.expr, &mut |part| match &part.kind {
-        ExprKind::Attribute(_, name) => is_found |= *name == predicate.name,
-        ExprKind::Has(_, path) => is_found |= path.contains(&predicate.name),
-        _ => {}
-    });
-    is_found
 }

@@ -1,5 +1,7 @@
 //! Types: inferred for the columns that no declaration types and for every variable, and checked wherever one is known.
 
+use std::collections::VecDeque;
+
 use crate::{
     base::{Pool, Span, Symbol, Value, Values},
     diag::{Code, Finding, Findings, nearest},
@@ -10,43 +12,39 @@ use crate::{
     },
 };
 
-use super::{Aggregate, CheckedRules, Goal, GoalKind, Guard, PredicateId, PredicateKind, Rule, Slot, Term};
+use super::{
+    Aggregate, CheckedRules, Goal, GoalKind, Guard, Names, PredicateId, PredicateKind, Rule, Slot, Term, reads::Readers,
+};
 
 /// Gives every variable its types, and the columns of relations that rules derive without a declaration theirs.
-pub(super) fn infer(checked: &mut CheckedRules, values: &mut Pool, findings: &mut Findings) {
+pub(super) fn infer(checked: &mut CheckedRules, schema: Option<&Schema>, values: &mut Pool) {
     let is_open = |predicate: &super::Predicate| {
         predicate.kind == PredicateKind::Derived && predicate.columns.iter().all(|column| column.types.is_none())
     };
     let open: Vec<bool> = checked.predicates.iter().map(is_open).collect();
     let is_open = |id: PredicateId| open.get(id.0).copied().unwrap_or_default();
-    for fact in checked.facts.iter().filter(|fact| is_open(fact.predicate)) {
-        let types: Vec<Types> = fact.row.iter().map(|value| type_of(values, *value)).collect();
-        widen(&mut checked.predicates, fact.predicate, &types);
-    }
+    let readers = Readers::of(checked);
     // Types only grow, and there are finitely many in a text.
-    loop {
-        let mut has_grown = false;
-        for rule in &checked.rules {
-            let types = variables(rule, checked, None, values, &is_open);
-            if is_open(rule.head) {
-                let row: Vec<Types> = rule.args.iter().map(|arg| term(*arg, &types, values)).collect();
-                // A variable that has no value yet derives nothing yet.
-                if !row.iter().any(Types::is_none) {
-                    has_grown |= widen(&mut checked.predicates, rule.head, &row);
-                }
+    let mut pending: VecDeque<usize> = (0..checked.rules.len()).collect();
+    let mut is_pending = vec![true; checked.rules.len()];
+    while let Some(at) = pending.pop_front() {
+        let (Some(rule), Some(waits)) = (checked.rules.get(at), is_pending.get_mut(at)) else { continue };
+        *waits = false;
+        let (head, types) = (rule.head, variables(rule, checked, schema, values));
+        let row: Vec<Types> = rule.args.iter().map(|arg| term(*arg, &types, values)).collect();
+        if let Some(rule) = checked.rules.get_mut(at) {
+            for (variable, types) in rule.variables.iter_mut().zip(types) {
+                variable.types = types;
             }
         }
-        if !has_grown {
-            break;
-        }
-    }
-    for at in 0..checked.rules.len() {
-        let Some(rule) = checked.rules.get(at) else { continue };
-        let types = variables(rule, checked, None, values, &is_open);
-        conflicts(rule, &types, checked, values, findings);
-        let Some(rule) = checked.rules.get_mut(at) else { continue };
-        for (variable, types) in rule.variables.iter_mut().zip(types) {
-            variable.types = types;
+        // A variable that has no value yet derives nothing yet.
+        if is_open(head) && !row.iter().any(Types::is_none) && widen(&mut checked.predicates, head, &row) {
+            for reader in readers.of_relation(head) {
+                if let Some(waits) = is_pending.get_mut(*reader).filter(|waits| !**waits) {
+                    *waits = true;
+                    pending.push_back(*reader);
+                }
+            }
         }
     }
 }
@@ -86,29 +84,44 @@ fn term(term: Term, types: &[Types], values: &Pool) -> Types {
     }
 }
 
-/// The types of a rule's variables, from the relations that they stand in.
-fn variables(
-    rule: &Rule,
-    checked: &CheckedRules,
-    schema: Option<&Schema>,
-    values: &mut Pool,
-    is_open: &impl Fn(PredicateId) -> bool,
-) -> Vec<Types> {
+/// The types of a rule's variables, from the conditions that they stand in. A head gives none, but for that of a decision, whose
+/// variables the request gives, and for what is bound by `in` alone, which enumerates all that there is.
+fn variables(rule: &Rule, checked: &CheckedRules, schema: Option<&Schema>, values: &mut Pool) -> Vec<Types> {
     let mut types = vec![Types::Any; rule.variables.len()];
-    if !is_open(rule.head) {
+    if [Names::PERMIT, Names::FORBID].contains(&rule.head) {
         narrow_row(checked, rule.head, &rule.args, &mut types);
     }
-    // Expressions have types once their variables do.
-    for _ in 0..=rule.variables.len().min(8) {
-        let before = types.clone();
-        for goal in &rule.body {
-            narrow(goal, checked, schema, values, &mut types);
-        }
-        if types == before {
-            break;
+    narrow_all(rule, checked, schema, values, &mut types);
+    let columns = checked.predicate(rule.head).map(|of| of.columns.as_slice()).unwrap_or_default();
+    let is_in = |slot: Slot| {
+        let has = |goal: &Goal| matches!(&goal.kind, GoalKind::In(a, b) if [*a, *b].contains(&Term::Slot(slot)));
+        rule.body.iter().any(has)
+    };
+    for (column, arg) in columns.iter().zip(&rule.args) {
+        if let Term::Slot(slot) = arg
+            && types.get(slot.0) == Some(&Types::Any)
+            && !column.types.is_none()
+            && is_in(*slot)
+        {
+            narrow_slot(*slot, &column.types, &mut types);
+            narrow_all(rule, checked, schema, values, &mut types);
         }
     }
     types
+}
+
+/// Narrows by each condition. Expressions have types once their variables do, whatever the order of the text: there and back,
+/// until nothing changes.
+fn narrow_all(rule: &Rule, checked: &CheckedRules, schema: Option<&Schema>, values: &mut Pool, types: &mut Vec<Types>) {
+    loop {
+        let before = types.clone();
+        for goal in rule.body.iter().chain(rule.body.iter().rev()) {
+            narrow(goal, checked, schema, values, types);
+        }
+        if *types == before {
+            return;
+        }
+    }
 }
 
 fn narrow_row(checked: &CheckedRules, id: PredicateId, args: &[Term], types: &mut [Types]) {
@@ -129,34 +142,67 @@ fn narrow_slot(slot: Slot, to: &Types, types: &mut [Types]) {
 fn narrow(goal: &Goal, checked: &CheckedRules, schema: Option<&Schema>, values: &mut Pool, types: &mut Vec<Types>) {
     match &goal.kind {
         GoalKind::Atom(id, args) => narrow_row(checked, *id, args, types),
-        GoalKind::In(..) | GoalKind::Guard(_) | GoalKind::Not(_) => {}
+        GoalKind::In(..) | GoalKind::Not(_) => {}
+        GoalKind::Guard(guard) => {
+            if let Some((slot, kind)) = guard.type_test() {
+                narrow_slot(slot, &Types::one(Type::Entity(values.symbol(kind))), types);
+            }
+        }
         GoalKind::Bind(slot, guard) => {
             let typing = ExprTypes { checked, schema, types, guard };
             let of = typing.of(&guard.expr, values);
             narrow_slot(*slot, &of, types);
         }
-        GoalKind::Aggregate(Aggregate { result, fold, tuple, body, .. }) => {
-            for goal in body {
+        GoalKind::Aggregate(aggregate) => {
+            // What stands outside is of whatever type it is there: an aggregate of nothing is a value too.
+            let outside: Vec<_> = aggregate.outer.iter().map(|slot| (slot.0, types.get(slot.0).cloned())).collect();
+            for goal in &aggregate.body {
                 narrow(goal, checked, schema, values, types);
             }
-            let first = tuple.first().and_then(|slot| types.get(slot.0)).cloned().unwrap_or(Types::Any);
-            let of = match fold {
-                Fold::Count | Fold::Sum => Types::one(Type::Long),
-                Fold::Min | Fold::Max => first,
-                Fold::Collect => match first.single() {
-                    Some(kind) => Types::one(Type::Set(Box::new(kind.clone()))),
-                    None => Types::Any,
-                },
-            };
-            narrow_slot(*result, &of, types);
+            for (at, known) in outside {
+                if let (Some(place), Some(known)) = (types.get_mut(at), known) {
+                    *place = known;
+                }
+            }
+            narrow_slot(aggregate.result, &result(aggregate, types), types);
         }
     }
 }
 
-/// A variable that no value can have, because the places where it stands have no type in common.
-fn conflicts(rule: &Rule, types: &[Types], checked: &CheckedRules, values: &Pool, findings: &mut Findings) {
-    for (at, types) in types.iter().enumerate() {
-        let Some(variable) = rule.variables.get(at).filter(|_| types.is_none()) else { continue };
+/// The types of what an aggregate is.
+fn result(aggregate: &Aggregate, types: &[Types]) -> Types {
+    let first = aggregate.tuple.first().and_then(|slot| types.get(slot.0)).cloned().unwrap_or(Types::Any);
+    match aggregate.fold {
+        Fold::Count | Fold::Sum => Types::one(Type::Long),
+        Fold::Min | Fold::Max => first,
+        Fold::Collect => match first.single() {
+            Some(kind) => Types::one(Type::Set(Box::new(kind.clone()))),
+            None => Types::Any,
+        },
+    }
+}
+
+/// The variables that no value can have, because the places where they stand have no type in common.
+pub(super) fn conflicts(checked: &CheckedRules, schema: Option<&Schema>, values: &mut Pool, findings: &mut Findings) {
+    for rule in &checked.rules {
+        if rule.variables.iter().any(|variable| variable.types.is_none()) {
+            let types: Vec<Types> = rule.variables.iter().map(|variable| variable.types.clone()).collect();
+            conflicts_in(rule, &types, checked, schema, values, findings);
+        }
+    }
+}
+
+fn conflicts_in(
+    rule: &Rule,
+    types: &[Types],
+    checked: &CheckedRules,
+    schema: Option<&Schema>,
+    values: &mut Pool,
+    findings: &mut Findings,
+) {
+    for at in 0..types.len() {
+        let is_nothing = types.get(at).is_some_and(Types::is_none);
+        let Some(variable) = rule.variables.get(at).filter(|_| is_nothing) else { continue };
         let mut places: Vec<(Span, Types)> = Vec::new();
         let mut pending: Vec<&Goal> = rule.body.iter().collect();
         while let Some(goal) = pending.pop() {
@@ -168,17 +214,32 @@ fn conflicts(rule: &Rule, types: &[Types], checked: &CheckedRules, values: &Pool
                         places.push((goal.span, column.types.clone()));
                     }
                 }
-                GoalKind::Aggregate(aggregate) => pending.extend(&aggregate.body),
+                GoalKind::Bind(Slot(slot), guard) if *slot == at => {
+                    let of = ExprTypes { checked, schema, types, guard }.of(&guard.expr, values);
+                    places.push((goal.span, of));
+                }
+                GoalKind::Aggregate(aggregate) => {
+                    if aggregate.result == Slot(at) {
+                        places.push((goal.span, result(aggregate, types)));
+                    }
+                    pending.extend(&aggregate.body);
+                }
+                GoalKind::Guard(guard) => {
+                    if let Some((_, kind)) = guard.type_test().filter(|(slot, _)| slot.0 == at) {
+                        places.push((goal.span, Types::one(Type::Entity(values.symbol(kind)))));
+                    }
+                }
                 _ => {}
             }
         }
-        if let Some(predicate) = checked.predicate(rule.head) {
+        if [Names::PERMIT, Names::FORBID].contains(&rule.head)
+            && let Some(predicate) = checked.predicate(rule.head)
+        {
             let is_it = |arg: &Term| *arg == Term::Slot(Slot(at));
             let columns = predicate.columns.iter().zip(&rule.args).filter(|(_, arg)| is_it(arg));
-            // A relation without a declaration has the types that its rules give it, and this one gives none.
-            let known = columns.filter(|(column, _)| !column.types.is_none());
-            places.extend(known.map(|(column, _)| (rule.span, column.types.clone())));
+            places.extend(columns.map(|(column, _)| (rule.span, column.types.clone())));
         }
+        places.retain(|(_, types)| *types != Types::Any);
         places.sort_by_key(|(span, _)| *span);
         // A column without a type belongs to a relation that can have no row; that is told there.
         if places.iter().any(|(_, types)| types.is_none()) || places.len() < 2 {
@@ -202,6 +263,17 @@ pub(super) fn check(checked: &CheckedRules, schema: Option<&Schema>, values: &mu
         if let Some(predicate) = checked.predicate(rule.head) {
             let row = predicate.columns.iter().zip(&rule.args);
             for (column, arg) in row.filter(|(column, _)| column.types != Types::Any) {
+                if let Term::Slot(slot) = arg
+                    && let Some(variable) = rule.variables.get(slot.0)
+                    && variable.types != Types::Any
+                    && !variable.types.is_within(&column.types)
+                {
+                    let (of, wanted) = (variable.types.show(values), column.types.show(values));
+                    let message =
+                        format!("`{}` is {of}, and its column of `{}` is {wanted}", variable.name, predicate.name);
+                    let finding = Finding::new(Code::TypeConflict, variable.span, message);
+                    findings.push(finding.help("say which are meant, as in `X is User`, or declare the column wider"));
+                }
                 if let Term::Constant(value) = arg
                     && !column.types.has(values, *value)
                 {

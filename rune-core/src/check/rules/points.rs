@@ -1,0 +1,130 @@
+//! Derived attributes read as conditions: `e.p` and `e.p.contains(X)` ask for a row where `e` is of the attribute's type for sure.
+//!
+//! Anywhere else they stay expressions, which find out what `e` has when they are evaluated: a context, a record or an entity of
+//! another type may have something of its own under that name.
+
+use crate::{
+    base::{Pool, Values},
+    expr,
+    schema::{Schema, Types},
+    syntax::ast::{Binary, Expr, ExprKind},
+};
+
+use super::{
+    CheckedRules, Goal, GoalKind, Guard, PredicateId, Rule, Slot, Term, Variable, body::is_constant, types::ExprTypes,
+};
+
+/// Makes atoms of what reads a derived attribute of something whose type is known, and says whether there was any.
+pub(super) fn resolve(checked: &mut CheckedRules, schema: Option<&Schema>, values: &mut Pool) -> bool {
+    let mut has_any = false;
+    if checked.attributes.is_empty() {
+        return has_any;
+    }
+    for at in 0..checked.rules.len() {
+        let Some(rule) = checked.rules.get(at) else { continue };
+        let mut rule = rule.clone();
+        let n_before = rule.variables.len();
+        let goals = std::mem::take(&mut rule.body);
+        let mut points = Points { checked, schema, values, rule: &mut rule, has_any: false };
+        let body = points.body(goals);
+        let has_atom = points.has_any;
+        debug_assert!(has_atom || rule.variables.len() == n_before, "only atoms need variables of their own");
+        rule.body = body;
+        has_any |= has_atom;
+        if let Some(place) = checked.rules.get_mut(at).filter(|_| has_atom) {
+            *place = rule;
+        }
+    }
+    has_any
+}
+
+struct Points<'a> {
+    checked: &'a CheckedRules,
+    schema: Option<&'a Schema>,
+    values: &'a mut Pool,
+    rule: &'a mut Rule,
+    has_any: bool,
+}
+
+impl Points<'_> {
+    // Recurses once per aggregate within another, whose nesting was limited.
+    fn body(&mut self, goals: Vec<Goal>) -> Vec<Goal> {
+        let mut body = Vec::with_capacity(goals.len());
+        for Goal { span, kind } in goals {
+            let kind = match kind {
+                GoalKind::Guard(guard) => self.read(&guard, &mut body).unwrap_or(GoalKind::Guard(guard)),
+                GoalKind::Not(inner) => match inner.kind {
+                    GoalKind::Guard(guard) => {
+                        let kind = self.read(&guard, &mut body).unwrap_or(GoalKind::Guard(guard));
+                        GoalKind::Not(Box::new(Goal { span: inner.span, kind }))
+                    }
+                    kind => GoalKind::Not(Box::new(Goal { span: inner.span, kind })),
+                },
+                GoalKind::Aggregate(mut aggregate) => {
+                    aggregate.body = self.body(aggregate.body);
+                    GoalKind::Aggregate(aggregate)
+                }
+                other => other,
+            };
+            body.push(Goal { span, kind });
+        }
+        body
+    }
+
+    /// The atom that a condition is, if it reads an attribute of something of its type.
+    fn read(&mut self, guard: &Guard, body: &mut Vec<Goal>) -> Option<GoalKind> {
+        let (owner, name, element) = match &guard.expr.kind {
+            ExprKind::Attribute(owner, name) => (&**owner, name, None),
+            ExprKind::Binary(Binary::Contains, parts) => {
+                let [set, element] = &**parts;
+                let ExprKind::Attribute(owner, name) = &set.kind else { return None };
+                (&**owner, name, Some(element))
+            }
+            _ => return None,
+        };
+        let id = self.attribute(owner, name, 1 + usize::from(element.is_some()), guard)?;
+        let mut args = Vec::new();
+        for part in std::iter::once(owner).chain(element) {
+            let term = self.term(part, guard, body)?;
+            args.push(term);
+        }
+        self.has_any = true;
+        Some(GoalKind::Atom(id, args))
+    }
+
+    /// The relation of an attribute of so many columns, if it is the one that this owner has.
+    fn attribute(&mut self, owner: &Expr, name: &str, n_columns: usize, guard: &Guard) -> Option<PredicateId> {
+        let types: Vec<Types> = self.rule.variables.iter().map(|variable| variable.types.clone()).collect();
+        let typing = ExprTypes { checked: self.checked, schema: self.schema, types: &types, guard };
+        let kind = typing.of(owner, self.values).entity()?;
+        let name = self.values.symbol(name);
+        let id = self.checked.attributes.iter().find(|of| of.kind == kind && of.name == name)?.predicate;
+        let predicate = self.checked.predicate(id)?;
+        (predicate.columns.len() == n_columns && predicate.key.is_none()).then_some(id)
+    }
+
+    fn term(&mut self, part: &Expr, guard: &Guard, body: &mut Vec<Goal>) -> Option<Term> {
+        if let ExprKind::Name(name) = &part.kind {
+            return guard.slots.iter().find(|(known, _)| known == name).map(|(_, slot)| Term::Slot(*slot));
+        }
+        if is_constant(part)
+            && let Some(Ok(value)) = expr::compile(part, self.values).ok()?.as_constant()
+        {
+            return Some(Term::Constant(value));
+        }
+        let mut slots = Vec::new();
+        super::scope::each(part, &mut |part| {
+            if let ExprKind::Name(name) = &part.kind {
+                slots.extend(guard.slots.iter().filter(|(known, _)| known == name).cloned());
+            }
+        });
+        slots.sort_unstable();
+        slots.dedup();
+        let span = crate::base::Span::new(self.rule.span.file, part.span.clone());
+        let slot = Slot(self.rule.variables.len());
+        let name = format!("_{}", slot.0);
+        self.rule.variables.push(Variable { name, span, n_uses: 2, types: Types::Any });
+        body.push(Goal { span, kind: GoalKind::Bind(slot, Guard { expr: part.clone(), slots }) });
+        Some(Term::Slot(slot))
+    }
+}
