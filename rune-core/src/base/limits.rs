@@ -43,6 +43,9 @@ pub const BUILD_STACK_BYTES: usize = 256 << 20;
 /// usually given.
 pub const EXPRESSION_HEIGHT_MAX: usize = 500;
 
+/// Conditions of one rule, those within aggregates included. Evaluation recurses once for each on the caller's stack.
+pub const CONDITIONS_MAX: usize = 128;
+
 /// Ancestors of all entities together, sets that entities share counted once. Each takes four bytes.
 pub const ANCESTORS_MAX: usize = 64 << 20;
 
@@ -70,5 +73,5 @@ pub const FINDINGS_MAX: usize = 100;
 /// Bytes of one request body. A request is a few identifiers and attributes.
 pub const REQUEST_BYTES_MAX: usize = 1 << 20;
 
-/// Distinct values that a pool holds: ids are 30 bits wide.
-pub const VALUES_MAX: usize = 1 << 30;
+/// Distinct values that a pool holds: ids are 30 bits wide, and each value takes some forty bytes.
+pub const VALUES_MAX: usize = 1 << 27;

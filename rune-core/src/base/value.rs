@@ -143,6 +143,9 @@ pub trait Values {
     /// The content behind an id of this store.
     fn view(&self, value: Value) -> View<'_>;
 
+    /// How many values are held.
+    fn n_values(&self) -> usize;
+
     /// The id of a string.
     fn text(&mut self, text: &str) -> Value {
         self.intern(Datum::Text(text.into()))
@@ -242,8 +245,21 @@ pub fn member(members: &[(Symbol, Value)], name: Symbol) -> Option<Value> {
     members.get(at).map(|(_, value)| *value)
 }
 
+/// Whether a value is at most this many sets and records high.
+// Recurses once per level, up to the bound.
+#[must_use]
+pub fn is_within_height(values: &impl Values, value: Value, n_levels: usize) -> bool {
+    let is_lower =
+        |member: Value| n_levels.checked_sub(1).is_some_and(|n_levels| is_within_height(values, member, n_levels));
+    match values.view(value) {
+        View::Set(members) => members.iter().all(|member| is_lower(*member)),
+        View::Record(members) => members.iter().all(|(_, member)| is_lower(*member)),
+        _ => true,
+    }
+}
+
 /// Visits the entities in a value with their types, however deep in sets and records.
-// Recurses once per level of a value, whose text was limited.
+// Recurses once per level of a value, whose number is limited.
 pub fn each_entity(values: &impl Values, value: Value, visit: &mut dyn FnMut(Symbol, Value)) {
     match values.view(value) {
         View::Entity(kind, _) => visit(kind, value),
@@ -293,6 +309,10 @@ impl Pool {
 }
 
 impl Values for Pool {
+    fn n_values(&self) -> usize {
+        self.data.len()
+    }
+
     fn intern(&mut self, datum: Datum) -> Value {
         if let Datum::Long(number) = datum
             && let Some(value) = Value::inline(number)
@@ -335,6 +355,10 @@ impl<'p> Scratch<'p> {
 }
 
 impl Values for Scratch<'_> {
+    fn n_values(&self) -> usize {
+        self.pool.len() + self.data.len()
+    }
+
     fn intern(&mut self, datum: Datum) -> Value {
         if let Datum::Long(number) = datum
             && let Some(value) = Value::inline(number)
@@ -383,7 +407,7 @@ fn push(
     hash: u64,
     datum: Datum,
 ) -> u32 {
-    debug_assert!(data.len() < limits::VALUES_MAX, "more values than ids");
+    debug_assert!(data.len() < LOCAL as usize, "more values than ids");
     let at = u32::try_from(data.len()).unwrap_or(u32::MAX) & !(INLINE | LOCAL);
     data.push(datum);
     index.insert_unique(hash, at, |at| data.get(*at as usize).map_or(0, |held| hash_of(hasher, held)));

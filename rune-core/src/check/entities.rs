@@ -132,6 +132,12 @@ impl<V: Values> Checker<'_, V> {
             Some(Shape::Table(attributes)) if is_long => attributes.iter().collect(),
             _ => members.iter().filter(|(key, _)| key.name != "in" && key.name != "tags").collect(),
         };
+        let has_long_part = node.member("attrs").is_some_and(|attrs| matches!(attrs.shape, Shape::Table(_)));
+        if !is_long && has_long_part && !self.has_attribute(&kind.name, "attrs") {
+            let message = "`attrs` holds all attributes, and others stand beside it".to_owned();
+            self.refuse(file, &node.span, message, LONG_FORM);
+            return None;
+        }
         if !is_long {
             for name in ["in", "tags"] {
                 if let Some(node) = node.member(name)

@@ -9,7 +9,7 @@ use cedar_policy::pst;
 
 use super::policies::{CedarStatement, Link, RowLink, Statement};
 use crate::{
-    base::{FileId, Pool, Sources, Span, Values, View},
+    base::{FileId, Pool, Sources, Span, Value, Values, View},
     check::rules::{CheckedRules, Fact, Predicate},
     diag::{Code, Finding, Findings, nearest},
     syntax::{Node, Shape},
@@ -22,9 +22,14 @@ pub fn rows(rules: &CheckedRules, facts: &[Fact], values: &Pool, findings: &mut 
     }
     let mut links = Vec::new();
     let mut n_rows: BTreeMap<usize, usize> = BTreeMap::new();
+    // Equal rows are one.
+    let mut seen: BTreeSet<(usize, &[Value])> = BTreeSet::new();
     for fact in facts {
         let Some(predicate) = rules.predicate(fact.predicate) else { continue };
         let Some(template) = &predicate.template else { continue };
+        if !seen.insert((fact.predicate.0, &fact.row)) {
+            continue;
+        }
         let n = n_rows.entry(fact.predicate.0).or_default();
         let mut link = RowLink {
             template: template.to_string(),
@@ -83,6 +88,10 @@ pub(super) fn of_rows(rows: &[RowLink], statements: &[Statement], links: &mut Ve
             let mut slots: Vec<String> = wanted.iter().map(ToString::to_string).collect();
             slots.sort();
             findings.push(refuse(format!("the template `{}` has the slots {}", row.template, slots.join(" and "))));
+            continue;
+        }
+        if row.id.is_empty() {
+            findings.push(refuse("a link has an id".to_owned()).help("give each link an id of its own"));
             continue;
         }
         let id: Arc<str> = row.id.as_str().into();

@@ -1,10 +1,14 @@
 //! Derivation: stratum by stratum, from new rows to newer ones, until there are none (semi-naive evaluation; Bancilhon 1986,
 //! Balbin and Ramamohanarao 1987).
 
-use std::{collections::BTreeSet, fmt, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::Range,
+};
 
 use crate::{
-    base::{Value, Values},
+    base::{Span, Value, Values},
     check::rules::{Names, PredicateId},
     facts::{Relation, RowId, Store},
     syntax::rules::Choice,
@@ -17,18 +21,29 @@ use super::{
 
 /// Why a derivation did not come to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DeriveError {
-    /// It takes more steps than it may; which rule took the last.
-    TooManySteps(String),
-    /// There would be more rows than there may be; which rule derived the last.
-    TooManyRows(String),
+pub struct DeriveError {
+    /// Which bound was passed.
+    pub bound: Bound,
+    /// The rule that passed it, in words.
+    pub rule: String,
+    /// Where that stands.
+    pub span: Span,
+}
+
+/// A bound of a derivation, with its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// Steps in all.
+    Steps(u64),
+    /// Rows in all.
+    Rows(u64),
 }
 
 impl fmt::Display for DeriveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooManySteps(rule) => write!(f, "{rule} takes more steps than it may"),
-            Self::TooManyRows(rule) => write!(f, "{rule} derives more rows than there may be"),
+        match self.bound {
+            Bound::Steps(n) => write!(f, "{} takes more steps than the {n} that there may be", self.rule),
+            Bound::Rows(n) => write!(f, "{} derives more rows than the {n} that there may be", self.rule),
         }
     }
 }
@@ -95,22 +110,31 @@ pub fn derive(
         Strata::Lasting => [Value::UNKNOWN; 4],
         Strata::OfRequest { request, .. } => request,
     };
-    let mut run = Run { engine, request, bounds, n_rows: 0, n_touched: 0 };
+    let mut run = Run { engine, request, bounds, steps_left: bounds.steps_max, n_rows: 0, n_touched: 0 };
     for stratum in strata.of(engine) {
         run.stratum(&stratum, store, values)?;
     }
-    Ok(Work { steps_left: run.bounds.steps_max, n_touched: run.n_touched })
+    Ok(Work { steps_left: run.steps_left, n_touched: run.n_touched })
 }
 
 struct Run<'e> {
     engine: &'e DatalogEngine,
     request: [Value; 4],
     bounds: Bounds,
+    steps_left: u64,
     n_rows: u64,
     n_touched: u64,
 }
 
 impl Run<'_> {
+    fn too_many_steps(&self, rule: &CompiledRule) -> DeriveError {
+        DeriveError { bound: Bound::Steps(self.bounds.steps_max), rule: rule.name.clone(), span: rule.span }
+    }
+
+    fn too_many_rows(&self, rule: &CompiledRule) -> DeriveError {
+        DeriveError { bound: Bound::Rows(self.bounds.rows_max), rule: rule.name.clone(), span: rule.span }
+    }
+
     fn stratum(
         &mut self,
         rules: &[&CompiledRule],
@@ -152,7 +176,7 @@ impl Run<'_> {
                 break;
             }
         }
-        self.doubts(rules, &erred, store, values)?;
+        self.doubts(rules, &erred, &heads, store, values)?;
         self.choose(&heads, store, values);
         Ok(())
     }
@@ -169,7 +193,7 @@ impl Run<'_> {
         let mut rows: Vec<Value> = Vec::new();
         let mut row = Vec::new();
         let left = self.bounds.rows_max.saturating_sub(self.n_rows);
-        let mut solver = Solver::new(values, &*store, self.request, self.bounds.steps_max);
+        let mut solver = Solver::new(values, &*store, self.request, self.steps_left);
         solver.begin(rule);
         solver.news = news;
         let arity = rule.args.len().max(1) as u64;
@@ -189,66 +213,97 @@ impl Run<'_> {
             Flow::Continue(())
         });
         let has_erred = solver.erred.is_some();
-        self.bounds.steps_max = solver.steps_left();
+        self.steps_left = solver.steps_left();
         self.n_touched += solver.n_touched();
         if flow == Flow::Break(Stop::TooManySteps) {
-            return Err(DeriveError::TooManySteps(rule.name.clone()));
+            return Err(self.too_many_steps(rule));
         }
         // A relation without columns has one row, which takes no place in the list.
         if rule.args.is_empty() {
-            self.n_rows += u64::from(is_found && insert(store, rule.head, &[]));
+            self.n_rows += if is_found { insert(store, rule.head, &[]) } else { 0 };
             return Ok(has_erred);
         }
         for row in rows.chunks_exact(rule.args.len()) {
-            self.n_rows += u64::from(insert(store, rule.head, row));
+            self.n_rows += insert(store, rule.head, row);
+            is_full |= self.bounds.rows_max < self.n_rows;
+            if is_full {
+                break;
+            }
         }
-        if is_full || self.bounds.rows_max < self.n_rows {
-            return Err(DeriveError::TooManyRows(rule.name.clone()));
+        if is_full {
+            return Err(self.too_many_rows(rule));
         }
         Ok(has_erred)
     }
 
-    /// Adds what may be, to a fixpoint: naive, because it is rare and about few rows.
+    /// Adds what may be, to a fixpoint: all rules once, then from new doubts to newer ones.
     fn doubts(
         &mut self,
         rules: &[&CompiledRule],
         erred: &[bool],
+        heads: &[PredicateId],
         store: &mut impl Store,
         values: &mut impl Values,
     ) -> Result<(), DeriveError> {
-        loop {
-            let mut has_grown = false;
-            for (rule, erred) in rules.iter().zip(erred) {
-                if !erred && !rule.body.reads_doubts(store) {
-                    continue;
-                }
-                let Some(plan) = rule.plans.first() else { continue };
-                let mut found: Vec<(Vec<Value>, Value)> = Vec::new();
-                let mut solver = Solver::new(values, &*store, self.request, self.bounds.steps_max);
-                solver.begin(rule);
-                let flow = solver.doubts(&rule.body, plan, &mut |solver, cause| {
-                    let mut row = Vec::new();
-                    solver.row(&rule.args, &mut row);
-                    found.push((row, cause));
-                    Flow::Continue(())
-                });
-                self.bounds.steps_max = solver.steps_left();
-                if flow == Flow::Break(Stop::TooManySteps) {
-                    return Err(DeriveError::TooManySteps(rule.name.clone()));
-                }
-                for (row, cause) in found {
-                    let is_new = doubt(store, rule.head, &row, cause);
-                    self.n_rows += u64::from(is_new);
-                    has_grown |= is_new;
-                }
-                if self.bounds.rows_max < self.n_rows {
-                    return Err(DeriveError::TooManyRows(rule.name.clone()));
+        let n_doubts = |store: &_, id: PredicateId| Store::relation(store, id).map_or(0, |of| of.doubts.len());
+        let mut news: Vec<Range<RowId>> = vec![0..0; self.engine.relations.len()];
+        let mark = |news: &mut Vec<Range<RowId>>, store: &_| {
+            let mut has_news = false;
+            for head in heads {
+                if let Some(range) = news.get_mut(head.0) {
+                    *range = range.end..n_doubts(store, *head);
+                    has_news |= range.start < range.end;
                 }
             }
-            if !has_grown {
-                return Ok(());
+            has_news
+        };
+        mark(&mut news, store);
+        for (rule, erred) in rules.iter().zip(erred) {
+            if *erred || rule.body.reads_doubts(store) {
+                self.doubt(rule, None, store, values)?;
             }
         }
+        while mark(&mut news, store) {
+            for rule in rules {
+                for delta in rule.body.recursive(heads) {
+                    self.doubt(rule, Some((delta, &news)), store, values)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what may be by one rule; with a delta, what may be by new doubts in one ask.
+    fn doubt(
+        &mut self,
+        rule: &CompiledRule,
+        delta: Option<(usize, &[Range<RowId>])>,
+        store: &mut impl Store,
+        values: &mut impl Values,
+    ) -> Result<(), DeriveError> {
+        let Some(plan) = rule.plans.first() else { return Ok(()) };
+        let left = self.bounds.rows_max.saturating_sub(self.n_rows);
+        let mut found: BTreeMap<Vec<Value>, Value> = BTreeMap::new();
+        let mut row = Vec::new();
+        let mut solver = Solver::new(values, &*store, self.request, self.steps_left);
+        solver.begin(rule);
+        let flow = solver.doubts(&rule.body, plan, delta, &mut |solver, cause| {
+            solver.row(&rule.args, &mut row);
+            if !found.contains_key(&row) {
+                found.insert(row.clone(), cause);
+            }
+            if left < found.len() as u64 { Flow::Break(Stop::Enough) } else { Flow::Continue(()) }
+        });
+        self.steps_left = solver.steps_left();
+        match flow {
+            Flow::Break(Stop::TooManySteps) => return Err(self.too_many_steps(rule)),
+            Flow::Break(Stop::Enough) => return Err(self.too_many_rows(rule)),
+            Flow::Continue(()) => {}
+        }
+        for (row, cause) in found {
+            self.n_rows += u64::from(doubt(store, rule.head, &row, cause));
+        }
+        if self.bounds.rows_max < self.n_rows { Err(self.too_many_rows(rule)) } else { Ok(()) }
     }
 
     /// Keeps the value that counts of those that a key has.
@@ -291,11 +346,12 @@ fn keep_chosen(relation: &mut Relation, n_keys: usize, choice: Choice, arity: us
     *relation = reduced;
 }
 
-/// Adds a row, and with a parent all that follows for `in`. Says whether it was new.
-pub fn insert(store: &mut impl Store, id: PredicateId, row: &[Value]) -> bool {
+/// Adds a row, and with a parent all that follows for `in`. Says how many rows are new.
+pub fn insert(store: &mut impl Store, id: PredicateId, row: &[Value]) -> u64 {
     let is_new = store.relation_mut(id).is_some_and(|relation| relation.rows.insert(row));
+    let mut n_new = u64::from(is_new);
     if let (true, Names::PARENT, [child, parent]) = (is_new, id, row) {
-        let Some(relation) = store.relation_mut(Names::IN) else { return is_new };
+        let Some(relation) = store.relation_mut(Names::IN) else { return n_new };
         // Whoever is below the child is now below whatever the parent is below.
         let (below, above) = (relation.rows.index_on(&[1]), relation.rows.index_on(&[0]));
         let cell = |id: RowId, column: usize| relation.rows.row(id).get(column).copied();
@@ -305,7 +361,7 @@ pub fn insert(store: &mut impl Store, id: PredicateId, row: &[Value]) -> bool {
             relation.rows.probe(above, &[*parent]).filter_map(|id| cell(id, 1)).chain([*parent]).collect();
         for low in &lower {
             for high in &upper {
-                relation.rows.insert(&[*low, *high]);
+                n_new += u64::from(relation.rows.insert(&[*low, *high]));
             }
         }
         // An earlier stratum may have left doubts about who is below whom, which reach further now.
@@ -313,7 +369,7 @@ pub fn insert(store: &mut impl Store, id: PredicateId, row: &[Value]) -> bool {
             doubt_below(relation, [*child, *parent], None);
         }
     }
-    is_new
+    n_new
 }
 
 /// Adds a row that is undetermined, and with a parent all that may follow for `in`. Says whether it was new.

@@ -3,11 +3,13 @@
 //! An ask without an answer leaves its instance undetermined and binds nothing. Asks are put as soon as what they need is
 //! known; those that need what an ask without an answer would have bound stay open, and the instance may be all the same.
 
+use std::ops::Range;
+
 use crate::{
     base::{Value, Values},
     check::rules::{Names, PredicateId, Term},
     expr::Failure,
-    facts::{Store, matches},
+    facts::{RowId, Store, matches},
 };
 
 use super::{
@@ -26,6 +28,16 @@ impl Body {
         let doubtful = |id: PredicateId| store.relation(id).is_some_and(|relation| !relation.doubts.is_empty());
         self.asks.iter().any(|ask| ask.reads(&mut |id| doubtful(id)))
     }
+
+    /// The asks that read row by row what the same stratum derives.
+    pub(super) fn recursive(&self, heads: &[PredicateId]) -> impl Iterator<Item = usize> {
+        let is_recursive = |ask: &Ask| match &ask.kind {
+            AskKind::Atom(id, _) => heads.contains(id),
+            AskKind::In(..) => heads.contains(&Names::IN),
+            _ => false,
+        };
+        self.asks.iter().enumerate().filter(move |(_, ask)| is_recursive(ask)).map(|(at, _)| at)
+    }
 }
 
 impl Ask {
@@ -42,13 +54,40 @@ impl Ask {
 }
 
 impl<V: Values, S: Store> Solver<'_, V, S> {
-    /// Every instance of a body that is undetermined.
-    pub(super) fn doubts(&mut self, body: &Body, plan: &Plan, found: Doubted<'_, V, S>) -> Flow {
-        let open: Vec<usize> = plan.steps.iter().map(|step| step.ask).collect();
-        self.open(body, &open, None, &mut |solver, cause| match cause {
+    /// Every instance of a body that is undetermined; with a delta, those for which one ask reads a doubt of the given ranges.
+    pub(super) fn doubts(
+        &mut self,
+        body: &Body,
+        plan: &Plan,
+        delta: Option<(usize, &[Range<RowId>])>,
+        found: Doubted<'_, V, S>,
+    ) -> Flow {
+        let mut open: Vec<usize> = plan.steps.iter().map(|step| step.ask).collect();
+        let found: Maybe<'_, V, S> = &mut |solver, cause| match cause {
             Some(cause) => found(solver, cause),
             None => Flow::Continue(()),
-        })
+        };
+        let (at, news) = match delta {
+            // Who is in one of a set shows in no new doubt alone.
+            Some((at, _)) if matches!(body.asks.get(at), Some(Ask { kind: AskKind::In(_, _, false), .. })) => {
+                return self.open(body, &open, None, found);
+            }
+            Some(delta) => delta,
+            None => return self.open(body, &open, None, found),
+        };
+        open.retain(|other| *other != at);
+        let (id, args) = match body.asks.get(at).map(|ask| &ask.kind) {
+            Some(AskKind::Atom(id, args)) => (*id, args.to_vec()),
+            Some(AskKind::In(left, right, _)) => (Names::IN, vec![*left, *right]),
+            _ => return Flow::Continue(()),
+        };
+        let store = self.store;
+        let (Some(relation), Some(range)) = (store.relation(id), news.get(id.0)) else { return Flow::Continue(()) };
+        for (row, cause) in relation.doubts.range(range.clone()) {
+            self.touch()?;
+            self.unify(&args, row, &mut |solver| solver.open(body, &open, Some(cause), &mut *found))?;
+        }
+        Flow::Continue(())
     }
 
     // Recurses once per ask of the body.
@@ -67,7 +106,7 @@ impl<V: Values, S: Store> Solver<'_, V, S> {
     fn is_ready(&self, ask: &Ask) -> bool {
         let is_known_term = |term: Term| is_known(self.term(term));
         match &ask.kind {
-            AskKind::In(left, right, _) => is_known_term(*left) || is_known_term(*right),
+            AskKind::In(left, right, true) => is_known_term(*left) || is_known_term(*right),
             _ => ask.needs.iter().all(|slot| is_known_term(Term::Slot(*slot))),
         }
     }

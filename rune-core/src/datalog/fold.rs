@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    base::{Value, Values, View},
+    base::{Value, Values, View, limits, value::is_within_height},
     check::rules::{Slot, Term},
     expr::{Failure, eval::kind},
     facts::Store,
@@ -12,7 +12,7 @@ use crate::{
 
 use super::{
     Body, Plan,
-    solve::{Flow, Solver},
+    solve::{Flow, Solver, Stop},
 };
 
 impl<V: Values, S: Store> Solver<'_, V, S> {
@@ -36,19 +36,20 @@ impl<V: Values, S: Store> Solver<'_, V, S> {
         let mut undetermined = None;
         let flow = match flow {
             ControlFlow::Continue(()) if self.erred.is_some() || body.reads_doubts(self.store) => {
-                self.doubts(body, plan, &mut |solver, cause| {
+                self.doubts(body, plan, None, &mut |solver, cause| {
                     let row: Vec<Value> = tuple.iter().map(|slot| solver.term(Term::Slot(*slot))).collect();
-                    if undetermined.is_none() && !tuples.contains(&row) {
-                        undetermined = Some(cause);
+                    if tuples.contains(&row) {
+                        return Flow::Continue(());
                     }
-                    Flow::Continue(())
+                    undetermined = Some(cause);
+                    Flow::Break(Stop::Enough)
                 })
             }
             flow => flow,
         };
         self.erred = erred_before;
         self.coverage = coverage;
-        if let ControlFlow::Break(stop) = flow {
+        if let ControlFlow::Break(stop @ Stop::TooManySteps) = flow {
             return ControlFlow::Break(stop);
         }
         if let Some(cause) = undetermined {
@@ -61,7 +62,11 @@ impl<V: Values, S: Store> Solver<'_, V, S> {
     fn fold(&mut self, fold: Fold, firsts: &[Value]) -> Result<Option<Value>, Failure> {
         match fold {
             Fold::Count => Ok(Some(self.values.long(i64::try_from(firsts.len()).unwrap_or(i64::MAX)))),
-            Fold::Collect => Ok(Some(self.values.set(firsts.to_vec()))),
+            Fold::Collect => {
+                let set = self.values.set(firsts.to_vec());
+                let is_high = !is_within_height(self.values, set, limits::NESTING_MAX);
+                if is_high { Err(Failure::TooHigh) } else { Ok(Some(set)) }
+            }
             Fold::Sum => {
                 // Wide enough for as many as there may be: only the whole can overflow, whatever the order of the tuples.
                 let mut sum = 0_i128;

@@ -52,7 +52,7 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         let mut undetermined = None;
         self.begin(rule);
         let flow = self.unify(&rule.args, &of, &mut |solver| {
-            solver.doubts(&rule.body, plan, &mut |_, cause| {
+            solver.doubts(&rule.body, plan, None, &mut |_, cause| {
                 undetermined = Some(cause);
                 Flow::Break(Stop::Enough)
             })
@@ -108,7 +108,7 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         }
         if self.erred.is_some() || rule.body.reads_doubts(self.store) {
             self.begin(rule);
-            let flow = self.doubts(&rule.body, plan, &mut |solver, cause| {
+            let flow = self.doubts(&rule.body, plan, None, &mut |solver, cause| {
                 let mut row = Vec::new();
                 solver.row(&rule.args, &mut row);
                 if !rows.contains(&row) {

@@ -17,19 +17,22 @@ mod goal;
 mod plan;
 mod solve;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     base::{Pool, Span, Value, Values, View, limits},
     check::rules::{CheckedRules, Goal, GoalKind, Guard, KnownType, Names, PredicateId, Rule, Slot, Term},
     diag::{Code, Finding, Findings},
     expr::{self, Expr},
-    facts::Store,
+    facts::{RowId, Store},
     schema::{Type, Types},
     syntax::rules::{Choice, Fold},
 };
 
-pub use derive::{Bounds, DeriveError, Strata, Work, derive, insert};
+pub use derive::{Bound, Bounds, DeriveError, Strata, Work, derive, insert};
 pub use goal::{Answer, Answers};
 pub use solve::{Solver, Stop};
 
@@ -152,15 +155,20 @@ impl DatalogEngine {
             },
         });
         let mut engine = Self { relations: relations.collect(), ..Self::default() };
-        let (strata, request_strata) = (checked.strata.clone(), checked.request_strata.clone());
-        let strata_of: BTreeMap<usize, &Vec<usize>> =
-            strata.iter().chain(&request_strata).flat_map(|rules| rules.iter().map(move |at| (*at, rules))).collect();
-        for (at, rule) in checked.rules.iter().enumerate() {
-            let Some(body) = Compiler { checked, rule, values, findings }.body(&rule.body, true) else { continue };
-            let stratum = strata_of.get(&at).copied();
-            let heads: Vec<PredicateId> =
-                stratum.into_iter().flatten().filter_map(|at| checked.rules.get(*at)).map(|rule| rule.head).collect();
-            let mut compiled = CompiledRule {
+        engine.strata.clone_from(&checked.strata);
+        engine.request_strata.clone_from(&checked.request_strata);
+        engine.known.clone_from(&checked.known);
+        let names = checked.predicates.iter().enumerate().map(|(at, of)| (of.name.clone(), PredicateId(at)));
+        engine.names = names.collect();
+        // What rules derive may be as large as all that is given.
+        let n_given = (0..checked.predicates.len()).map(|at| n_rows(store, PredicateId(at))).max().unwrap_or_default();
+        let derived: BTreeSet<PredicateId> = checked.rules.iter().map(|rule| rule.head).collect();
+        let size = |id: PredicateId| if derived.contains(&id) { n_given } else { n_rows(store, id) };
+        for rule in &checked.rules {
+            let Some(body) = Compiler { checked, rule, size: &size, values, findings }.body(&rule.body, true) else {
+                continue;
+            };
+            let compiled = CompiledRule {
                 id: rule.id.clone(),
                 span: rule.span,
                 annotations: rule.annotations.clone(),
@@ -172,8 +180,6 @@ impl DatalogEngine {
                 goals: rule.body.iter().map(|goal| goal.span).collect(),
                 name: format!("the rule {} ({})", rule.id, place(rule.span)),
             };
-            compiled.plan(&heads, store);
-            engine.note_indexes(&compiled);
             match rule.head {
                 Names::PERMIT => engine.permits.push(engine.rules.len()),
                 Names::FORBID => engine.forbids.push(engine.rules.len()),
@@ -181,12 +187,34 @@ impl DatalogEngine {
             }
             engine.rules.push(compiled);
         }
-        let names = checked.predicates.iter().enumerate().map(|(at, of)| (of.name.clone(), PredicateId(at)));
-        engine.names = names.collect();
-        engine.strata = strata;
-        engine.request_strata = request_strata;
-        engine.known.clone_from(&checked.known);
+        engine.plan(&size, |_| true);
         engine
+    }
+
+    /// Plans what is derived for each request anew, now that all else is there.
+    pub fn plan_for_requests(&mut self, store: &impl Store) {
+        let relations = self.relations.clone();
+        let is_per_request = |rule: &CompiledRule| {
+            [Names::PERMIT, Names::FORBID].contains(&rule.head)
+                || relations.get(rule.head.0).is_some_and(|info| info.is_per_request)
+        };
+        self.plan(&|id| n_rows(store, id), is_per_request);
+    }
+
+    /// Makes the plans of rules.
+    fn plan(&mut self, size: &impl Fn(PredicateId) -> RowId, is_wanted: impl Fn(&CompiledRule) -> bool) {
+        let mut heads_of: BTreeMap<usize, Vec<PredicateId>> = BTreeMap::new();
+        for stratum in self.strata.iter().chain(&self.request_strata) {
+            let heads: Vec<PredicateId> =
+                stratum.iter().filter_map(|at| self.rules.get(*at)).map(|rule| rule.head).collect();
+            heads_of.extend(stratum.iter().map(|at| (*at, heads.clone())));
+        }
+        let mut rules = std::mem::take(&mut self.rules);
+        for (at, rule) in rules.iter_mut().enumerate().filter(|(_, rule)| is_wanted(rule)) {
+            rule.plan(heads_of.get(&at).map_or(&[], Vec::as_slice), size);
+            self.note_indexes(rule);
+        }
+        self.rules = rules;
     }
 
     /// Makes the indexes that the rules need.
@@ -260,6 +288,8 @@ impl DatalogEngine {
 struct Compiler<'a> {
     checked: &'a CheckedRules,
     rule: &'a Rule,
+    /// How many rows a relation may have.
+    size: &'a dyn Fn(PredicateId) -> RowId,
     values: &'a mut Pool,
     findings: &'a mut Findings,
 }
@@ -339,7 +369,12 @@ impl Compiler<'_> {
         let slots = |guard: &Guard| guard.slots.iter().map(|(_, slot)| *slot).collect::<Vec<_>>();
         let (kind, needs) = match &goal.kind {
             GoalKind::Atom(id, args) => (AskKind::Atom(*id, args.as_slice().into()), Vec::new()),
-            GoalKind::In(left, right) => (AskKind::In(*left, *right, self.is_entity(*right)), Vec::new()),
+            GoalKind::In(left, right) => {
+                // What may be a set is not found among those that somebody is in: it waits for what gives it its value.
+                let is_entity = self.is_entity(*right);
+                let waits = slots_of(*right).filter(|_| !is_entity).collect();
+                (AskKind::In(*left, *right, is_entity), waits)
+            }
             GoalKind::Guard(guard) => match guard.type_test() {
                 Some((slot, kind)) => {
                     let kind = self.values.symbol(kind);
@@ -358,7 +393,7 @@ impl Compiler<'_> {
             }
             GoalKind::Aggregate(aggregate) => {
                 let body = self.body(&aggregate.body, false)?;
-                let plan = plan::order(&body, &aggregate.outer, None, &|_| 0);
+                let plan = plan::order(&body, &aggregate.outer, None, self.size);
                 let (result, fold, tuple) = (aggregate.result, aggregate.fold, aggregate.tuple.clone());
                 (AskKind::Aggregate { result, fold, tuple, body, plan }, aggregate.outer.clone())
             }
@@ -369,7 +404,10 @@ impl Compiler<'_> {
     /// Whether a term is an entity for sure.
     fn is_entity(&self, term: Term) -> bool {
         match term {
-            Term::Slot(slot) => self.rule.variables.get(slot.0).is_some_and(|variable| variable.types.are_entities()),
+            Term::Slot(slot) => {
+                let is_known = self.rule.variables.get(slot.0).is_some_and(|variable| variable.types.are_entities());
+                is_known || !self.rule.body.iter().any(|goal| goal.gives(slot))
+            }
             Term::Constant(value) => matches!(self.values.view(value), View::Entity(..)),
             Term::Any => true,
         }
@@ -389,6 +427,14 @@ impl Compiler<'_> {
     }
 }
 
+fn slots_of(term: Term) -> impl Iterator<Item = Slot> {
+    match term {
+        Term::Slot(slot) => Some(slot),
+        Term::Constant(_) | Term::Any => None,
+    }
+    .into_iter()
+}
+
 /// A conjunction of conditions to be answered with the rows of its variables: a query.
 #[derive(Debug)]
 pub struct Query {
@@ -404,8 +450,8 @@ impl Query {
         values: &mut Pool,
         findings: &mut Findings,
     ) -> Option<Self> {
-        let body = Compiler { checked, rule, values, findings }.body(&rule.body, true)?;
-        let size = |id: PredicateId| store.relation(id).map_or(0, |relation| relation.rows.len());
+        let size = |id: PredicateId| n_rows(store, id);
+        let body = Compiler { checked, rule, size: &size, values, findings }.body(&rule.body, true)?;
         let plans = vec![plan::order(&body, &[], None, &size)];
         let rule = CompiledRule {
             id: rule.id.clone(),
@@ -427,6 +473,10 @@ impl Query {
     pub fn rule(&self) -> &CompiledRule {
         &self.rule
     }
+}
+
+fn n_rows(store: &impl Store, id: PredicateId) -> RowId {
+    store.relation(id).map_or(0, |relation| relation.rows.len())
 }
 
 /// A value or the sign that there is none yet.

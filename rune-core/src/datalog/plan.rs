@@ -7,21 +7,21 @@ use std::collections::BTreeSet;
 
 use crate::{
     check::rules::{Names, PredicateId, Slot, Term},
-    facts::{RowId, Store},
+    facts::RowId,
 };
 
 use super::{Ask, AskKind, Body, CompiledRule, Plan, Step};
 
 impl CompiledRule {
     /// Makes the plans: over all rows, and one for each ask that reads what the same stratum derives.
-    pub(super) fn plan(&mut self, heads: &[PredicateId], store: &impl Store) {
-        let size = |id: PredicateId| store.relation(id).map_or(0, |relation| relation.rows.len());
+    pub(super) fn plan(&mut self, heads: &[PredicateId], size: &dyn Fn(PredicateId) -> RowId) {
+        self.plans.clear();
         // What a decision is about is given.
         let given: Vec<Slot> = match self.head {
             Names::PERMIT | Names::FORBID => slots(&self.args).collect(),
             _ => Vec::new(),
         };
-        self.plans.push(order(&self.body, &given, None, &size));
+        self.plans.push(order(&self.body, &given, None, size));
         for (at, ask) in self.body.asks.iter().enumerate() {
             let delta = match &ask.kind {
                 AskKind::Atom(id, _) if heads.contains(id) => Some(at),
@@ -29,7 +29,7 @@ impl CompiledRule {
                 _ => continue,
             };
             // Who is in one of a set shows in no new row alone.
-            self.plans.push(order(&self.body, &given, delta, &size));
+            self.plans.push(order(&self.body, &given, delta, size));
         }
     }
 }
@@ -72,7 +72,7 @@ fn slots(args: &[Term]) -> impl Iterator<Item = Slot> {
 }
 
 /// An order for a body whose variables `given` are bound already; `delta` comes first, over new rows alone.
-pub(super) fn order(body: &Body, given: &[Slot], delta: Option<usize>, size: &impl Fn(PredicateId) -> RowId) -> Plan {
+pub(super) fn order(body: &Body, given: &[Slot], delta: Option<usize>, size: &dyn Fn(PredicateId) -> RowId) -> Plan {
     let mut bound: BTreeSet<Slot> = given.iter().copied().collect();
     let mut left: Vec<usize> = (0..body.asks.len()).collect();
     let mut plan = Plan::default();
@@ -110,13 +110,13 @@ fn bind(ask: &Ask, bound: &mut BTreeSet<Slot>) {
 }
 
 /// The ask that comes next: the one with the smallest cost.
-fn choose(body: &Body, left: &[usize], bound: &BTreeSet<Slot>, size: &impl Fn(PredicateId) -> RowId) -> usize {
+fn choose(body: &Body, left: &[usize], bound: &BTreeSet<Slot>, size: &dyn Fn(PredicateId) -> RowId) -> usize {
     let cost = |at: &usize| body.asks.get(*at).map_or((u8::MAX, 0), |ask| cost(ask, bound, size));
     left.iter().copied().min_by_key(cost).unwrap_or_default()
 }
 
 /// How soon an ask is put: a class, and within it how much it may enumerate.
-fn cost(ask: &Ask, bound: &BTreeSet<Slot>, size: &impl Fn(PredicateId) -> RowId) -> (u8, u64) {
+fn cost(ask: &Ask, bound: &BTreeSet<Slot>, size: &dyn Fn(PredicateId) -> RowId) -> (u8, u64) {
     let is_ready = ask.needs.iter().all(|slot| bound.contains(slot));
     match &ask.kind {
         _ if !is_ready => (9, 0),

@@ -6,7 +6,7 @@
 use std::ops::{ControlFlow, Range};
 
 use crate::{
-    base::{Value, Values, View},
+    base::{Value, Values, View, limits},
     check::rules::{Names, PredicateId, Slot, Term},
     expr::{Evaluator, Expr, Failure, eval::kind},
     facts::{RowId, Store, Table},
@@ -255,6 +255,10 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
             Evaluator::new(self.values, self.store, self.request, self.steps_left).with_locals(&self.slots);
         let result = evaluator.value(expr);
         self.steps_left = evaluator.steps_left();
+        // A guard can make a new value with each instance.
+        if limits::VALUES_MAX < self.values.n_values() {
+            return Err(Failure::TooManySteps);
+        }
         result
     }
 

@@ -42,6 +42,8 @@ codes! {
     NotUtf8 = "not-utf8", Error;
     /// A carriage return that no line feed follows: to some readers the end of a comment, to others not.
     LoneCarriageReturn = "lone-carriage-return", Error;
+    /// A character that does not show and changes how the text reads.
+    HiddenCharacter = "hidden-character", Error;
     /// A name that is nearly that of a source file, so that the file is not read.
     MisnamedFile = "misnamed-file", Warning;
     /// A file is larger than the limit.
@@ -72,6 +74,8 @@ codes! {
     NestingTooDeep = "nesting-too-deep", Error;
     /// An expression higher than the limit, brackets and chains of operators together.
     ExpressionTooHigh = "expression-too-high", Error;
+    /// A rule has more conditions than the limit.
+    TooManyConditions = "too-many-conditions", Error;
     /// TOML that does not parse.
     TomlSyntax = "toml-syntax", Error;
     /// JSON that does not parse, or that names a member twice.

@@ -77,11 +77,15 @@ impl Findings {
     /// Adds one.
     pub fn push(&mut self, finding: Finding) {
         self.n_errors += usize::from(finding.severity == Severity::Error);
-        // An error always finds room: a build full of warnings must still say why it is refused.
-        if self.has_room() || (finding.severity == Severity::Error && self.list.len() < 2 * limits::FINDINGS_MAX) {
+        if self.has_room() {
             self.list.push(finding);
-        } else {
-            self.n_beyond += 1;
+            return;
+        }
+        self.n_beyond += 1;
+        // A build full of warnings must still say why it is refused.
+        let last = self.list.iter().rposition(|known| known.severity == Severity::Warning);
+        if let Some(place) = last.filter(|_| finding.severity == Severity::Error).and_then(|at| self.list.get_mut(at)) {
+            *place = finding;
         }
     }
 

@@ -1,7 +1,10 @@
 //! Evaluation of an [`Expr`] for one request.
 
 use crate::{
-    base::{Symbol, Value, Values, View, value::member},
+    base::{
+        Symbol, Value, Values, View, limits,
+        value::{is_within_height, member},
+    },
     syntax::ast::Var,
 };
 
@@ -36,6 +39,8 @@ pub enum Failure {
     },
     /// A call with too few or too many arguments: which, as a string.
     WrongArity(Value),
+    /// A value of more sets and records within one another than [`limits::NESTING_MAX`].
+    TooHigh,
     /// A rule whose condition has no value decides it; which, as a string.
     Undetermined(Value),
     /// More steps than a decision may take.
@@ -71,6 +76,9 @@ impl Failure {
                 View::Text(cause) => cause.to_owned(),
                 _ => "a rule is undetermined".to_owned(),
             },
+            Self::TooHigh => {
+                format!("a value has more than {} sets and records within one another", limits::NESTING_MAX)
+            }
             Self::TooManySteps => "the decision takes more steps than it may".to_owned(),
         }
     }
@@ -297,7 +305,8 @@ impl<'a, V: Values, W: World> Evaluator<'a, V, W> {
                         elements.push(self.node(expr, *id)?);
                     }
                 }
-                Ok(self.values.set(elements))
+                let set = self.values.set(elements);
+                self.bounded(set)
             }
             Node::Record(list) => {
                 let mut members = Vec::with_capacity(list.len as usize / 2);
@@ -306,7 +315,8 @@ impl<'a, V: Values, W: World> Evaluator<'a, V, W> {
                         members.push((*name, self.node(expr, *id)?));
                     }
                 }
-                Ok(self.values.record(members))
+                let record = self.values.record(members);
+                self.bounded(record)
             }
             Node::Call(method, a) => {
                 let a = self.node(expr, a)?;
@@ -440,6 +450,11 @@ impl<'a, V: Values, W: World> Evaluator<'a, V, W> {
             None if source == Source::Request => Ok(self.world.attribute(self.values, owner, name)),
             None => Ok(self.world.stored(self.values, owner, name)),
         }
+    }
+
+    /// A value that was made, if it is not too high: what walks values recurses.
+    fn bounded(&self, value: Value) -> Outcome {
+        if is_within_height(self.values, value, limits::NESTING_MAX) { Ok(value) } else { Err(Failure::TooHigh) }
     }
 
     /// What rules derive for an entity, as the value of an attribute.

@@ -1,6 +1,6 @@
 //! Relations with what is certain of them and what is not, and the derived attributes that are read from them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use hashbrown::HashMap;
 
@@ -10,7 +10,7 @@ use crate::{
     expr::{Derived, Failure, Form},
 };
 
-use super::table::Table;
+use super::table::{RowId, Table};
 
 /// A relation: its rows, and those that it may have because something that decides them has no value.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +50,18 @@ impl Doubts {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.causes.is_empty()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> RowId {
+        self.rows.len()
+    }
+
+    /// Those of a range, in the order in which they were added.
+    pub fn range(&self, range: Range<RowId>) -> impl Iterator<Item = (&[Value], Value)> {
+        let cause = |at: RowId| self.causes.get(at as usize).copied();
+        range.filter_map(move |at| Some((self.rows.row(at), cause(at)?)))
     }
 
     /// The rows with their causes.

@@ -11,6 +11,7 @@ use std::{
 
 use crate::{
     base::{File, Sources, Span},
+    datalog::CompiledRule,
     policy::Policy,
 };
 
@@ -34,7 +35,8 @@ pub struct FileChange {
     pub path: Arc<str>,
     /// What happened to it.
     pub change: Change,
-    /// The served policies from this file that its text no longer has as they stand: removed or rewritten, and in force.
+    /// The served policies and deciding rules from this file that its text no longer has as they stand: removed or rewritten,
+    /// and in force.
     pub still_in_force: Vec<Arc<str>>,
 }
 
@@ -63,11 +65,11 @@ pub fn not_in_force(served: &Program, wanted: &Sources) -> Vec<FileChange> {
         if now.is_some_and(|now| now.bytes == file.bytes) {
             continue;
         }
-        changes.push(FileChange {
-            path: file.path.clone(),
-            change: if now.is_some() { Change::Changed } else { Change::Removed },
-            still_in_force: gone(policies.get(&*file.path).map_or(&[][..], |policies| policies), file, now),
-        });
+        let mut still_in_force = gone(policies.get(&*file.path).map_or(&[][..], |policies| policies), file, now);
+        still_in_force.extend(gone_rules(served, file, now));
+        still_in_force.sort();
+        let change = if now.is_some() { Change::Changed } else { Change::Removed };
+        changes.push(FileChange { path: file.path.clone(), change, still_in_force });
     }
     for (_, file) in wanted.files().filter(|(_, file)| served.sources.find(&file.path).is_none()) {
         changes.push(FileChange { path: file.path.clone(), change: Change::Added, still_in_force: Vec::new() });
@@ -116,6 +118,19 @@ fn gone(policies: &[(&Policy, Span)], before: &File, now: Option<&File>) -> Vec<
         }
     }
     gone.into_iter().collect()
+}
+
+/// The rules of a file that decide and whose clause its new text does not have.
+fn gone_rules(served: &Program, before: &File, now: Option<&File>) -> Vec<Arc<str>> {
+    let text = statements(now.map_or("", File::text)).concat();
+    let rules = served.rules.permits().chain(served.rules.forbids());
+    let is_here =
+        |rule: &&CompiledRule| served.sources.file(rule.span.file).is_some_and(|file| file.path == before.path);
+    let is_gone = |rule: &&CompiledRule| {
+        let clause = before.text().get(rule.span.range()).unwrap_or_default();
+        !text.contains(&statements(clause).concat())
+    };
+    rules.filter(is_here).filter(is_gone).map(|rule| rule.id.clone()).collect()
 }
 
 /// The statements of a text, each without comments and white space outside strings: Cedar's policies, or the links of a JSON
@@ -219,6 +234,14 @@ mod tests {
     fn sections_of_a_rune_file_are_told_apart() {
         let before = "version = \"rune/1.0\"\n[entities]\nUser.a = {}\n[policies]\n# why\n@id(\"a\") permit (principal, action, resource);\n";
         check(&[("a.rune", before)], &[("a.rune", &format!("{before}[polices]\n"))], &["a.rune changed"]);
+    }
+
+    #[test]
+    fn a_rule_that_is_rewritten_is_in_force_as_it_was() {
+        let before = "version = \"rune/1.0\"\n[rules]\n@id(\"a\") permit(_, _, _) :- context.n > 1.\n@id(\"b\") permit(_, _, _) :- \
+                      context.n > 2. // why\n";
+        let after = before.replace("> 1.", "> 10.").replace("_, _, _) :- context.n > 2", "_,_,_) :-\n  context.n > 2");
+        check(&[("a.rune", before)], &[("a.rune", &after)], &["a.rune changed (policies still in force: a)"]);
     }
 
     #[test]

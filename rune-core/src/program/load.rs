@@ -8,7 +8,7 @@ use crate::{
         CheckedEntity,
         rules::{CheckedRules, Fact, Names, PredicateId, PredicateKind},
     },
-    datalog::{self, Bounds, DatalogEngine, DeriveError, Strata, insert},
+    datalog::{self, Bound, Bounds, DatalogEngine, Strata, insert},
     diag::{Code, Finding, Findings},
     facts::{Facts, Hierarchy, HierarchyFault, Relations},
 };
@@ -50,7 +50,7 @@ impl<'a> Given<'a> {
         facts.relations.has_parent_rows |= self.facts().any(|fact| fact.predicate == Names::PARENT);
         let mut n_rows: u64 = 0;
         for fact in self.facts() {
-            n_rows += u64::from(insert(&mut facts, fact.predicate, &fact.row));
+            n_rows += insert(&mut facts, fact.predicate, &fact.row);
             if bounds.rows_max < n_rows {
                 let message = format!("there are more than {} rows", bounds.rows_max);
                 findings.push(
@@ -129,7 +129,7 @@ impl<'a> Given<'a> {
     }
 }
 
-/// Whether a rule asks for parents, or who is in what.
+/// Whether a rule or a test asks for parents, or who is in what.
 fn reads_hierarchy(rules: &CheckedRules) -> bool {
     use crate::check::rules::{Goal, GoalKind};
     fn reads(goal: &Goal) -> bool {
@@ -141,7 +141,8 @@ fn reads_hierarchy(rules: &CheckedRules) -> bool {
             GoalKind::Guard(_) | GoalKind::Bind(..) => false,
         }
     }
-    rules.rules.iter().any(|rule| rule.body.iter().any(reads))
+    let questions = rules.tests.iter().filter_map(|test| test.query.as_ref());
+    rules.rules.iter().chain(questions).any(|rule| rule.body.iter().any(reads))
 }
 
 /// Derives what follows from loaded facts. What takes too much is a finding.
@@ -149,7 +150,6 @@ pub(super) fn derive(
     engine: &DatalogEngine,
     facts: &mut Facts,
     bounds: Bounds,
-    place: Span,
     values: &mut Pool,
     findings: &mut Findings,
 ) -> Option<()> {
@@ -163,14 +163,12 @@ pub(super) fn derive(
     match datalog::derive(engine, facts, values, Strata::Lasting, bounds) {
         Ok(_) => Some(()),
         Err(error) => {
-            let code = match error {
-                DeriveError::TooManyRows(_) => Code::TooManyRows,
-                DeriveError::TooManySteps(_) => Code::TooManySteps,
+            let code = match error.bound {
+                Bound::Rows(_) => Code::TooManyRows,
+                Bound::Steps(_) => Code::TooManySteps,
             };
-            findings.push(
-                Finding::new(code, place, error.to_string())
-                    .help("does it count up, or pair everything with everything?"),
-            );
+            let finding = Finding::new(code, error.span, error.to_string());
+            findings.push(finding.help("does it count up, or pair everything with everything?"));
             None
         }
     }

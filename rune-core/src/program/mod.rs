@@ -18,7 +18,7 @@ use crate::{
     base::{FileId, Pool, Sources, Span, Values, Version, View, limits},
     check::{
         self, CheckedEntity,
-        rules::{CheckedRules, Fact, Names, attributes},
+        rules::{CheckedRules, Fact, Names, RuleTexts, attributes},
     },
     datalog::{Bounds, DatalogEngine},
     decide::Terms,
@@ -268,7 +268,14 @@ impl Build<'_> {
         let source = |file: FileId| sources.file(file).map_or("", |file| file.text());
         let questions: Vec<_> = texts.tests.iter().map(|test| cases::text(test, source(test.file), findings)).collect();
         let path = |file| path_of(sources, file);
-        let rules = check::rules::check(names, &texts.clauses, &questions, &rows, schema, &path, values, findings);
+        let rules = check::rules::check(
+            names,
+            RuleTexts { clauses: &texts.clauses, tests: &questions, rows: &rows },
+            schema,
+            &path,
+            values,
+            findings,
+        );
         rows.extend(rules.facts.iter().cloned());
         check::data::check_functional(&rules.predicates, &rows, values, findings);
         extend(cedar.as_mut(), &added, findings);
@@ -306,8 +313,10 @@ impl Build<'_> {
             let place = sources.place(span);
             format!("{}:{}:{}", path_of(sources, span.file), place.line, place.column)
         };
-        let engine = DatalogEngine::compile(&rules, &show, &facts, values, findings);
-        load::derive(&engine, &mut facts, bounds, place, values, findings)?;
+        let mut engine = DatalogEngine::compile(&rules, &show, &facts, values, findings);
+        load::derive(&engine, &mut facts, bounds, values, findings)?;
+        engine.plan_for_requests(&facts);
+        engine.prepare(&mut facts);
         let prepared =
             cases.into_iter().filter_map(|case| case.prepare(&rules, &engine, &rows, bounds, values, findings));
         let prepared: Vec<_> = prepared.collect();

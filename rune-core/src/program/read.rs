@@ -9,6 +9,7 @@ use crate::{
     syntax::{
         self, Node, Section, SectionKind, Shape,
         cedar::{Piece, too_high},
+        characters::odd_character,
         container,
         height::{self, Notation},
         rules as clauses,
@@ -49,7 +50,8 @@ struct Reader<'s> {
 
 impl Reader<'_> {
     fn read(&mut self) {
-        if self.sources.is_empty() {
+        let says_something = |file: &File| !matches!(Kind::of(&file.path), None | Some(Kind::Rows | Kind::Misnamed));
+        if !self.sources.files().any(|(_, file)| says_something(file)) {
             let finding = Finding::new(Code::NoSources, Span::NOWHERE, "there is no source file");
             self.findings
                 .push(finding.help("sources are *.rune, *.cedar, *.cedarschema, *.entities.json and *.links.json"));
@@ -71,18 +73,18 @@ impl Reader<'_> {
             return None;
         }
         let is_blank = |c: char| c.is_whitespace() || c == '\u{feff}';
-        if file.text().len() == file.bytes.len() && file.text().trim_matches(is_blank).is_empty() {
+        // Rows may all be gone; what says what they mean may not.
+        let is_rows = Kind::of(&file.path) == Some(Kind::Rows);
+        if !is_rows && file.text().len() == file.bytes.len() && file.text().trim_matches(is_blank).is_empty() {
             let finding = Finding::new(Code::EmptyFile, Span::new(id, 0..0), "the file is empty");
             self.findings.push(finding.help("delete it, or say in a comment that nothing is meant to be here"));
             return None;
         }
         match std::str::from_utf8(&file.bytes) {
-            Ok(text) => match lone_carriage_return(text) {
+            Ok(text) => match odd_character(text, is_code(&file.path)) {
                 None => Some(text),
-                Some(at) => {
-                    let message = "a carriage return without a line feed";
-                    let finding = Finding::new(Code::LoneCarriageReturn, Span::new(id, at..at + 1), message);
-                    self.findings.push(finding.help("end lines with a line feed, or with both"));
+                Some(odd) => {
+                    self.findings.push(odd.finding(id));
                     None
                 }
             },
@@ -209,11 +211,8 @@ impl Reader<'_> {
     }
 }
 
-/// Some of the parsers end a comment at a carriage return and some do not, so that it must not stand alone.
-fn lone_carriage_return(text: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
-    let is_lone = |(at, byte): &(usize, &u8)| **byte == b'\r' && bytes.get(at + 1) != Some(&b'\n');
-    bytes.iter().enumerate().find(is_lone).map(|(at, _)| at)
+fn is_code(path: &str) -> bool {
+    matches!(Kind::of(path), Some(Kind::Rune | Kind::Cedar | Kind::CedarSchema))
 }
 
 fn move_by(node: &mut Node, offset: usize) {

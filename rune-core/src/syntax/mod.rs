@@ -5,6 +5,7 @@
 
 pub mod ast;
 pub mod cedar;
+pub mod characters;
 pub mod container;
 pub mod csv;
 pub mod format;

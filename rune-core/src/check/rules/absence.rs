@@ -15,8 +15,8 @@ use crate::{
 
 use super::{
     CheckedRules, Goal, GoalKind, Guard, Names, PredicateId, Rule,
+    expressions::ExprTypes,
     reads::{Attributes, Reading},
-    types::ExprTypes,
 };
 
 pub(super) fn check(checked: &CheckedRules, schema: Option<&Schema>, values: &mut Pool, findings: &mut Findings) {
@@ -97,7 +97,7 @@ fn read_for_absence(checked: &CheckedRules) -> BTreeSet<PredicateId> {
         rules_of.entry(rule.head).or_default().push(rule);
         for goal in &rule.body {
             goal.each_read(&attributes, &mut |id, reading| {
-                pending.extend((reading == Reading::Complete).then_some(id))
+                pending.extend((reading == Reading::Complete).then_some(id));
             });
         }
     }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 use super::{
-    Aggregate, Goal, GoalKind, Guard, PredicateId, Slot, Term,
+    Aggregate, Goal, GoalKind, Guard, Names, PredicateId, Slot, Term,
     resolve::Resolver,
     scope::{Scope, each, level_names},
 };
@@ -71,6 +71,11 @@ impl Resolver<'_> {
         if is_variable(name) && !name.contains("::") {
             return Some(());
         }
+        if let Some((kind, id)) = name.rsplit_once("::") {
+            let message = format!("`{name}` is no entity without quotes around its id");
+            self.refuse(Code::BareWord, span, message, format!("write `{kind}::\"{id}\"`"));
+            return None;
+        }
         let mut letters = name.chars();
         let upper: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
         let message = format!("`{name}` is neither a variable nor a string");
@@ -115,7 +120,7 @@ impl Resolver<'_> {
                 self.names.note_type(&kind);
                 continue;
             };
-            if !self.names.is_entity_type(&kind, self.schema, self.values) {
+            if !Names::is_entity_type(&kind, self.schema, self.values) {
                 let known: Vec<_> = schema.entity_types().map(|(name, _)| self.values.name(name).to_owned()).collect();
                 let help = match nearest(&kind, known.iter().map(String::as_str)) {
                     Some(near) => format!("did you mean `{near}`?"),
@@ -181,6 +186,11 @@ impl Resolver<'_> {
         scope.reserve(names, span);
         let mut tuple = Vec::new();
         for name in &written.tuple {
+            if name.text == "_" {
+                let help = "name a variable that the body of the aggregate binds";
+                self.refuse(Code::UnboundVariable, &name.span, "`_` has no value", help);
+                return None;
+            }
             self.check_word(&name.text, &name.span)?;
             tuple.push(scope.slot(&name.text, self.span(&name.span)));
         }

@@ -10,6 +10,7 @@
 mod absence;
 pub mod attributes;
 mod body;
+mod expressions;
 mod lints;
 mod modes;
 mod names;
@@ -35,8 +36,8 @@ use crate::{
     },
 };
 
+pub use expressions::ExprTypes;
 pub use names::Names;
-pub use types::ExprTypes;
 
 /// A clause and its file.
 pub type Written = (FileId, Clause);
@@ -185,6 +186,18 @@ pub struct Goal {
 }
 
 impl Goal {
+    /// Whether a variable has its value from here, other than by `in`.
+    // Recurses once per aggregate within another, whose nesting was limited.
+    #[must_use]
+    pub fn gives(&self, slot: Slot) -> bool {
+        match &self.kind {
+            GoalKind::Atom(_, args) => args.contains(&Term::Slot(slot)),
+            GoalKind::Bind(to, _) => *to == slot,
+            GoalKind::Aggregate(of) => of.result == slot || of.body.iter().any(|goal| goal.gives(slot)),
+            GoalKind::In(..) | GoalKind::Guard(_) | GoalKind::Not(_) => false,
+        }
+    }
+
     /// Visits each slot that the goal mentions, those within aggregates included.
     pub fn each_slot(&self, visit: &mut dyn FnMut(Slot)) {
         let mut term = |term: &Term| {
@@ -296,6 +309,17 @@ pub struct CheckedRules {
     pub tests: Vec<CheckedTest>,
 }
 
+/// What is to be checked.
+#[derive(Debug, Clone, Copy)]
+pub struct RuleTexts<'a> {
+    /// The clauses of all files.
+    pub clauses: &'a [Written],
+    /// What tests say.
+    pub tests: &'a [TestText],
+    /// The rows that stand outside the clauses.
+    pub rows: &'a [Fact],
+}
+
 /// What a test says in the language of rules.
 #[derive(Debug, Clone, Default)]
 pub struct TestText {
@@ -312,6 +336,8 @@ pub struct CheckedTest {
     pub facts: Vec<Fact>,
     /// What it asks, as a rule whose head has its variables.
     pub query: Option<Rule>,
+    /// Whether what it asks depends on a request.
+    pub is_about_request: bool,
 }
 
 impl CheckedRules {
@@ -331,12 +357,10 @@ impl CheckedRules {
 
 /// Checks the clauses of a ruleset.
 ///
-/// `names` holds the relations that the clauses declare, see [`Names::declare`]; `rows` are those that stand elsewhere.
+/// `names` holds the relations that the clauses declare; see [`Names::declare`].
 pub fn check(
     names: Names,
-    clauses: &[Written],
-    tests: &[TestText],
-    rows: &[Fact],
+    texts: RuleTexts<'_>,
     schema: Option<&Schema>,
     paths: &impl Fn(FileId) -> String,
     values: &mut Pool,
@@ -344,13 +368,31 @@ pub fn check(
 ) -> CheckedRules {
     let n_errors = findings.n_errors();
     let mut resolver = resolve::Resolver::new(names, schema, values, findings);
-    resolver.clauses(clauses, paths);
-    let tests = tests.iter().map(|test| resolver.test(test)).collect();
+    resolver.clauses(texts.clauses, paths);
+    let tests = texts.tests.iter().map(|test| resolver.test(test)).collect();
     let mut checked = resolver.finish();
     checked.tests = tests;
-    let given = rows.iter().chain(&checked.facts).map(|fact| fact.predicate).collect();
+    let given = texts.rows.iter().chain(&checked.facts).map(|fact| fact.predicate).collect();
     infer_and_check(&mut checked, &given, schema, n_errors, values, findings);
     checked
+}
+
+/// Notes which tests ask what depends on a request.
+fn note_questions_about_requests(checked: &mut CheckedRules) {
+    let attributes = reads::Attributes::of(checked);
+    let is_about_request = |rule: &Rule| {
+        rule.body.iter().any(|goal| {
+            let mut is_found = goal.mentions_request();
+            goal.each_read(&attributes, &mut |id, _| {
+                is_found |= checked.predicate(id).is_some_and(|predicate| predicate.is_per_request);
+            });
+            is_found
+        })
+    };
+    let all: Vec<bool> = checked.tests.iter().map(|test| test.query.as_ref().is_some_and(is_about_request)).collect();
+    for (test, is_about_request) in checked.tests.iter_mut().zip(all) {
+        test.is_about_request = is_about_request;
+    }
 }
 
 fn infer_and_check(
@@ -373,16 +415,18 @@ fn infer_and_check(
     for rule in &checked.rules {
         modes::check(rule, checked, values, findings);
     }
-    // What comes next assumes that each rule is right by itself.
-    if n_errors < findings.n_errors() {
+    let is_sound = findings.n_errors() == n_errors;
+    types::check(checked, schema, values, findings);
+    // What comes next assumes that each rule is right by itself, whatever its expressions are.
+    if !is_sound {
         return;
     }
-    types::check(checked, schema, values, findings);
     let mut checked_queries = checked.rules.split_off(n_rules).into_iter();
     for (test, query) in checked.tests.iter_mut().zip(queries) {
         test.query = query.and_then(|_| checked_queries.next());
     }
     strata::stratify(checked, schema, values, findings);
+    note_questions_about_requests(checked);
     absence::check(checked, schema, values, findings);
     lints::check(checked, given, values, findings);
 }

@@ -168,13 +168,13 @@ impl Names {
             }
             return Ok(id);
         }
-        if self.is_entity_type(&name.text, schema, values) {
+        if Self::is_entity_type(&name.text, schema, values) {
             let kind = values.symbol(&name.text);
             let columns = vec![Column { name: None, types: Types::one(Type::Entity(kind)) }];
             return Ok(self.add(&name.text, PredicateKind::Known(kind), columns, None));
         }
         if let Some((kind, attribute)) = name.text.rsplit_once('.')
-            && self.is_entity_type(kind, schema, values)
+            && Self::is_entity_type(kind, schema, values)
             // One letter is a variable, rather than a type that nothing is of.
             && (schema.is_some() || 1 < kind.len() || self.types.contains(kind))
         {
@@ -227,7 +227,7 @@ impl Names {
     }
 
     /// Whether a name is an entity type: of the schema, or in use where there is none.
-    pub(super) fn is_entity_type(&self, name: &str, schema: Option<&Schema>, values: &mut Pool) -> bool {
+    pub(super) fn is_entity_type(name: &str, schema: Option<&Schema>, values: &mut Pool) -> bool {
         match schema {
             Some(schema) => {
                 let symbol = values.symbol(name);

@@ -1,39 +1,69 @@
-//! Derived attributes read as conditions: `e.p` and `e.p.contains(X)` ask for a row where `e` is of the attribute's type for sure.
+//! What types decide once they are known: which conditions read a derived attribute, and which texts are ids.
 //!
-//! Anywhere else they stay expressions, which find out what `e` has when they are evaluated: a context, a record or an entity of
-//! another type may have something of its own under that name.
+//! `e.p` and `e.p.contains(X)` ask for a row where `e` is of the attribute's type for sure. Anywhere else they stay expressions,
+//! which find out what `e` has when they are evaluated: a context, a record or an entity of another type may have something of
+//! its own under that name. A text is the id of an entity in a column of one entity type, declared or found out.
 
 use crate::{
-    base::{Pool, Values},
+    base::{Pool, Values, View},
     expr,
     schema::{Schema, Types},
     syntax::ast::{Binary, Expr, ExprKind},
 };
 
 use super::{
-    CheckedRules, Goal, GoalKind, Guard, PredicateId, Rule, Slot, Term, Variable, body::is_constant, types::ExprTypes,
+    CheckedRules, Goal, GoalKind, Guard, PredicateId, Rule, Slot, Term, Variable, body::is_constant,
+    expressions::ExprTypes,
 };
 
-/// Makes atoms of what reads a derived attribute of something whose type is known, and says whether there was any.
+/// Makes atoms of what reads a derived attribute of something whose type is known, and ids of texts; says whether there was any.
 pub(super) fn resolve(checked: &mut CheckedRules, schema: Option<&Schema>, values: &mut Pool) -> bool {
     let mut has_any = false;
-    if checked.attributes.is_empty() {
-        return has_any;
-    }
     for at in 0..checked.rules.len() {
         let Some(rule) = checked.rules.get(at) else { continue };
         let mut rule = rule.clone();
         let n_before = rule.variables.len();
         let goals = std::mem::take(&mut rule.body);
+        let mut has_id = false;
+        let mut goals = goals;
+        for goal in &mut goals {
+            has_id |= ids(goal, checked, values);
+        }
+        has_any |= has_id;
         let mut points = Points { checked, schema, values, rule: &mut rule, has_any: false };
         let body = points.body(goals);
         let has_atom = points.has_any;
         debug_assert!(has_atom || rule.variables.len() == n_before, "only atoms need variables of their own");
         rule.body = body;
         has_any |= has_atom;
-        if let Some(place) = checked.rules.get_mut(at).filter(|_| has_atom) {
+        if let Some(place) = checked.rules.get_mut(at).filter(|_| has_atom || has_id) {
             *place = rule;
         }
+    }
+    has_any
+}
+
+/// Makes entities of the texts in columns whose one entity type was found out, as they are in columns that declare it.
+// Recurses once per aggregate within another, whose nesting was limited.
+fn ids(goal: &mut Goal, checked: &CheckedRules, values: &mut Pool) -> bool {
+    let mut has_any = false;
+    match &mut goal.kind {
+        GoalKind::Atom(id, args) => {
+            let columns = checked.predicate(*id).map(|predicate| predicate.columns.as_slice()).unwrap_or_default();
+            for (column, arg) in columns.iter().zip(args) {
+                let Term::Constant(value) = arg else { continue };
+                if let (Some(kind), View::Text(text)) = (column.types.entity(), values.view(*value)) {
+                    let (kind, text) = (values.name(kind).to_owned(), text.to_owned());
+                    *arg = Term::Constant(values.entity(&kind, &text));
+                    has_any = true;
+                }
+            }
+        }
+        GoalKind::Not(goal) => has_any |= ids(goal, checked, values),
+        GoalKind::Aggregate(aggregate) => {
+            aggregate.body.iter_mut().for_each(|goal| has_any |= ids(goal, checked, values));
+        }
+        GoalKind::In(..) | GoalKind::Guard(_) | GoalKind::Bind(..) => {}
     }
     has_any
 }

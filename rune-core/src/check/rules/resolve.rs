@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    base::{FileId, Pool, Span, Value, Values, View},
+    base::{FileId, Pool, Span, Value, Values, View, limits},
     diag::{Code, Finding, Findings, Severity, nearest},
     expr,
     schema::{Schema, Types, conform::looks_like_entity},
@@ -18,8 +18,8 @@ use crate::{
 };
 
 use super::{
-    Attribute, CheckedRules, CheckedTest, Column, Fact, Names, Predicate, PredicateId, PredicateKind, Rule, TestText,
-    Written,
+    Attribute, CheckedRules, CheckedTest, Column, Fact, Goal, GoalKind, Names, Predicate, PredicateId, PredicateKind,
+    Rule, TestText, Written,
     body::is_constant,
     scope::{Scope, level_names, names_in, ordered_names},
 };
@@ -112,7 +112,7 @@ impl<'a> Resolver<'a> {
         }
         self.is_test = false;
         let query = test.query.as_ref().and_then(|(file, goal)| self.query(*file, goal));
-        CheckedTest { facts: self.facts.split_off(n_before), query }
+        CheckedTest { facts: self.facts.split_off(n_before), query, is_about_request: false }
     }
 
     /// A question as a rule whose head has its variables, in the order in which they are written.
@@ -136,6 +136,7 @@ impl<'a> Resolver<'a> {
         for literal in goal {
             self.literal(literal, &mut scope, &mut body);
         }
+        self.check_length(&body, &span);
         let rule = Rule {
             id: "the query".into(),
             span: self.span(&span),
@@ -383,6 +384,7 @@ impl<'a> Resolver<'a> {
         for literal in &rule.body {
             self.literal(literal, &mut scope, &mut body);
         }
+        self.check_length(&body, &rule.head.span);
         // What else there would be to say of a rule that is wrong would be a consequence.
         let Some(args) = args.filter(|_| n_errors == self.findings.n_errors()) else { return };
         self.rules.push(Rule {
@@ -394,6 +396,15 @@ impl<'a> Resolver<'a> {
             body,
             variables: scope.variables,
         });
+    }
+
+    /// Whether a body has no more conditions than evaluation, which recurses once for each, may take.
+    fn check_length(&mut self, body: &[Goal], span: &Range<usize>) {
+        let n = n_conditions(body);
+        if limits::CONDITIONS_MAX < n {
+            let message = format!("the rule has {n} conditions, more than {}", limits::CONDITIONS_MAX);
+            self.refuse(Code::TooManyConditions, span, message, "give some of them a relation of their own");
+        }
     }
 
     fn annotations(&mut self, clause: &Clause) -> BTreeMap<String, String> {
@@ -416,6 +427,15 @@ impl<'a> Resolver<'a> {
         }
         annotations
     }
+}
+
+// Recurses once per aggregate within another, whose nesting was limited.
+fn n_conditions(body: &[Goal]) -> usize {
+    let of = |goal: &Goal| match &goal.kind {
+        GoalKind::Aggregate(aggregate) => 1 + n_conditions(&aggregate.body),
+        _ => 1,
+    };
+    body.iter().map(of).sum()
 }
 
 fn columns(n: usize) -> String {

@@ -3,22 +3,21 @@
 use std::collections::VecDeque;
 
 use crate::{
-    base::{Pool, Span, Symbol, Value, Values},
-    diag::{Code, Finding, Findings, nearest},
-    schema::{Required, Schema, Type, Types},
-    syntax::{
-        ast::{Binary, Expr, ExprKind, Method, Unary, Var},
-        rules::Fold,
-    },
+    base::{Pool, Span, Value, Values, View},
+    diag::{Code, Finding, Findings},
+    schema::{Schema, Type, Types},
+    syntax::rules::Fold,
 };
 
 use super::{
-    Aggregate, CheckedRules, Goal, GoalKind, Guard, Names, PredicateId, PredicateKind, Rule, Slot, Term, reads::Readers,
+    Aggregate, CheckedRules, Column, Goal, GoalKind, Names, Predicate, PredicateId, PredicateKind, Rule, Slot, Term,
+    expressions::{ExprTypes, expect},
+    reads::Readers,
 };
 
 /// Gives every variable its types, and the columns of relations that rules derive without a declaration theirs.
 pub(super) fn infer(checked: &mut CheckedRules, schema: Option<&Schema>, values: &mut Pool) {
-    let is_open = |predicate: &super::Predicate| {
+    let is_open = |predicate: &Predicate| {
         predicate.kind == PredicateKind::Derived && predicate.columns.iter().all(|column| column.types.is_none())
     };
     let open: Vec<bool> = checked.predicates.iter().map(is_open).collect();
@@ -49,7 +48,7 @@ pub(super) fn infer(checked: &mut CheckedRules, schema: Option<&Schema>, values:
     }
 }
 
-fn widen(predicates: &mut [super::Predicate], id: PredicateId, row: &[Types]) -> bool {
+fn widen(predicates: &mut [Predicate], id: PredicateId, row: &[Types]) -> bool {
     let Some(predicate) = predicates.get_mut(id.0) else { return false };
     let mut has_grown = false;
     for (column, types) in predicate.columns.iter_mut().zip(row) {
@@ -62,7 +61,6 @@ fn widen(predicates: &mut [super::Predicate], id: PredicateId, row: &[Types]) ->
 
 /// The type of a value; of a set or record, any.
 fn type_of(values: &Pool, value: Value) -> Types {
-    use crate::base::View;
     Types::one(match values.view(value) {
         View::Bool(_) => Type::Bool,
         View::Long(_) => Type::Long,
@@ -184,12 +182,27 @@ fn result(aggregate: &Aggregate, types: &[Types]) -> Types {
 
 /// The variables that no value can have, because the places where they stand have no type in common.
 pub(super) fn conflicts(checked: &CheckedRules, schema: Option<&Schema>, values: &mut Pool, findings: &mut Findings) {
+    for predicate in checked.predicates.iter().filter(|of| of.kind == PredicateKind::Derived && !of.is_declared) {
+        mixed(predicate, values, findings);
+    }
     for rule in &checked.rules {
         if rule.variables.iter().any(|variable| variable.types.is_none()) {
             let types: Vec<Types> = rule.variables.iter().map(|variable| variable.types.clone()).collect();
             conflicts_in(rule, &types, checked, schema, values, findings);
         }
     }
+}
+
+/// A column that nothing declares and that rules give texts and entities alike is most likely meant to have ids.
+fn mixed(predicate: &Predicate, values: &Pool, findings: &mut Findings) {
+    let is_mixed = |column: &&Column| match &column.types {
+        Types::OneOf(kinds) => kinds.contains(&Type::Text) && kinds.iter().any(|kind| matches!(kind, Type::Entity(_))),
+        Types::Any => false,
+    };
+    let Some(column) = predicate.columns.iter().find(is_mixed) else { return };
+    let message = format!("rules give a column of `{}` both: {}", predicate.name, column.types.show(values));
+    let finding = Finding::new(Code::TypeConflict, predicate.span.unwrap_or(Span::NOWHERE), message);
+    findings.push(finding.help("write an entity with its type, or declare the relation if both are meant"));
 }
 
 fn conflicts_in(
@@ -326,10 +339,13 @@ fn check_goal(
         GoalKind::Atom(id, args) => {
             let columns = checked.predicate(*id).map(|predicate| predicate.columns.as_slice()).unwrap_or_default();
             for (column, arg) in columns.iter().zip(args) {
-                if let Term::Constant(value) = arg
-                    && !column.types.has(values, *value)
-                    && !column.types.is_none()
-                {
+                let Term::Constant(value) = arg else { continue };
+                if *id == Names::PARENT && !matches!(values.view(*value), View::Entity(..)) {
+                    let message =
+                        format!("a parent and its child are entities, and this is {}", values.show_briefly(*value));
+                    let finding = Finding::new(Code::WrongType, goal.span, message);
+                    findings.push(finding.help("write it with its type: `Group::\"eng\"`"));
+                } else if !column.types.has(values, *value) && !column.types.is_none() {
                     let (found, wanted) = (values.show_briefly(*value), column.types.show(values));
                     let message = format!("expected {wanted}, found {found}");
                     findings.push(Finding::new(Code::WrongType, goal.span, message).help("this can never be true"));
@@ -337,9 +353,11 @@ fn check_goal(
             }
         }
         GoalKind::In(left, right) => {
-            for side in [left, right] {
+            for (side, or_set) in [(left, false), (right, true)] {
                 let of = term(*side, types, values);
-                if of.entities().is_some_and(|kinds| kinds.is_empty()) && !of.is_none() {
+                let is_set = |kind: &Type| matches!(kind, Type::Set(of) if matches!(**of, Type::Entity(_)));
+                let may_be_set = or_set && matches!(&of, Types::OneOf(kinds) if kinds.iter().any(is_set));
+                if of.entities().is_some_and(|kinds| kinds.is_empty()) && !of.is_none() && !may_be_set {
                     let message = format!("`in` compares entities, and this is {}", of.show(values));
                     findings.push(
                         Finding::new(Code::WrongType, goal.span, message).help("for a set, write `S.contains(X)`"),
@@ -361,294 +379,18 @@ fn check_goal(
                 check_goal(goal, checked, schema, types, values, findings);
             }
             let first = aggregate.tuple.first().and_then(|slot| types.get(slot.0));
-            if let Some(first) = first.filter(|_| matches!(aggregate.fold, Fold::Sum | Fold::Min | Fold::Max))
-                && !first.is_none()
-                && first.and(&Types::one(Type::Long)).is_none()
+            let (wanted, what) = match aggregate.fold {
+                Fold::Sum => (vec![Type::Long], "integers"),
+                Fold::Min | Fold::Max => (vec![Type::Long, Type::Datetime, Type::Duration], "integers or times"),
+                Fold::Count | Fold::Collect => return,
+            };
+            if let Some(first) = first.filter(|first| !first.is_none())
+                && first.and(&Types::OneOf(wanted)).is_none()
             {
-                let message = format!("`{}` takes integers, and this is {}", aggregate.fold.name(), first.show(values));
+                let message = format!("`{}` takes {what}, and this is {}", aggregate.fold.name(), first.show(values));
                 let finding = Finding::new(Code::WrongType, goal.span, message);
                 findings.push(finding.help("the first variable is the one that is summed or compared"));
             }
         }
     }
-}
-
-/// The types of expressions, given those of a rule's variables.
-pub struct ExprTypes<'a> {
-    pub(super) checked: &'a CheckedRules,
-    pub(super) schema: Option<&'a Schema>,
-    pub(super) types: &'a [Types],
-    pub(super) guard: &'a Guard,
-}
-
-/// What an attribute is, as far as is known.
-pub(super) struct Looked {
-    /// Its types.
-    pub(super) types: Types,
-    /// Whether the schema shows that an entity or record may be without it.
-    pub(super) may_be_missing: bool,
-    /// Why there is none, and what there is instead.
-    pub(super) unknown: Option<(String, Vec<Symbol>)>,
-}
-
-impl ExprTypes<'_> {
-    /// The types of an expression; nothing is reported.
-    pub(super) fn of(&self, expr: &Expr, values: &mut Pool) -> Types {
-        self.checked(expr, Span::NOWHERE, values, &mut Findings::default())
-    }
-
-    // Recurses once per level of the expression, whose height was limited.
-    fn checked(&self, expr: &Expr, goal: Span, values: &mut Pool, findings: &mut Findings) -> Types {
-        let bool_type = Types::one(Type::Bool);
-        match &expr.kind {
-            ExprKind::Bool(_) => bool_type,
-            ExprKind::Long(_) => Types::one(Type::Long),
-            ExprKind::Text(_) => Types::one(Type::Text),
-            ExprKind::Entity(kind, _) => Types::one(Type::Entity(values.symbol(kind))),
-            ExprKind::Var(var) => self.var(*var),
-            ExprKind::Name(name) => {
-                let slot = self.guard.slots.iter().find(|(known, _)| known == name).map(|(_, slot)| slot.0);
-                slot.and_then(|slot| self.types.get(slot)).cloned().unwrap_or(Types::Any)
-            }
-            ExprKind::All(parts) | ExprKind::Any(parts) => {
-                for part in parts {
-                    let of = self.checked(part, goal, values, findings);
-                    expect(&of, part, &[Type::Bool], "`&&` and `||` take true and false", goal, values, findings);
-                }
-                bool_type
-            }
-            ExprKind::If(parts) => {
-                let [test, yes, no] = parts.each_ref().map(|part| self.checked(part, goal, values, findings));
-                let [test_part, ..] = &**parts;
-                expect(&test, test_part, &[Type::Bool], "`if` takes true and false", goal, values, findings);
-                yes.or(&no)
-            }
-            ExprKind::Unary(operation, part) => self.unary(*operation, part, goal, values, findings),
-            ExprKind::Binary(operation, parts) => self.binary(*operation, parts, goal, values, findings),
-            ExprKind::Is(part, _) | ExprKind::Has(part, _) => {
-                self.checked(part, goal, values, findings);
-                bool_type
-            }
-            ExprKind::Like(part, _) => {
-                let of = self.checked(part, goal, values, findings);
-                expect(&of, part, &[Type::Text], "`like` takes a string", goal, values, findings);
-                bool_type
-            }
-            ExprKind::Attribute(owner, name) => {
-                let of = self.checked(owner, goal, values, findings);
-                let looked = self.attribute(owner, &of, name, values);
-                if let Some((message, known)) = looked.unknown {
-                    let span = Span::new(goal.file, expr.span.clone());
-                    let help = match nearest(name, known.iter().map(|known| values.name(*known))) {
-                        Some(near) => format!("did you mean `{near}`?"),
-                        None => "see the schema for the attributes that there are".to_owned(),
-                    };
-                    findings.push(Finding::new(Code::UnknownAttribute, span, message).help(help));
-                }
-                looked.types
-            }
-            ExprKind::Set(parts) => {
-                let mut element = Types::NONE;
-                for part in parts {
-                    element = element.or(&self.checked(part, goal, values, findings));
-                }
-                element.single().map_or(Types::Any, |kind| Types::one(Type::Set(Box::new(kind.clone()))))
-            }
-            ExprKind::Record(members) => {
-                for (_, part) in members {
-                    self.checked(part, goal, values, findings);
-                }
-                Types::Any
-            }
-            ExprKind::Fail(_) => Types::Any,
-        }
-    }
-
-    fn var(&self, var: Var) -> Types {
-        let Some(schema) = self.schema else { return Types::Any };
-        let mut kinds: Vec<Type> = Vec::new();
-        for (_, action) in schema.actions() {
-            let of = match var {
-                Var::Principal => &action.principals,
-                Var::Resource => &action.resources,
-                Var::Action | Var::Context => return Types::Any,
-            };
-            kinds.extend(of.iter().map(|kind| Type::Entity(*kind)));
-        }
-        kinds.iter().fold(Types::NONE, |all, kind| all.or(&Types::one(kind.clone())))
-    }
-
-    /// What the attribute `name` of `owner` is.
-    pub(super) fn attribute(&self, owner: &Expr, of: &Types, name: &str, values: &mut Pool) -> Looked {
-        let symbol = values.symbol(name);
-        let anything = Looked { types: Types::Any, may_be_missing: false, unknown: None };
-        let Some(schema) = self.schema else { return anything };
-        if matches!(owner.kind, ExprKind::Var(Var::Context)) {
-            let fields = schema.actions().map(|(_, action)| action.context.field(symbol));
-            let known = schema.actions().flat_map(|(_, action)| action.context.fields().map(|(name, _)| name));
-            return looked(fields, known.collect(), || format!("no action has `{name}` in its context"));
-        }
-        let Types::OneOf(kinds) = of else { return anything };
-        if let [Type::Record(record)] = kinds.as_slice() {
-            let known = record.fields().map(|(name, _)| name).collect();
-            return looked(std::iter::once(record.field(symbol)), known, || format!("the record has no `{name}`"));
-        }
-        let Some(entities) = of.entities().filter(|entities| !entities.is_empty() && entities.len() == kinds.len())
-        else {
-            let shown = of.show(values);
-            let unknown = (!of.is_none()).then(|| (format!("`.{name}` is asked of {shown}"), Vec::new()));
-            return Looked { types: Types::Any, may_be_missing: true, unknown };
-        };
-        let derived = |kind: Symbol| {
-            self.checked.attributes.iter().find(|of| of.kind == kind && of.name == symbol).map(|of| of.predicate)
-        };
-        let mut types = Types::NONE;
-        let (mut may_be_missing, mut n_known, mut known) = (false, 0, Vec::new());
-        for kind in &entities {
-            if let Some(predicate) = derived(*kind).and_then(|id| self.checked.predicate(id)) {
-                n_known += 1;
-                may_be_missing |= predicate.key.is_some();
-                types = types.or(&attribute_types(predicate));
-                continue;
-            }
-            let Some(entity) = schema.entity_type(*kind) else { continue };
-            known.extend(entity.attributes.fields().map(|(name, _)| name));
-            known.extend(self.checked.attributes.iter().filter(|of| of.kind == *kind).map(|of| of.name));
-            match entity.attributes.field(symbol) {
-                Some(field) => {
-                    n_known += 1;
-                    may_be_missing |= field.required == Required::No;
-                    types = types.or(&Types::one(field.kind.clone()));
-                }
-                None => may_be_missing = true,
-            }
-        }
-        if n_known == 0 {
-            let message = format!("{} has no attribute `{name}`", of.show(values));
-            return Looked { types: Types::Any, may_be_missing: true, unknown: Some((message, known)) };
-        }
-        Looked { types, may_be_missing, unknown: None }
-    }
-
-    fn unary(&self, operation: Unary, part: &Expr, goal: Span, values: &mut Pool, findings: &mut Findings) -> Types {
-        let of = self.checked(part, goal, values, findings);
-        let (wanted, why, result): (&[Type], _, _) = match operation {
-            Unary::Not => (&[Type::Bool], "`!` takes true and false", Type::Bool),
-            Unary::Negate => (&[Type::Long], "`-` takes an integer", Type::Long),
-            Unary::IsEmpty => return Types::one(Type::Bool),
-            Unary::Call(method) => return Types::one(result_of(method)),
-        };
-        expect(&of, part, wanted, why, goal, values, findings);
-        Types::one(result)
-    }
-
-    fn binary(
-        &self,
-        operation: Binary,
-        parts: &[Expr; 2],
-        goal: Span,
-        values: &mut Pool,
-        findings: &mut Findings,
-    ) -> Types {
-        let [left, right] = parts.each_ref().map(|part| self.checked(part, goal, values, findings));
-        let longs = [Type::Long];
-        let ordered = [Type::Long, Type::Datetime, Type::Duration];
-        match operation {
-            Binary::Equal => {
-                if left.and(&right).is_none() && !left.is_none() && !right.is_none() {
-                    let (left, right) = (left.show(values), right.show(values));
-                    let span = Span::new(goal.file, parts[0].span.start..parts[1].span.end);
-                    let message = format!("{left} and {right} are never equal");
-                    findings.push(Finding::new(Code::WrongType, span, message).help("compare values of one type"));
-                }
-                Types::one(Type::Bool)
-            }
-            Binary::Less | Binary::LessEqual => {
-                for (of, part) in [&left, &right].into_iter().zip(parts) {
-                    expect(of, part, &ordered, "`<` compares integers and times", goal, values, findings);
-                }
-                Types::one(Type::Bool)
-            }
-            Binary::Add | Binary::Subtract | Binary::Multiply => {
-                for (of, part) in [&left, &right].into_iter().zip(parts) {
-                    expect(of, part, &longs, "arithmetic takes integers", goal, values, findings);
-                }
-                Types::one(Type::Long)
-            }
-            Binary::GetTag => match left.entity().and_then(|kind| self.schema?.entity_type(kind)?.tags.clone()) {
-                Some(tags) => Types::one(tags),
-                None => Types::Any,
-            },
-            Binary::Call(method) => Types::one(result_of(method)),
-            Binary::In | Binary::Contains | Binary::ContainsAll | Binary::ContainsAny | Binary::HasTag => {
-                let [part, _] = parts;
-                let is_entity = |kind: &Type| matches!(kind, Type::Entity(_));
-                let is_set = |kind: &Type| matches!(kind, Type::Set(_));
-                let (is_right, why): (fn(&Type) -> bool, _) = match operation {
-                    Binary::In | Binary::HasTag => (is_entity, "`in` and tags are asked of an entity"),
-                    _ => (is_set, "`contains` is asked of a set"),
-                };
-                if let Types::OneOf(kinds) = &left
-                    && !kinds.is_empty()
-                    && !kinds.iter().any(is_right)
-                {
-                    let span = Span::new(goal.file, part.span.clone());
-                    let message = format!("{why}, and this is {}", left.show(values));
-                    findings.push(Finding::new(Code::WrongType, span, message));
-                }
-                Types::one(Type::Bool)
-            }
-        }
-    }
-}
-
-fn looked<'f>(
-    fields: impl Iterator<Item = Option<&'f crate::schema::Field>>,
-    known: Vec<Symbol>,
-    message: impl Fn() -> String,
-) -> Looked {
-    let (mut types, mut may_be_missing, mut n_known) = (Types::NONE, false, 0);
-    for field in fields {
-        match field {
-            Some(field) => {
-                n_known += 1;
-                may_be_missing |= field.required == Required::No;
-                types = types.or(&Types::one(field.kind.clone()));
-            }
-            None => may_be_missing = true,
-        }
-    }
-    let unknown = (n_known == 0).then(|| (message(), known));
-    Looked { types: if n_known == 0 { Types::Any } else { types }, may_be_missing, unknown }
-}
-
-/// The type of a derived attribute, by the columns of its relation.
-fn attribute_types(predicate: &super::Predicate) -> Types {
-    let of = |at: usize| predicate.columns.get(at).and_then(|column| column.types.single()).cloned();
-    match (predicate.columns.len(), predicate.key) {
-        (1, _) => Types::one(Type::Bool),
-        (2, Some(_)) => of(1).map_or(Types::Any, Types::one),
-        (2, None) => of(1).map_or(Types::Any, |kind| Types::one(Type::Set(Box::new(kind)))),
-        _ => Types::Any,
-    }
-}
-
-fn result_of(method: Method) -> Type {
-    match method {
-        Method::Decimal => Type::Decimal,
-        Method::Ip => Type::Ip,
-        Method::Datetime | Method::Offset | Method::ToDate => Type::Datetime,
-        Method::Duration | Method::DurationSince | Method::ToTime => Type::Duration,
-        Method::ToMilliseconds | Method::ToSeconds | Method::ToMinutes | Method::ToHours | Method::ToDays => Type::Long,
-        _ => Type::Bool,
-    }
-}
-
-/// Reports an expression that can be of none of the types wanted.
-fn expect(of: &Types, part: &Expr, wanted: &[Type], why: &str, goal: Span, values: &Pool, findings: &mut Findings) {
-    if of.is_none() || !of.and(&Types::OneOf(wanted.to_vec())).is_none() {
-        return;
-    }
-    let span = Span::new(goal.file, part.span.clone());
-    findings.push(Finding::new(Code::WrongType, span, format!("{why}, and this is {}", of.show(values))));
 }

@@ -118,7 +118,7 @@ impl Case {
         let data: Vec<Fact> = data.iter().filter(|_| self.with_data).filter(is_open).cloned().collect();
         let given = Given { entities: &self.entities, rows: &[&data, &self.facts] };
         let mut facts = given.load(rules, bounds, self.header, values, findings)?;
-        load::derive(engine, &mut facts, bounds, self.header, values, findings)?;
+        load::derive(engine, &mut facts, bounds, values, findings)?;
         let query = match self.query.take() {
             Some((rule, expected)) => Some((Query::compile(rules, &rule, &facts, values, findings)?, expected)),
             None => None,

@@ -55,6 +55,9 @@ pub(in super::super) fn read(
     let is_decided = !has_query || names(&["expect", "because", "errors"]);
     let request = if is_decided || names(&["request"]) { reader.request() } else { None };
     let expect = if is_decided { reader.expect() } else { None };
+    if request.is_none() && checked.is_about_request && !names(&["request"]) {
+        reader.refuse(written.header.clone(), "the query depends on a request, and the test makes none");
+    }
     let because = reader.ids("because");
     let errors = reader.ids("errors");
     let with_data = reader.with_data();

@@ -11,6 +11,7 @@ use crate::{
     syntax::{
         Node, Section, SectionKind,
         cedar::{Piece, too_high},
+        characters::odd_character,
         container,
         height::{self, Notation},
         rules::{self, Clause},
@@ -103,12 +104,7 @@ fn unreadable(file: FileId, text: &str) -> Option<Finding> {
     if text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}').is_empty() {
         return Some(Finding::new(Code::EmptyFile, Span::new(file, 0..0), "the file is empty"));
     }
-    let bytes = text.as_bytes();
-    let is_lone = |(at, byte): &(usize, &u8)| **byte == b'\r' && bytes.get(at + 1) != Some(&b'\n');
-    let (at, _) = bytes.iter().enumerate().find(is_lone)?;
-    let message = "a carriage return without a line feed";
-    let finding = Finding::new(Code::LoneCarriageReturn, Span::new(file, at..at + 1), message);
-    Some(finding.help("end lines with a line feed, or with both"))
+    odd_character(text, true).map(|odd| odd.finding(file))
 }
 
 struct Reader<'t> {
