@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use crate::{
-    base::{FileId, Kind, Pool, Sources, Span, Value, Values},
+    base::{FileId, Kind, Pool, Sources, Span, Value, Values, value::quote},
     diag::{Code, Finding, Findings, nearest},
     schema::{
         Schema, Type, Types,
@@ -11,7 +11,7 @@ use crate::{
     },
     syntax::{
         Key, Node, Shape,
-        csv::{Records, Separator},
+        csv::{Field, Records, Separator},
     },
 };
 
@@ -252,6 +252,12 @@ impl Rows<'_> {
             self.refuse(Code::EntityAsId, span, message, "write the id alone");
             return None;
         }
+        if is_odd(id) {
+            let message =
+                format!("the id {} is empty, or has blanks around it or characters that do not show", quote(id));
+            let finding = Finding::new(Code::OddId, span, message);
+            self.findings.push(finding.help("ids are taken as they stand: is this what is meant?"));
+        }
         let entity = self.values.entity(&kind_name, id);
         if self.schema.is_some_and(|schema| !schema.may_have(&*self.values, entity)) {
             let message = format!("the schema does not have {}", self.values.show_briefly(entity));
@@ -326,7 +332,7 @@ impl Rows<'_> {
         }
         for (at, record) in Records::new(text, separator).enumerate() {
             match record {
-                Ok(_) if at == 0 && has_header => {}
+                Ok(fields) if at == 0 && has_header => self.header(source, predicate, &fields),
                 Ok(fields) => self.record(source, id, predicate, &fields),
                 Err(error) => {
                     self.refuse(Code::RowForm, Span::new(source, error.span), error.message, "the format is RFC 4180");
@@ -335,13 +341,36 @@ impl Rows<'_> {
         }
     }
 
-    fn record(
-        &mut self,
-        file: FileId,
-        id: PredicateId,
-        predicate: &Predicate,
-        fields: &[crate::syntax::csv::Field<'_>],
-    ) {
+    /// Whether the first line of a file names the columns: one that is a row would be lost, and another order would be misread.
+    fn header(&mut self, file: FileId, predicate: &Predicate, fields: &[Field<'_>]) {
+        let names: Option<Vec<&str>> = predicate.columns.iter().map(|column| column.name.as_deref()).collect();
+        let found: Vec<&str> = fields.iter().map(|field| field.text.trim()).collect();
+        let is_right = match &names {
+            Some(names) => {
+                found.len() == names.len() && names.iter().zip(&found).all(|(a, b)| a.eq_ignore_ascii_case(b))
+            }
+            None => found.len() == predicate.columns.len(),
+        };
+        if is_right {
+            return;
+        }
+        let span = fields.first().map_or(0, |field| field.span.start)..fields.last().map_or(0, |field| field.span.end);
+        let message = match &names {
+            Some(names) => format!(
+                "the columns of `{}` are {}, and the header has {}",
+                predicate.name,
+                names.join(", "),
+                found.join(", ")
+            ),
+            None => {
+                format!("`{}` has {} columns, and the header {}", predicate.name, predicate.columns.len(), found.len())
+            }
+        };
+        let help = "name the columns in the order of the declaration, or leave `header` out if the first line is a row";
+        self.refuse(Code::RowForm, Span::new(file, span), message, help);
+    }
+
+    fn record(&mut self, file: FileId, id: PredicateId, predicate: &Predicate, fields: &[Field<'_>]) {
         let span = fields.first().map_or(0, |field| field.span.start)..fields.last().map_or(0, |field| field.span.end);
         let span = Span::new(file, span);
         if fields.len() != predicate.columns.len() {
@@ -370,12 +399,21 @@ impl Rows<'_> {
             _ => Some(Shape::Text(text.to_owned())),
         };
         let Some(shape) = shape else {
-            let message = format!("expected {}, found {}", types.show(self.values), crate::base::value::quote(text));
+            let message = format!("expected {}, found {}", types.show(self.values), quote(text));
             self.refuse(Code::WrongType, Span::new(file, span.clone()), message, "see the declaration of the relation");
             return None;
         };
         self.cell(file, types, &Node { span: span.clone(), shape })
     }
+}
+
+/// Whether an id is hardly meant: empty, with blanks around it, or with characters that do not show.
+fn is_odd(id: &str) -> bool {
+    let is_hidden = |c: char| {
+        let is_format = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        c.is_control() || is_format
+    };
+    id.is_empty() || id.trim() != id || id.contains(is_hidden)
 }
 
 /// The types that the columns of some rows seem to have, for advice.

@@ -15,11 +15,16 @@ use crate::{
     syntax::{Node, Shape},
 };
 
-/// The rows of relations that name a template, as links.
-pub fn rows(rules: &CheckedRules, facts: &[Fact], values: &Pool, findings: &mut Findings) -> Vec<RowLink> {
+/// Whether the relations that name a template have the columns of its links.
+pub fn check_relations(rules: &CheckedRules, findings: &mut Findings) {
     for predicate in rules.predicates.iter().filter(|predicate| predicate.template.is_some()) {
         check_columns(predicate, findings);
     }
+}
+
+/// The rows of relations that name a template, as links.
+#[must_use]
+pub fn rows(rules: &CheckedRules, facts: &[Fact], values: &Pool) -> Vec<RowLink> {
     let mut links = Vec::new();
     let mut n_rows: BTreeMap<usize, usize> = BTreeMap::new();
     // Equal rows are one.
@@ -90,8 +95,9 @@ pub(super) fn of_rows(rows: &[RowLink], statements: &[Statement], links: &mut Ve
             findings.push(refuse(format!("the template `{}` has the slots {}", row.template, slots.join(" and "))));
             continue;
         }
-        if row.id.is_empty() {
-            findings.push(refuse("a link has an id".to_owned()).help("give each link an id of its own"));
+        if row.id.is_empty() || row.id.contains(char::is_control) {
+            let message = "the id of a link is empty, or has a character that does not show".to_owned();
+            findings.push(refuse(message).help("give each link an id of its own"));
             continue;
         }
         let id: Arc<str> = row.id.as_str().into();

@@ -126,6 +126,16 @@ pub fn check(
     checked
 }
 
+impl CheckedPolicies {
+    /// The links that rows beside those of the files are: the rows of a test.
+    #[must_use]
+    pub fn links_of(&self, rows: &[RowLink], findings: &mut Findings) -> Vec<Link> {
+        let mut links = Vec::new();
+        links::of_rows(rows, &self.statements, &mut links, findings);
+        links
+    }
+}
+
 /// Parses one piece and returns how many policies it has.
 fn parse(
     piece: &Piece,

@@ -201,10 +201,13 @@ impl<'a> Terms<'a> {
             let mut solver = Solver::new(&mut *values, world, parts, limits::EXPLANATION_STEPS_MAX);
             note(seen, solver.cover(rule, of).unwrap_or_default());
         }
-        for (policy, seen) in self.policies.iter().zip(&mut coverage.policies) {
+        for policy in self.policies.iter() {
             let mut evaluator = Evaluator::new(&mut *values, world, parts, limits::EXPLANATION_STEPS_MAX);
             let answers = policy.cover(&mut evaluator);
-            note(seen, answers.into_iter().map(|answer| [answer == Some(true), answer == Some(false)]).collect());
+            note(
+                coverage.of_policy(policy),
+                answers.into_iter().map(|answer| [answer == Some(true), answer == Some(false)]).collect(),
+            );
         }
     }
 
@@ -258,11 +261,33 @@ impl<'a> Terms<'a> {
     }
 }
 
-/// Which clauses held, and which did not, in the order of policies and of rules: `[yes, no]` for each.
+/// Which clauses held, and which did not: `[yes, no]` for each.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Coverage {
-    pub(crate) policies: Vec<Vec<[bool; 2]>>,
+    /// Those of policies and templates, by place.
+    pub(crate) policies: BTreeMap<Span, PolicyCoverage>,
+    /// Those of rules, in their order.
     pub(crate) rules: Vec<Vec<[bool; 2]>>,
+}
+
+/// The clauses of a policy, or of a template with all its links.
+#[derive(Debug, Clone)]
+pub(crate) struct PolicyCoverage {
+    pub(crate) id: Arc<str>,
+    pub(crate) clauses: Vec<String>,
+    pub(crate) seen: Vec<[bool; 2]>,
+}
+
+impl Coverage {
+    /// What has been seen of a policy.
+    pub(crate) fn of_policy(&mut self, policy: &Policy) -> &mut Vec<[bool; 2]> {
+        let coverage = self.policies.entry(policy.span).or_insert_with(|| {
+            let clauses = policy.clauses();
+            let id = policy.template.as_ref().unwrap_or(&policy.id).clone();
+            PolicyCoverage { id, seen: vec![[false; 2]; clauses.len()], clauses }
+        });
+        &mut coverage.seen
+    }
 }
 
 fn note(seen: &mut Vec<[bool; 2]>, answers: Vec<[bool; 2]>) {

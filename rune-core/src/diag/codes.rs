@@ -133,6 +133,8 @@ codes! {
     RowForm = "row-form", Error;
     /// A text that is an id by its column, and looks like an entity.
     EntityAsId = "entity-as-id", Error;
+    /// An id that is hardly meant: empty, with blanks around it, or with characters that do not show.
+    OddId = "odd-id", Warning;
     /// A file that is named and not there.
     UnknownFile = "unknown-file", Error;
     /// A file of rows that no relation takes.

@@ -47,13 +47,35 @@ pub fn lower(
     values: &mut Pool,
     findings: &mut Findings,
 ) -> PolicySet {
+    let statics = (0..checked.statements.len()).map(|at| (at, Vec::new()));
+    PolicySet::new(lower_with(checked, statics.collect(), &checked.links, derived, values, findings))
+}
+
+/// Compiles links that stand beside those of the files: those of a test.
+pub fn lower_links(
+    checked: &CheckedPolicies,
+    links: &[Link],
+    derived: &BTreeSet<String>,
+    values: &mut Pool,
+    findings: &mut Findings,
+) -> Vec<Policy> {
+    lower_with(checked, BTreeMap::new(), links, derived, values, findings)
+}
+
+fn lower_with<'l>(
+    checked: &CheckedPolicies,
+    mut wanted: BTreeMap<usize, Vec<&'l Link>>,
+    links: &'l [Link],
+    derived: &BTreeSet<String>,
+    values: &mut Pool,
+    findings: &mut Findings,
+) -> Vec<Policy> {
     let mut policies = Vec::new();
-    let mut links: BTreeMap<usize, Vec<&Link>> = BTreeMap::new();
-    for link in &checked.links {
-        links.entry(link.template).or_default().push(link);
+    for link in links {
+        wanted.entry(link.template).or_default().push(link);
     }
-    for (at, statement) in checked.statements.iter().enumerate() {
-        let links = links.get(&at).map_or(&[][..], |links| links);
+    for (at, links) in &wanted {
+        let Some(statement) = checked.statements.get(*at) else { continue };
         let Err(refusal) = lower_statement(statement, links, derived, values, &mut policies) else { continue };
         findings.push(match refusal {
             Refusal::Unknown(pst::Unknown(what)) => {
@@ -67,7 +89,7 @@ pub fn lower(
             }
         });
     }
-    PolicySet::new(policies)
+    policies
 }
 
 /// A static policy gives one, a template one for each of its links. The condition is compiled once, however many.

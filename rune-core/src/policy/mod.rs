@@ -14,7 +14,7 @@ use crate::{
     syntax::ast::Var,
 };
 
-pub use lower::lower;
+pub use lower::{lower, lower_links};
 pub use pst::condition;
 
 /// What a satisfied policy does.
@@ -113,6 +113,19 @@ impl PolicySet {
         policies.sort_by_key(|policy| policy.effect == Effect::Permit);
         let n_forbids = policies.iter().filter(|policy| policy.effect == Effect::Forbid).count();
         Self { policies, n_forbids }
+    }
+
+    /// Whether some of them are links.
+    #[must_use]
+    pub fn has_links(&self) -> bool {
+        self.policies.iter().any(|policy| policy.link_span.is_some())
+    }
+
+    /// These policies without the links of files, unless they are wanted, and with other links.
+    #[must_use]
+    pub fn with_links(&self, of_files: bool, others: &[Policy]) -> Self {
+        let kept = self.policies.iter().filter(|policy| of_files || policy.link_span.is_none());
+        Self::new(kept.chain(others).cloned().collect())
     }
 
     /// The policies, forbids first and otherwise as they are written.

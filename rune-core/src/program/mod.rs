@@ -280,8 +280,9 @@ impl Build<'_> {
         check::data::check_functional(&rules.predicates, &rows, values, findings);
         extend(cedar.as_mut(), &added, findings);
         let (pieces, links) = (&texts.policies, &texts.links);
-        let row_links = check::links::rows(&rules, &rows, values, findings);
-        let policies = check::policies::check(
+        check::links::check_relations(&rules, findings);
+        let row_links = check::links::rows(&rules, &rows, values);
+        let statements = check::policies::check(
             sources,
             pieces,
             links,
@@ -290,12 +291,16 @@ impl Build<'_> {
             options.invalid_policy,
             findings,
         );
-        check_ids(&rules, &policies, findings);
+        check_ids(&rules, &statements, findings);
         let derived: BTreeSet<String> = added.iter().map(|attribute| attribute.name.clone()).collect();
-        let policies = policy::lower(&policies, &derived, values, findings);
-        let cases = texts.tests.iter().zip(&rules.tests);
-        let cases =
-            cases.filter_map(|(test, text)| cases::read(test, text, &entities, schema, values, findings)).collect();
+        let policies = policy::lower(&statements, &derived, values, findings);
+        let mut cases = Vec::new();
+        for (test, text) in texts.tests.iter().zip(&rules.tests) {
+            let Some(mut case) = cases::read(test, text, &entities, schema, values, findings) else { continue };
+            let links = statements.links_of(&check::links::rows(&rules, &text.facts, values), findings);
+            case.links = policy::lower_links(&statements, &links, &derived, values, findings);
+            cases.push(case);
+        }
         let fragments = cedar.map_or_else(Vec::new, |cedar| cedar.fragments);
         Checked { schema: schema.cloned(), fragments, entities, rows, rules, policies, cases }
     }

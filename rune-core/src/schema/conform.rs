@@ -398,6 +398,7 @@ pub fn is_type_name(text: &str) -> bool {
 /// Whether a text looks like an entity: `User::"ada"`.
 #[must_use]
 pub fn looks_like_entity(text: &str) -> bool {
+    let text = text.trim();
     text.ends_with('"') && text.contains("::\"") && parse_entity(text).is_some()
 }
 

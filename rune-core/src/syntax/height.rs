@@ -78,11 +78,16 @@ pub fn measure(text: &str, notation: Notation) -> Result<(), Excess> {
         match byte {
             b'(' | b'[' | b'{' => open(&mut levels, at, notation)?,
             b'<' if notation == Notation::CedarSchema => open(&mut levels, at, notation)?,
-            b')' | b']' | b'}' => close(&mut levels, at)?,
+            b')' | b']' | b'}' => {
+                close_types(&mut levels, at)?;
+                close(&mut levels, at)?;
+            }
+            b'>' if levels.last().is_some_and(|level| level.is_type) => close(&mut levels, at)?,
             b'>' if notation == Notation::CedarSchema => close(&mut levels, at)?,
             // A comma begins the next element and a semicolon the next policy: neither stands on the one before.
             b',' | b';' => rest(&mut levels, at)?,
             b'.' if notation == Notation::Rules && bytes.get(at + 1).is_none_or(u8::is_ascii_whitespace) => {
+                close_types(&mut levels, at)?;
                 rest(&mut levels, at)?;
             }
             _ if matches!(notation, Notation::Cedar | Notation::Rules) => {
@@ -93,7 +98,16 @@ pub fn measure(text: &str, notation: Notation) -> Result<(), Excess> {
                     if is_operator {
                         grow(&mut levels);
                     }
+                    let is_set = notation == Notation::Rules && bytes.get(at..at + word) == Some(b"Set");
                     at += word;
+                    at += bytes.iter().skip(at).take_while(|byte| byte.is_ascii_whitespace()).count();
+                    if is_set && bytes.get(at) == Some(&b'<') {
+                        open(&mut levels, at, notation)?;
+                        if let Some(level) = levels.last_mut() {
+                            level.is_type = true;
+                        }
+                        at += 1;
+                    }
                     continue;
                 }
                 let is_operator = matches!(byte, b'&' | b'|' | b'+' | b'-' | b'*' | b'!' | b'<' | b'>' | b'=');
@@ -129,6 +143,8 @@ struct Level {
     inner: usize,
     /// The highest element so far.
     highest: usize,
+    /// Whether it is that of `Set<…>` in rules, where `<` compares elsewhere.
+    is_type: bool,
 }
 
 fn open(levels: &mut Vec<Level>, at: usize, notation: Notation) -> Result<(), Excess> {
@@ -154,13 +170,21 @@ fn close(levels: &mut Vec<Level>, at: usize) -> Result<(), Excess> {
     Ok(())
 }
 
+/// Closes what looked like the type of a set and was none: a variable of that name, compared.
+fn close_types(levels: &mut Vec<Level>, at: usize) -> Result<(), Excess> {
+    while levels.last().is_some_and(|level| level.is_type) {
+        close(levels, at)?;
+    }
+    Ok(())
+}
+
 fn rest(levels: &mut [Level], at: usize) -> Result<(), Excess> {
     let Some(level) = levels.last_mut() else { return Ok(()) };
     let height = level.operators + level.accesses_max.max(level.accesses) + level.inner;
     if limits::TEXT_HEIGHT_MAX < height {
         return Err(Excess { at, kind: ExcessKind::Height(height) });
     }
-    *level = Level { highest: level.highest.max(height), ..Level::default() };
+    *level = Level { highest: level.highest.max(height), is_type: level.is_type, ..Level::default() };
     Ok(())
 }
 
@@ -188,7 +212,7 @@ fn skip(bytes: &[u8], at: usize, notation: Notation) -> Option<usize> {
     let line = || at + rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
     match notation {
         Notation::Cedar | Notation::Rules | Notation::CedarSchema if rest.starts_with(b"//") => return Some(line()),
-        Notation::Toml if rest.starts_with(b"#") => return Some(line()),
+        Notation::Toml | Notation::Rules if rest.starts_with(b"#") => return Some(line()),
         Notation::Toml => {
             for quotes in [&b"\"\"\""[..], b"'''"] {
                 if rest.starts_with(quotes) {
@@ -234,6 +258,8 @@ mod tests {
         assert_eq!(measure(&format!("a = '{deep}' # {deep}"), Notation::Toml), Ok(()));
         assert_eq!(measure(&format!("a = \"\"\"\"{deep}\"\"\""), Notation::Toml), Ok(()));
         assert!(measure(&"Set<".repeat(limits::NESTING_MAX + 1), Notation::CedarSchema).is_err());
+        assert!(measure(&"Set<".repeat(limits::NESTING_MAX + 1), Notation::Rules).is_err());
+        assert!(measure(&"p(X) :- Set < X, (Set < 1).\n".repeat(limits::NESTING_MAX + 1), Notation::Rules).is_ok());
         assert_eq!(measured(&"(".repeat(limits::NESTING_MAX)), Ok(()));
     }
 

@@ -63,11 +63,7 @@ impl ExprTypes<'_> {
             ExprKind::Binary(operation, parts) => self.binary(*operation, parts, goal, values, findings),
             ExprKind::Is(part, kind) => {
                 let of = self.checked(part, goal, values, findings);
-                if !of.is_none() && of.and(&Types::one(Type::Entity(values.symbol(kind)))).is_none() {
-                    let message = format!("this can never be {kind}: it is {}", of.show(values));
-                    let span = Span::new(goal.file, expr.span.clone());
-                    findings.push(Finding::new(Code::WrongType, span, message));
-                }
+                check_is(&of, kind, Span::new(goal.file, expr.span.clone()), values, findings);
                 bool_type
             }
             ExprKind::Has(part, path) => {
@@ -278,6 +274,14 @@ impl ExprTypes<'_> {
                 Types::one(Type::Bool)
             }
         }
+    }
+}
+
+/// Reports a test for a type that what is tested can never be of.
+fn check_is(of: &Types, kind: &str, span: Span, values: &mut Pool, findings: &mut Findings) {
+    if !of.is_none() && of.and(&Types::one(Type::Entity(values.symbol(kind)))).is_none() {
+        let message = format!("this can never be {kind}: it is {}", of.show(values));
+        findings.push(Finding::new(Code::WrongType, span, message));
     }
 }
 

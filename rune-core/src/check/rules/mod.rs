@@ -369,9 +369,9 @@ pub fn check(
     let n_errors = findings.n_errors();
     let mut resolver = resolve::Resolver::new(names, schema, values, findings);
     resolver.clauses(texts.clauses, paths);
-    let tests = texts.tests.iter().map(|test| resolver.test(test)).collect();
+    let cases = texts.tests.iter().map(|test| resolver.test(test)).collect();
     let mut checked = resolver.finish();
-    checked.tests = tests;
+    checked.tests = cases;
     let given = texts.rows.iter().chain(&checked.facts).map(|fact| fact.predicate).collect();
     infer_and_check(&mut checked, &given, schema, n_errors, values, findings);
     checked

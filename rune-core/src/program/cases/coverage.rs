@@ -27,18 +27,21 @@ pub struct ClauseCoverage {
 
 /// Nothing seen yet of what there is.
 pub(in super::super) fn start(terms: Terms<'_>) -> Coverage {
-    Coverage {
-        policies: terms.policies.iter().map(|policy| vec![[false; 2]; policy.clauses().len()]).collect(),
-        rules: terms.rules.rules.iter().map(|rule| vec![[false; 2]; rule.goals.len()]).collect(),
+    let rules = terms.rules.rules.iter().map(|rule| vec![[false; 2]; rule.goals.len()]).collect();
+    let mut coverage = Coverage { rules, ..Coverage::default() };
+    for policy in terms.policies.iter() {
+        coverage.of_policy(policy);
     }
+    coverage
 }
 
 /// What was seen, clause by clause, by place.
 pub(in super::super) fn told(terms: Terms<'_>, sources: &Sources, coverage: &Coverage) -> Vec<ClauseCoverage> {
     let mut clauses = Vec::new();
-    for (policy, seen) in terms.policies.iter().zip(&coverage.policies) {
-        for (text, [was_true, was_false]) in policy.clauses().into_iter().zip(seen.iter().copied()) {
-            clauses.push(ClauseCoverage { id: policy.id.clone(), span: policy.span, text, was_true, was_false });
+    for (span, policy) in &coverage.policies {
+        for (text, [was_true, was_false]) in policy.clauses.iter().zip(policy.seen.iter().copied()) {
+            let (id, text) = (policy.id.clone(), text.clone());
+            clauses.push(ClauseCoverage { id, span: *span, text, was_true, was_false });
         }
     }
     for (rule, seen) in terms.rules.rules.iter().zip(&coverage.rules) {

@@ -18,6 +18,7 @@ use crate::{
     decide::{Coverage, Request, Terms, Why},
     diag::{Code, Finding, Findings, Severity},
     facts::{FactView, Facts},
+    policy::Policy,
     syntax::Node,
 };
 
@@ -46,6 +47,8 @@ pub(super) struct Case {
     name: String,
     header: Span,
     entities: Vec<CheckedEntity>,
+    /// The links that its facts are.
+    pub(super) links: Vec<Policy>,
     facts: Vec<Fact>,
     request: Option<Request>,
     expect: Option<(Expected, Span)>,
@@ -138,7 +141,10 @@ pub(super) fn run(
 ) -> TestResult {
     let Prepared { case, facts, query } = prepared;
     let facts = FactView::new(values.clone(), facts);
-    let terms = Terms { facts: &facts, ..terms };
+    // Links are rows: a test sees its own, and those of the files if it sees their rows.
+    let own = (!case.links.is_empty() || (!case.with_data && terms.policies.has_links()))
+        .then(|| terms.policies.with_links(case.with_data, &case.links));
+    let terms = Terms { facts: &facts, policies: own.as_ref().unwrap_or(terms.policies), ..terms };
     if let Some(coverage) = coverage {
         terms.cover(case.request.as_ref(), coverage);
     }

@@ -90,6 +90,7 @@ pub(in super::super) fn read(
         name: written.name.clone(),
         header,
         entities,
+        links: Vec::new(),
         facts: checked.facts.clone(),
         request,
         expect,

@@ -205,7 +205,7 @@ pub fn parse(piece: &Piece, findings: &mut Findings) -> Vec<Clause> {
     let mut reader = Reader { piece, findings };
     let mut at = 0;
     while let Some(rest) = piece.text.get(at..).filter(|rest| !rest.is_empty()) {
-        at += rest.len() - rest.trim_start().len();
+        at += skipped(rest);
         let Some(rest) = piece.text.get(at..).filter(|rest| !rest.is_empty()) else { break };
         // The grammar takes any text as a statement.
         let statement = Grammar::parse(Rule::statement, rest).map_or(rest, |pairs| pairs.as_str());
@@ -214,6 +214,15 @@ pub fn parse(piece: &Piece, findings: &mut Findings) -> Vec<Clause> {
         at = end;
     }
     clauses
+}
+
+/// How many bytes of white space and comments a text begins with.
+fn skipped(text: &str) -> usize {
+    let mut rest = text.trim_start();
+    while rest.starts_with("//") || rest.starts_with('#') {
+        rest = rest.split_once('\n').map_or("", |(_, rest)| rest).trim_start();
+    }
+    text.len() - rest.len()
 }
 
 /// Reads a lone expression: a guard as it would stand in a rule.
