@@ -15,7 +15,7 @@ use crate::{Outcome, check::number, junit, output::Output, report};
 pub(crate) struct Arguments {
     /// The folder of policies.
     dir: PathBuf,
-    /// Only tests whose name holds this text.
+    /// Show and count only tests whose name holds this text; all of them run, and all count for `--coverage`.
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
     /// Say which clauses of policies and rules no test shows to matter: exit code 1 if there are any.
@@ -44,6 +44,9 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     if let Some(path) = &arguments.junit {
         #[expect(clippy::disallowed_methods, reason = "the file that was asked for")]
         std::fs::write(path, junit::xml(&program, &results)).with_context(|| format!("{}", path.display()))?;
+    }
+    if let (Some(text), true) = (&arguments.filter, results.is_empty()) {
+        lines.push(format!("no test has \"{text}\" in its name, of {}", program.tests().len()));
     }
     lines.push(format!("{} passed, {n_failed} failed", number(results.len() - n_failed, "test")));
     output.result(&lines.join("\n"), || {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use crate::{
-    base::{FileId, Kind, Pool, Sources, Span, Value, Values, value::quote},
+    base::{FileId, Kind, Pool, Sources, Span, Value, Values, View, value::quote},
     diag::{Code, Finding, Findings, nearest},
     schema::{
         Schema, Type, Types,
@@ -448,6 +448,29 @@ pub fn check_functional(predicates: &[Predicate], facts: &[Fact], values: &Pool,
             findings.push(
                 finding.related(other.span, "the other value").help("a functional relation has one value for each key"),
             );
+        }
+    }
+}
+
+/// Whether the schema lets the children of given parents be in them, and files or the API give them.
+pub fn check_parents(facts: &[Fact], is_test: bool, schema: Option<&Schema>, values: &Pool, findings: &mut Findings) {
+    let Some(schema) = schema else { return };
+    for fact in facts.iter().filter(|fact| fact.predicate == Names::PARENT) {
+        let [View::Entity(child, _), View::Entity(parent, _)] =
+            fact.row.iter().map(|value| values.view(*value)).collect::<Vec<_>>()[..]
+        else {
+            continue;
+        };
+        let Some(of) = schema.entity_type(child) else { continue };
+        let (below, above) = (values.name(child), values.name(parent));
+        if !of.parents.contains(&parent) {
+            let message = format!("an entity of type {below} cannot be in one of type {above}");
+            let finding = Finding::new(Code::ParentNotAllowed, fact.span, message);
+            findings.push(finding.help(format!("declare it: `entity {below} in [{above}];`")));
+        } else if of.is_live && !is_test {
+            let message = format!("{below} is live: the parents of its entities come through the API alone");
+            let finding = Finding::new(Code::Ownership, fact.span, message);
+            findings.push(finding.help("take the row away, or `@live` from its type in the schema"));
         }
     }
 }

@@ -40,14 +40,17 @@ struct Written<'n> {
 
 /// Checks the entities of `[entities]` sections (`tables`) and `*.entities.json` files (`lists`), and adds the actions of
 /// the schema.
+///
+/// Those of a test may be of types whose entities otherwise come through the API.
 pub fn check(
     tables: &[(FileId, Node)],
     lists: &[(FileId, Node)],
+    is_test: bool,
     schema: Option<&Schema>,
     values: &mut impl Values,
     findings: &mut Findings,
 ) -> Vec<CheckedEntity> {
-    let mut checker = Checker { schema, values, findings, entities: BTreeMap::new() };
+    let mut checker = Checker { schema, values, findings, is_test, entities: BTreeMap::new() };
     checker.add_actions();
     for (file, table) in tables {
         checker.table(*file, table);
@@ -62,6 +65,7 @@ struct Checker<'a, V> {
     schema: Option<&'a Schema>,
     values: &'a mut V,
     findings: &'a mut Findings,
+    is_test: bool,
     entities: BTreeMap<Value, CheckedEntity>,
 }
 
@@ -254,6 +258,12 @@ impl<V: Values> Checker<'_, V> {
         if let Some(schema) = self.schema
             && !self.is_declared(schema, kind, uid, span)
         {
+            return;
+        }
+        if !self.is_test && entity_type.is_some_and(|of| of.is_live) {
+            let message = format!("{} is live: its entities come through the API alone", written.kind);
+            let finding = Finding::new(Code::Ownership, span, message);
+            self.findings.push(finding.help("take the entity away, or `@live` from its type in the schema"));
             return;
         }
         let reader = Reader { schema: self.schema, undeclared: Undeclared::Refuse };

@@ -259,7 +259,8 @@ impl Build<'_> {
         let (values, findings) = (&mut self.values, &mut *self.findings);
         let own = cedar.as_ref().map(|cedar| cedar.schema.clone());
         let schema = own.as_ref();
-        let entities = check::entities::check(&texts.entity_tables, &texts.entity_lists, schema, values, findings);
+        let entities =
+            check::entities::check(&texts.entity_tables, &texts.entity_lists, false, schema, values, findings);
         let used = load::types_in_use(&entities, values);
         let names = Names::declare(&texts.clauses, schema, used, values, findings);
         let added = attributes::added(&names, schema, &entities, values, findings);
@@ -278,6 +279,7 @@ impl Build<'_> {
         );
         rows.extend(rules.facts.iter().cloned());
         check::data::check_functional(&rules.predicates, &rows, values, findings);
+        check::data::check_parents(&rows, false, schema, values, findings);
         extend(cedar.as_mut(), &added, findings);
         let (pieces, links) = (&texts.policies, &texts.links);
         check::links::check_relations(&rules, findings);

@@ -1,5 +1,7 @@
 //! Reading Cedar's schema: by Cedar, then into our own types.
 
+use std::collections::BTreeSet;
+
 use cedar_policy::{Schema as Validator, SchemaFragment};
 use cedar_policy_core::{
     ast::EntityType as Name,
@@ -78,7 +80,7 @@ pub fn read(pieces: &[Piece], values: &mut impl Values, findings: &mut Findings)
             return None;
         }
     };
-    let schema = translate(validator.as_ref(), &supplied, values);
+    let schema = translate(validator.as_ref(), &supplied, &live_types(&json), values);
     match schema {
         Ok(schema) => Some(CedarSchema { validator, schema, fragments: json }),
         Err(what) => {
@@ -116,6 +118,20 @@ fn points_into(error: &dyn miette::Diagnostic, piece: &Piece) -> bool {
 
 /// The attributes that carry `@request`, by full type name. Cedar keeps annotations of attributes only in its JSON form.
 struct SuppliedAttributes(Vec<(String, String)>);
+
+/// The entity types that carry `@live`, by full name.
+fn live_types(fragments: &[Json]) -> BTreeSet<String> {
+    let mut live = BTreeSet::new();
+    for (namespace, definitions) in fragments.iter().filter_map(Json::as_object).flatten() {
+        let types = definitions.get("entityTypes").and_then(Json::as_object);
+        for (name, definition) in types.into_iter().flatten() {
+            if definition.get("annotations").and_then(|all| all.get("live")).is_some() {
+                live.insert(if namespace.is_empty() { name.clone() } else { format!("{namespace}::{name}") });
+            }
+        }
+    }
+    live
+}
 
 impl SuppliedAttributes {
     /// Reads the annotations of entities' attributes. One that stands elsewhere has no effect, and that is said.
@@ -173,6 +189,7 @@ type Unknown = &'static str;
 fn translate(
     cedar: &ValidatorSchema,
     supplied: &SuppliedAttributes,
+    live: &BTreeSet<String>,
     values: &mut impl Values,
 ) -> Result<Schema, Unknown> {
     let mut schema = Schema::default();
@@ -200,7 +217,10 @@ fn translate(
             .map(|other| values.symbol(&other.name().to_string()))
             .collect();
         parents.sort_unstable();
-        schema.types.insert(values.symbol(&name), EntityType { attributes, tags, parents, choices });
+        schema.types.insert(
+            values.symbol(&name),
+            EntityType { attributes, tags, parents, choices, is_live: live.contains(&name) },
+        );
     }
     for action in cedar.action_ids() {
         if action.is_external() {

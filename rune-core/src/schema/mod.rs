@@ -89,6 +89,8 @@ pub struct EntityType {
     pub parents: Vec<Symbol>,
     /// The only ids there are, if the type lists them.
     pub choices: Option<Vec<Symbol>>,
+    /// Whether its entities, with their attributes and parents, come through the API: `@live`.
+    pub is_live: bool,
 }
 
 /// What the schema says of one action.

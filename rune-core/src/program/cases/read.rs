@@ -76,13 +76,14 @@ pub(in super::super) fn read(
         Some((rule, Expectation { rows: rows.into_iter().collect(), span }))
     });
     let tables: Vec<_> = written.body.member("entities").map(|node| (written.file, node.clone())).into_iter().collect();
-    let mut entities = check::entities::check(&tables, &[], schema, values, findings);
+    let mut entities = check::entities::check(&tables, &[], true, schema, values, findings);
     if with_data {
         // A test's own word on an entity counts before that of the files.
         let own: BTreeSet<_> = entities.iter().map(|entity| entity.uid).collect();
         entities.extend(data.iter().filter(|entity| !own.contains(&entity.uid)).cloned());
     }
     let header = Span::new(written.file, written.header.clone());
+    check::data::check_parents(&checked.facts, true, schema, values, findings);
     if n_errors < findings.n_errors() {
         return None;
     }
