@@ -174,7 +174,7 @@ impl Store for RequestWorld<'_> {
 /// Binds a request to the terms that it is decided by, or says what is wrong with it.
 pub(super) fn bind<'p>(terms: Terms<'p>, request: &Request) -> Result<Bound<'p>, String> {
     let Terms { schema, action_type, facts, rules, .. } = terms;
-    let mut values = Scratch::new(facts.values());
+    let mut values = Scratch::new(terms.values);
     let mut entity = |of: &EntityRef| values.entity(&of.kind, &of.id);
     let (principal, resource) = (entity(&request.principal), entity(&request.resource));
     let action = match &request.action {
@@ -189,7 +189,7 @@ pub(super) fn bind<'p>(terms: Terms<'p>, request: &Request) -> Result<Bound<'p>,
     };
     let context = reader.record(&mut values, &request.context.span, context, context_type);
     let context = context.map_err(|misfit| format!("context: {}", misfit.describe()))?;
-    let mut world = RequestWorld::new(facts.facts(), rules);
+    let mut world = RequestWorld::new(facts, rules);
     let mut ignored = Vec::new();
     let given =
         [("principal", principal, &request.principal_attributes), ("resource", resource, &request.resource_attributes)];

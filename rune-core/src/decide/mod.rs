@@ -6,11 +6,11 @@ mod request;
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    base::{Scratch, Span, Value, limits},
+    base::{Pool, Scratch, Span, Value, limits},
     check::rules::Names,
     datalog::{Answer, Answers, CompiledRule, DatalogEngine, Query, Solver},
     expr::{Evaluator, Failure},
-    facts::FactView,
+    facts::Facts,
     policy::{Effect, Policy, PolicySet, Verdict},
     schema::Schema,
 };
@@ -28,8 +28,10 @@ pub struct Terms<'a> {
     pub policies: &'a PolicySet,
     /// The rules.
     pub rules: &'a DatalogEngine,
-    /// The facts; the values of the policies are theirs.
-    pub facts: &'a FactView,
+    /// The facts.
+    pub facts: &'a Facts,
+    /// The values of all these.
+    pub values: &'a Pool,
 }
 
 /// What settles a decision, with one witness.
@@ -180,8 +182,8 @@ impl<'a> Terms<'a> {
 
     /// Notes which clauses of policies and of rules hold of a request, or without one of the facts alone.
     pub(crate) fn cover(self, request: Option<&Request>, coverage: &mut Coverage) {
-        let facts = self.facts.facts();
-        let mut scratch = Scratch::new(self.facts.values());
+        let facts = self.facts;
+        let mut scratch = Scratch::new(self.values);
         let nothing = [Value::UNKNOWN; 4];
         for (rule, seen) in
             self.rules.rules.iter().zip(&mut coverage.rules).filter(|(rule, _)| !self.rules.is_per_request(rule))

@@ -101,7 +101,7 @@ impl Lineup {
     }
 
     fn terms(&self) -> Terms<'_> {
-        Terms { facts: &self.facts, ..self.stable.terms() }
+        Terms { facts: self.facts.facts(), values: self.facts.values(), ..self.stable.terms() }
     }
 }
 

@@ -12,7 +12,12 @@ mod difference;
 mod load;
 mod read;
 
-use std::{collections::BTreeSet, fmt, sync::Arc, thread};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    thread,
+};
 
 use crate::{
     base::{FileId, Pool, Sources, Span, Values, Version, View, limits},
@@ -185,7 +190,8 @@ impl Program {
     #[must_use]
     pub fn terms(&self) -> Terms<'_> {
         let Self { schema, action_type, policies, rules, facts, .. } = self;
-        Terms { schema: schema.as_ref(), action_type, policies, rules, facts }
+        let (facts, values) = (facts.facts(), &**facts.values());
+        Terms { schema: schema.as_ref(), action_type, policies, rules, facts, values }
     }
 
     /// What came of the tests, in the order of their places.
@@ -324,30 +330,22 @@ impl Build<'_> {
         load::derive(&engine, &mut facts, bounds, values, findings)?;
         engine.plan_for_requests(&facts);
         engine.prepare(&mut facts);
-        let prepared =
-            cases.into_iter().filter_map(|case| case.prepare(&rules, &engine, &rows, bounds, values, findings));
-        let prepared: Vec<_> = prepared.collect();
-        if findings.has_error() {
-            return None;
-        }
         let action_type = action_type(schema.as_ref(), values);
-        let values = Arc::new(self.values);
-        let facts = Arc::new(FactView::new(values.clone(), facts));
-        let (schema_ref, action_type_ref) = (schema.as_ref(), action_type.as_str());
-        let terms = Terms {
-            schema: schema_ref,
-            action_type: action_type_ref,
+        let stage = cases::Stage {
+            schema: schema.as_ref(),
+            action_type: &action_type,
             policies: &policies,
-            rules: &engine,
-            facts: &facts,
+            rules: &rules,
+            engine: &engine,
+            rows: &rows,
+            bounds,
+            severity: self.options.failing_test,
         };
-        let severity = self.options.failing_test;
-        let mut seen = self.options.coverage.then(|| cases::start(terms));
-        let results = prepared
-            .into_iter()
-            .map(|case| cases::run(case, terms, &values, severity, seen.as_mut(), findings))
-            .collect();
-        let coverage = seen.map_or_else(Vec::new, |seen| cases::covered(terms, sources, &seen));
+        let mut seen = self.options.coverage.then(|| cases::start(&policies, &engine));
+        let run = |case| cases::run(case, stage, values, seen.as_mut(), findings);
+        let results: Vec<_> = cases.into_iter().filter_map(run).collect();
+        let coverage = seen.map_or_else(Vec::new, |seen| cases::covered(&seen, &engine, sources));
+        let facts = Arc::new(FactView::new(Arc::new(self.values), facts));
         if !findings.has_error() {
             note_what_is_missing(schema.is_some(), &policies, &rules, place, findings);
         }
@@ -381,13 +379,13 @@ struct Checked {
 
 /// Whether a rule that decides and a policy have one id.
 fn check_ids(rules: &CheckedRules, policies: &check::CheckedPolicies, findings: &mut Findings) {
+    let ids = policies.statements.iter().map(|policy| (&*policy.id, policy.span));
+    let ids: BTreeMap<&str, Span> = ids.chain(policies.links.iter().map(|link| (&*link.id, link.span))).collect();
     for rule in rules.rules.iter().filter(|rule| [Names::PERMIT, Names::FORBID].contains(&rule.head)) {
-        let ids = policies.statements.iter().map(|policy| (&policy.id, policy.span));
-        let ids = ids.chain(policies.links.iter().map(|link| (&link.id, link.span)));
-        for (_, span) in ids.filter(|(id, _)| **id == rule.id) {
+        if let Some(span) = ids.get(&*rule.id) {
             let message = format!("`@id(\"{}\")` is also the id of a policy", rule.id);
             let finding = Finding::new(Code::DuplicatePolicyId, rule.span, message);
-            findings.push(finding.related(span, "the policy").help("give each an id of its own"));
+            findings.push(finding.related(*span, "the policy").help("give each an id of its own"));
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Derived attributes: relations that policies read as attributes of entities.
 
+use std::collections::HashMap;
+
 use crate::{
-    base::{Pool, Span, Values, View},
+    base::{Pool, Span, Symbol, Values, View},
     check::CheckedEntity,
     diag::{Code, Finding, Findings},
     schema::{
@@ -21,6 +23,20 @@ pub fn added(
     findings: &mut Findings,
 ) -> Vec<Added> {
     let mut added = Vec::new();
+    if !names.predicates().iter().any(|predicate| predicate.is_attribute) {
+        return added;
+    }
+    // The attributes that entities have, each with the place of one that has it.
+    let mut stored: HashMap<(Symbol, &str), Option<Span>> = HashMap::new();
+    for entity in entities {
+        if let (View::Entity(kind, _), View::Record(members)) =
+            (values.view(entity.uid), values.view(entity.attributes))
+        {
+            for (name, _) in members {
+                stored.entry((kind, values.name(*name))).or_insert(entity.span);
+            }
+        }
+    }
     for predicate in names.predicates().iter().filter(|predicate| predicate.is_attribute) {
         let Some(kind) = predicate.columns.first().and_then(|column| column.types.entity()) else { continue };
         let span = predicate.span.unwrap_or(Span::NOWHERE);
@@ -36,18 +52,11 @@ pub fn added(
         }
         let in_schema =
             of_kind.is_some_and(|of| of.attributes.fields().any(|(name, _)| values.name(name) == predicate.name));
-        let in_entity = entities.iter().find(|entity| {
-            let is_kind = matches!(values.view(entity.uid), View::Entity(of, _) if of == kind);
-            is_kind
-                && match values.view(entity.attributes) {
-                    View::Record(members) => members.iter().any(|(name, _)| values.name(*name) == predicate.name),
-                    _ => false,
-                }
-        });
+        let in_entity = stored.get(&(kind, predicate.name.as_str()));
         if in_schema || (schema.is_none() && in_entity.is_some()) {
             let message = format!("{kind_name} has a stored attribute `{}` already", predicate.name);
             let finding = Finding::new(Code::AttributeForm, span, message).help("give the relation another name");
-            findings.push(match in_entity.and_then(|entity| entity.span) {
+            findings.push(match in_entity.copied().flatten() {
                 Some(other) => finding.related(other, "stored here"),
                 None => finding,
             });

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use crate::{
     base::{Sources, Span},
-    decide::{Coverage, Terms},
+    datalog::DatalogEngine,
+    decide::Coverage,
+    policy::PolicySet,
 };
 
 /// What tests showed of one clause.
@@ -26,17 +28,17 @@ pub struct ClauseCoverage {
 }
 
 /// Nothing seen yet of what there is.
-pub(in super::super) fn start(terms: Terms<'_>) -> Coverage {
-    let rules = terms.rules.rules.iter().map(|rule| vec![[false; 2]; rule.goals.len()]).collect();
+pub(in super::super) fn start(policies: &PolicySet, rules: &DatalogEngine) -> Coverage {
+    let rules = rules.rules.iter().map(|rule| vec![[false; 2]; rule.goals.len()]).collect();
     let mut coverage = Coverage { rules, ..Coverage::default() };
-    for policy in terms.policies.iter() {
+    for policy in policies.iter() {
         coverage.of_policy(policy);
     }
     coverage
 }
 
 /// What was seen, clause by clause, by place.
-pub(in super::super) fn told(terms: Terms<'_>, sources: &Sources, coverage: &Coverage) -> Vec<ClauseCoverage> {
+pub(in super::super) fn told(coverage: &Coverage, rules: &DatalogEngine, sources: &Sources) -> Vec<ClauseCoverage> {
     let mut clauses = Vec::new();
     for (span, policy) in &coverage.policies {
         for (text, [was_true, was_false]) in policy.clauses.iter().zip(policy.seen.iter().copied()) {
@@ -44,7 +46,7 @@ pub(in super::super) fn told(terms: Terms<'_>, sources: &Sources, coverage: &Cov
             clauses.push(ClauseCoverage { id, span: *span, text, was_true, was_false });
         }
     }
-    for (rule, seen) in terms.rules.rules.iter().zip(&coverage.rules) {
+    for (rule, seen) in rules.rules.iter().zip(&coverage.rules) {
         for (span, [was_true, was_false]) in rule.goals.iter().copied().zip(seen.iter().copied()) {
             let text = sources.file(span.file).and_then(|file| file.text().get(span.range()).map(str::to_owned));
             let text = text.unwrap_or_default();

@@ -17,8 +17,8 @@ use crate::{
     datalog::{Bounds, DatalogEngine, Query, Solver},
     decide::{Coverage, Request, Terms, Why},
     diag::{Code, Finding, Findings, Severity},
-    facts::{FactView, Facts},
-    policy::Policy,
+    policy::{Policy, PolicySet},
+    schema::Schema,
     syntax::Node,
 };
 
@@ -95,56 +95,47 @@ pub struct TestResult {
     pub failure: Option<String>,
 }
 
-/// A test with the facts that it is about.
-#[derive(Debug)]
-pub(super) struct Prepared {
-    case: Case,
-    facts: Facts,
-    query: Option<(Query, Expectation)>,
+/// What tests see of the program that they belong to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stage<'a> {
+    pub(super) schema: Option<&'a Schema>,
+    pub(super) action_type: &'a str,
+    pub(super) policies: &'a PolicySet,
+    pub(super) rules: &'a CheckedRules,
+    pub(super) engine: &'a DatalogEngine,
+    /// The rows of the files.
+    pub(super) rows: &'a [Fact],
+    pub(super) bounds: Bounds,
+    /// How grave a failure is.
+    pub(super) severity: Severity,
 }
 
-impl Case {
-    /// Derives what follows from the facts of the test.
-    pub(super) fn prepare(
-        mut self,
-        rules: &CheckedRules,
-        engine: &DatalogEngine,
-        data: &[Fact],
-        bounds: Bounds,
-        values: &mut Pool,
-        findings: &mut Findings,
-    ) -> Option<Prepared> {
-        check::data::check_functional(&rules.predicates, &self.facts, values, findings);
-        // A test's own word on a key counts before that of the files.
-        let own: BTreeSet<_> = self.facts.iter().filter_map(|fact| rules.key_of(fact)).collect();
-        let is_open = |fact: &&Fact| rules.key_of(fact).is_none_or(|key| !own.contains(&key));
-        let data: Vec<Fact> = data.iter().filter(|_| self.with_data).filter(is_open).cloned().collect();
-        let given = Given { entities: &self.entities, rows: &[&data, &self.facts] };
-        let mut facts = given.load(rules, bounds, self.header, values, findings)?;
-        load::derive(engine, &mut facts, bounds, values, findings)?;
-        let query = match self.query.take() {
-            Some((rule, expected)) => Some((Query::compile(rules, &rule, &facts, values, findings)?, expected)),
-            None => None,
-        };
-        Some(Prepared { case: self, facts, query })
-    }
-}
-
-/// Runs a test. One that fails is a finding too.
+/// Runs a test, from its facts on. One that fails is a finding too; one that cannot be run is nothing else.
 pub(super) fn run(
-    prepared: Prepared,
-    terms: Terms<'_>,
-    values: &Arc<Pool>,
-    severity: Severity,
+    mut case: Case,
+    stage: Stage<'_>,
+    values: &mut Pool,
     coverage: Option<&mut Coverage>,
     findings: &mut Findings,
-) -> TestResult {
-    let Prepared { case, facts, query } = prepared;
-    let facts = FactView::new(values.clone(), facts);
+) -> Option<TestResult> {
+    let Stage { schema, action_type, rules, engine, bounds, .. } = stage;
+    check::data::check_functional(&rules.predicates, &case.facts, values, findings);
+    // A test's own word on a key counts before that of the files.
+    let own: BTreeSet<_> = case.facts.iter().filter_map(|fact| rules.key_of(fact)).collect();
+    let is_open = |fact: &&Fact| rules.key_of(fact).is_none_or(|key| !own.contains(&key));
+    let rows: Vec<Fact> = stage.rows.iter().filter(|_| case.with_data).filter(is_open).cloned().collect();
+    let given = Given { entities: &case.entities, rows: &[&rows, &case.facts] };
+    let mut facts = given.load(rules, bounds, case.header, values, findings)?;
+    load::derive(engine, &mut facts, bounds, values, findings)?;
+    let query = match case.query.take() {
+        Some((rule, expected)) => Some((Query::compile(rules, &rule, &facts, values, findings)?, expected)),
+        None => None,
+    };
     // Links are rows: a test sees its own, and those of the files if it sees their rows.
-    let own = (!case.links.is_empty() || (!case.with_data && terms.policies.has_links()))
-        .then(|| terms.policies.with_links(case.with_data, &case.links));
-    let terms = Terms { facts: &facts, policies: own.as_ref().unwrap_or(terms.policies), ..terms };
+    let own = (!case.links.is_empty() || (!case.with_data && stage.policies.has_links()))
+        .then(|| stage.policies.with_links(case.with_data, &case.links));
+    let policies = own.as_ref().unwrap_or(stage.policies);
+    let terms = Terms { schema, action_type, policies, rules: engine, facts: &facts, values };
     if let Some(coverage) = coverage {
         terms.cover(case.request.as_ref(), coverage);
     }
@@ -158,10 +149,10 @@ pub(super) fn run(
     if let Some((failure, span)) = &failure {
         let message = format!("the test \"{}\" fails: {failure}", case.name);
         // What depends on rows only warns: a revocation is not refused because a test counted on what it revokes.
-        let severity = if case.with_data { Severity::Warning } else { severity };
+        let severity = if case.with_data { Severity::Warning } else { stage.severity };
         findings.push(Finding { severity, ..Finding::new(Code::TestFailed, *span, message) });
     }
-    TestResult { name: case.name.into(), span: case.header, failure: failure.map(|(failure, _)| failure) }
+    Some(TestResult { name: case.name.into(), span: case.header, failure: failure.map(|(failure, _)| failure) })
 }
 
 /// Why a decision is not as expected, if it is not.
@@ -203,9 +194,9 @@ fn answered(
             Err(fault) => return fail(fault),
         },
         None => {
-            let mut values = Scratch::new(terms.facts.values());
+            let mut values = Scratch::new(terms.values);
             let nothing = [Value::UNKNOWN; 4];
-            let mut solver = Solver::new(&mut values, terms.facts.facts(), nothing, limits::EXPLANATION_STEPS_MAX);
+            let mut solver = Solver::new(&mut values, terms.facts, nothing, limits::EXPLANATION_STEPS_MAX);
             match solver.query(query) {
                 Ok(answers) => (answers, values),
                 Err(_) => return fail("the query takes more steps than it may".to_owned()),
