@@ -4,5 +4,5 @@ pub mod limits;
 pub mod source;
 pub mod value;
 
-pub use source::{File, FileId, Kind, Sources, Span, Version};
+pub use source::{File, FileId, Kind, Sources, Span, Version, character_at};
 pub use value::{Datum, IpNet, Pool, Scratch, Symbol, Value, Values, View};

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    ops::Range,
     sync::{Arc, OnceLock},
 };
 
@@ -155,20 +156,20 @@ impl Span {
 
     /// The bytes `range` of `file`. Files are far below 4 GiB; what is beyond is cut.
     #[must_use]
-    pub fn new(file: FileId, range: std::ops::Range<usize>) -> Self {
+    pub fn new(file: FileId, range: Range<usize>) -> Self {
         let clip = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
         Self { file, start: clip(range.start), end: clip(range.end) }
     }
 
     /// The range of bytes.
     #[must_use]
-    pub fn range(self) -> std::ops::Range<usize> {
+    pub fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
 
     /// The part `range` of this span, counted from its start.
     #[must_use]
-    pub fn part(self, range: std::ops::Range<usize>) -> Self {
+    pub fn part(self, range: Range<usize>) -> Self {
         let start = self.start as usize;
         Self::new(self.file, start + range.start..start + range.end)
     }
@@ -281,9 +282,22 @@ impl Sources {
     }
 }
 
+/// The bytes of the character at `at`, or in which `at` is; at the end of the text there is none.
+#[must_use]
+pub fn character_at(text: &str, at: usize) -> Range<usize> {
+    let start = (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    let character = text.get(start..).and_then(|rest| rest.chars().next());
+    start..start + character.map_or(0, char::len_utf8)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_character_has_all_its_bytes_and_the_end_has_none() {
+        assert_eq!([0, 1, 2, 3, 4, 9].map(|at| character_at("aä\u{301}", at)), [0..1, 1..3, 1..3, 3..5, 3..5, 5..5]);
+    }
 
     #[test]
     fn the_version_depends_on_paths_and_bytes_and_not_on_order() {

@@ -99,21 +99,19 @@ impl Reader<'_> {
     }
 
     fn file(&mut self, id: FileId, file: &File, text: &str) {
-        // A byte order mark is not text; blanks in its place keep every other byte where it was.
-        let plain = || match text.strip_prefix('\u{feff}') {
-            Some(rest) => format!("   {rest}"),
-            None => text.to_owned(),
-        };
+        // A byte order mark is not text.
+        let plain = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let piece = || Piece { file: id, start: text.len() - plain.len(), text: plain.to_owned() };
         match Kind::of(&file.path) {
             Some(Kind::Rune) => self.rune(id, text),
-            Some(Kind::Cedar) => self.texts.policies.push((Piece { file: id, start: 0, text: plain() }, Origin::Cedar)),
-            Some(Kind::CedarSchema) => self.texts.schemas.push(Piece { file: id, start: 0, text: plain() }),
+            Some(Kind::Cedar) => self.texts.policies.push((piece(), Origin::Cedar)),
+            Some(Kind::CedarSchema) => self.texts.schemas.push(piece()),
             Some(Kind::EntitiesJson) => {
-                let node = self.json(id, &plain());
+                let node = self.json(&piece());
                 self.texts.entity_lists.extend(node.map(|node| (id, node)));
             }
             Some(Kind::LinksJson) => {
-                let node = self.json(id, &plain());
+                let node = self.json(&piece());
                 self.texts.links.extend(node.map(|node| (id, node)));
             }
             Some(Kind::Rows) => self.texts.row_files.push(id),
@@ -134,11 +132,14 @@ impl Reader<'_> {
         }
     }
 
-    fn json(&mut self, id: FileId, text: &str) -> Option<Node> {
-        match syntax::json::parse_with_places(text) {
-            Ok(node) => Some(node),
+    fn json(&mut self, piece: &Piece) -> Option<Node> {
+        match syntax::json::parse_with_places(&piece.text) {
+            Ok(mut node) => {
+                move_by(&mut node, piece.start);
+                Some(node)
+            }
             Err(error) => {
-                self.findings.push(Finding::new(Code::JsonSyntax, Span::new(id, error.span), error.message));
+                self.findings.push(Finding::new(Code::JsonSyntax, piece.span(error.span), error.message));
                 None
             }
         }
@@ -192,7 +193,8 @@ impl Reader<'_> {
     /// A TOML section, its places counted from the start of the file.
     fn toml(&mut self, id: FileId, start: usize, body: &str) -> Option<Node> {
         if let Err(excess) = height::measure(body, Notation::Toml) {
-            self.findings.push(too_high(excess, Span::new(id, start + excess.at..start + excess.at + 1)));
+            let place = excess.place(body);
+            self.findings.push(too_high(excess, Span::new(id, start + place.start..start + place.end)));
             return None;
         }
         match syntax::toml::parse(body) {

@@ -32,7 +32,7 @@ impl Piece {
     /// Whether the piece is low enough for Cedar's recursive parsers; if not, that is a finding.
     pub fn is_low(&self, notation: Notation, findings: &mut Findings) -> bool {
         let Err(excess) = height::measure(&self.text, notation) else { return true };
-        findings.push(too_high(excess, self.span(excess.at..excess.at + 1)));
+        findings.push(too_high(excess, self.span(excess.place(&self.text))));
         false
     }
 

@@ -10,9 +10,9 @@
 //! A parser's tree is at most as high as the brackets around a place plus all operators at each level around it, because
 //! a chain of operators without brackets nests as often as it has operators. The scan allocates one small stack.
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
-use crate::base::limits;
+use crate::base::{character_at, limits};
 
 /// Which comments, strings and brackets a text has, and whether its operators chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,14 @@ pub enum ExcessKind {
     Height(usize),
     /// [`limits::ACCESSES_MAX`].
     Accesses,
+}
+
+impl Excess {
+    /// The character of `text` at which the limit was passed.
+    #[must_use]
+    pub fn place(&self, text: &str) -> Range<usize> {
+        character_at(text, self.at)
+    }
 }
 
 impl fmt::Display for Excess {

@@ -12,6 +12,7 @@ use super::{
     height,
     tree::{Key, Node, Shape},
 };
+use crate::base::character_at;
 
 /// A place where JSON is not JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +38,7 @@ impl std::error::Error for JsonError {}
 /// Names the place: of the fault, or of the value that holds a member twice or is nested beyond the limit.
 pub fn parse_with_places(text: &str) -> Result<Node, JsonError> {
     if let Err(excess) = height::measure(text, height::Notation::Json) {
-        return Err(JsonError { span: excess.at..excess.at + 1, message: excess.to_string() });
+        return Err(JsonError { span: excess.place(text), message: excess.to_string() });
     }
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| syntax_error(text, &error))?;
     node(text, raw)
@@ -50,7 +51,7 @@ pub fn parse_with_places(text: &str) -> Result<Node, JsonError> {
 /// If the text is not JSON, gives a member twice or is nested beyond the limit.
 pub fn parse(text: &str) -> Result<Node, JsonError> {
     if let Err(excess) = height::measure(text, height::Notation::Json) {
-        return Err(JsonError { span: excess.at..excess.at + 1, message: excess.to_string() });
+        return Err(JsonError { span: excess.place(text), message: excess.to_string() });
     }
     let Placeless(shape) = serde_json::from_str(text).map_err(|error| syntax_error(text, &error))?;
     Ok(Node { span: 0..0, shape })
@@ -59,10 +60,10 @@ pub fn parse(text: &str) -> Result<Node, JsonError> {
 fn syntax_error(text: &str, error: &serde_json::Error) -> JsonError {
     // serde_json counts lines from 1 and columns in bytes, up to and including the byte it stumbled over.
     let line = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum::<usize>();
-    let at = (line + error.column().saturating_sub(1)).min(text.len());
+    let at = line + error.column().saturating_sub(1);
     let message = error.to_string();
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what).to_owned();
-    JsonError { span: at..(at + 1).min(text.len().max(at)), message }
+    JsonError { span: character_at(text, at), message }
 }
 
 fn node(text: &str, raw: &RawValue) -> Result<Node, JsonError> {
@@ -276,6 +277,7 @@ mod tests {
         assert!(parse_with_places("").is_err());
         assert!(parse_with_places("{} {}").is_err());
         assert!(parse_with_places(r#"{"a": "\ud800"}"#).is_err(), "an unpaired surrogate");
+        assert_eq!(parse_with_places("[1, é]").unwrap_err().span, 4..6);
     }
 
     #[test]

@@ -169,7 +169,8 @@ impl<'t> Reader<'t> {
     fn toml(&self, body: Range<usize>, findings: &mut Findings) -> Option<Read> {
         let (start, text) = (body.start, self.slice(body));
         if let Err(excess) = height::measure(text, Notation::Toml) {
-            findings.push(too_high(excess, Span::new(self.file, start + excess.at..start + excess.at + 1)));
+            let place = excess.place(text);
+            findings.push(too_high(excess, Span::new(self.file, start + place.start..start + place.end)));
             return None;
         }
         match toml::parse(text) {

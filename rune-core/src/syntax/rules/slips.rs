@@ -3,7 +3,7 @@
 use pest::error::{ErrorVariant, InputLocation};
 
 use super::{Error, Reader, Rule};
-use crate::diag::Code;
+use crate::{base::character_at, diag::Code};
 
 /// What people write out of habit, and what it is called here. The first that fits counts.
 const HABITS: [(&str, &str); 11] = [
@@ -30,9 +30,8 @@ impl Reader<'_> {
         let is_reversed = self.piece.text.get(..=at).is_some_and(|text| text.ends_with("=<"));
         let at = at - usize::from(is_reversed);
         let rest = self.piece.text.get(at..).unwrap_or_default();
-        let rest = rest.split('\n').next().unwrap_or_default();
         let found: String = match rest.chars().next() {
-            None => String::new(),
+            None | Some('\n') => String::new(),
             Some('.') if rest.chars().nth(1).is_none_or(char::is_whitespace) => String::new(),
             Some(c) if c.is_alphanumeric() || c == '_' => {
                 rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').take(40).collect()
@@ -51,8 +50,8 @@ impl Reader<'_> {
         let help = habit.or_else(|| expected(error)).unwrap_or_else(|| {
             "a clause is `head(X) :- body(X), X.level > 3.`, `fact(\"a\").` or `relation name(Type, Type).`".to_owned()
         });
-        let span = self.piece.start + at..self.piece.start + at + found.len().max(1);
-        self.refuse(Code::RuleSyntax, span, message, help);
+        let end = if found.is_empty() { character_at(&self.piece.text, at).end } else { at + found.len() };
+        self.refuse(Code::RuleSyntax, self.piece.start + at..self.piece.start + end, message, help);
     }
 }
 

@@ -45,6 +45,18 @@ fn clauses_come_out_with_their_places() {
 }
 
 #[test]
+fn a_finding_covers_whole_characters_of_the_text() {
+    for (text, place) in [("p(é", 2..4), ("p(", 2..2), ("", 0..0), ("\u{1f600} ", 0..4)] {
+        let sources = Sources::single("a.rune", text);
+        let (file, _) = sources.files().next().unwrap();
+        let mut findings = Findings::default();
+        assert_eq!(parse_goal(&Piece { file, start: 0, text: text.to_owned() }, &mut findings), None);
+        let report = findings.into_report(Arc::new(sources));
+        assert_eq!(report.findings[0].span.range(), place, "{report}");
+    }
+}
+
+#[test]
 fn a_missing_period_hides_no_other_rule() {
     assert_eq!(
         read("p(X) :- q(X)\nr(X) :- s(X)\n\nt(X) :- u(X), v(X).\nw(a)"),
