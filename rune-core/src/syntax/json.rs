@@ -91,9 +91,13 @@ fn node(text: &str, raw: &RawValue) -> Result<Node, JsonError> {
             };
             Shape::Table(members.0.into_iter().map(member).collect::<Result<_, JsonError>>()?)
         }
+        // A negative zero is no integer, as Cedar reads it.
         _ => match part.parse() {
-            Ok(number) => Shape::Long(number),
-            Err(_) => Shape::Float(part.to_owned()),
+            Ok(number) if part != "-0" => Shape::Long(number),
+            _ => {
+                serde_json::from_str::<f64>(part).map_err(fail)?;
+                Shape::Float(part.to_owned())
+            }
         },
     };
     Ok(Node { span, shape })
@@ -258,7 +262,8 @@ mod tests {
             "[1, \"a\", null, {\"b\": [true, {}]}]",
             "{\"a\": {\"b\": 1, \"b\": 2}}",
             "-9223372036854775808",
-            "9223372036854775808",
+            "-0",
+            "[1, 1e999]",
         ] {
             drop(shape(text));
         }
