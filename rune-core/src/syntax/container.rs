@@ -331,12 +331,12 @@ impl Cutter<'_> {
 /// A header's argument as it is meant: what TOML's quotes enclose, or as it stands. None if it says nothing.
 fn unquoted(argument: &str) -> Option<String> {
     let argument = argument.trim();
-    let quoted = argument.starts_with(['"', '\'']).then(|| toml::parse(&format!("x = {argument}")).ok()).flatten();
-    let text = match &quoted {
-        Some(node) => node.member("x").and_then(super::Node::as_text)?,
-        None => argument,
+    let text = if argument.starts_with(['"', '\'']) {
+        toml::parse(&format!("x = {argument}")).ok()?.member("x").and_then(super::Node::as_text)?.to_owned()
+    } else {
+        argument.to_owned()
     };
-    (!text.is_empty()).then(|| text.to_owned())
+    Some(text).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]
