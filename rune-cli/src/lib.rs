@@ -8,7 +8,7 @@ mod eval;
 mod fmt;
 mod junit;
 mod output;
-mod report;
+pub mod report;
 mod schema;
 pub mod serve;
 mod test;

@@ -23,7 +23,8 @@ pub(crate) fn program(sources: Arc<Sources>, options: Options, output: Output) -
 }
 
 /// The findings as the Rust compiler shows them.
-pub(crate) fn text(report: &Report, has_colour: bool) -> String {
+#[must_use]
+pub fn text(report: &Report, has_colour: bool) -> String {
     let renderer = if has_colour { Renderer::styled() } else { Renderer::plain() };
     let mut shown: Vec<String> = report.findings.iter().map(|finding| show(&renderer, report, finding)).collect();
     if 0 < report.n_beyond {
@@ -64,12 +65,19 @@ fn snippet<'s>(
     let file = sources.file(span.file)?;
     let text = file.text();
     let boundary = |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
-    let range = boundary(span.range().start)..boundary(span.range().end);
-    Some(Snippet::source(text).path(printable(&file.path)).annotation(kind.span(range).label(label.map(printable))))
+    let (start, end) = (boundary(span.range().start), boundary(span.range().end));
+    // Of the text only the lines that are shown: the renderer looks at all that it gets, once for each finding.
+    let (before, after) = (text.get(..start)?, text.get(end..)?);
+    let first = before.rfind('\n').map_or(0, |at| at + 1);
+    let last = end + after.find('\n').unwrap_or(after.len());
+    let annotation = kind.span(start - first..end - first).label(label.map(printable));
+    let snippet = Snippet::source(text.get(first..last)?).line_start(sources.place(span).line);
+    Some(snippet.path(printable(&file.path)).annotation(annotation))
 }
 
 /// The findings as a list: `[{ code, severity, message, help, path, line, column, end_line, end_column, related }]`.
-pub(crate) fn json(report: &Report) -> Json {
+#[must_use]
+pub fn json(report: &Report) -> Json {
     report.findings.iter().map(|finding| finding_json(report, finding)).collect()
 }
 

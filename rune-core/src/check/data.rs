@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::Range};
 
 use crate::{
     base::{FileId, Kind, Pool, Sources, Span, Value, Values, View, value::quote},
-    diag::{Code, Finding, Findings, nearest},
+    diag::{Code, Finding, Findings},
     schema::{
         Schema, Type, Types,
         conform::{Misfit, Reader, Undeclared, looks_like_entity, parse_entity},
@@ -117,7 +117,7 @@ impl Rows<'_> {
         let known =
             self.names.predicates().iter().filter(|of| matches!(of.kind, PredicateKind::Base | PredicateKind::Derived));
         let known = known.map(|predicate| predicate.name.as_str()).filter(|known| *known != name);
-        let help = match nearest(name, known) {
+        let help = match self.findings.nearest(name, known) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("declare it, so that it may lose its last row: `relation {name}({}).`", guess(node)),
         };
@@ -320,7 +320,7 @@ impl Rows<'_> {
         else {
             let known: Vec<_> = sources.files().map(|(_, file)| file.path.to_string()).collect();
             let known = known.iter().map(String::as_str).filter(|path| Kind::of(path) == Some(Kind::Rows));
-            let help = match nearest(path, known) {
+            let help = match self.findings.nearest(path, known) {
                 Some(near) => format!("did you mean \"{near}\"? Paths begin at the root of the ruleset"),
                 None => "paths begin at the root of the ruleset and stay below it".to_owned(),
             };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     base::{FileId, Span, Symbol, Value, Values, View},
-    diag::{Code, Finding, Findings, nearest},
+    diag::{Code, Finding, Findings},
     schema::{
         Schema,
         conform::{Misfit, Reader, Undeclared, is_type_name, looks_like_entity},
@@ -324,12 +324,8 @@ impl<V: Values> Checker<'_, V> {
                     let name = self.values.name(kind);
                     let message = format!("the schema has no entity type {name}");
                     let finding = Finding::new(Code::UnknownEntityType, span, message);
-                    if !self.findings.has_room() {
-                        self.findings.push(finding);
-                        return false;
-                    }
-                    let known: Vec<_> = schema.entity_types().map(|(name, _)| self.values.name(name)).collect();
-                    match nearest(name, known) {
+                    let known = schema.entity_types().map(|(name, _)| self.values.name(name));
+                    match self.findings.nearest(name, known) {
                         Some(near) => finding.help(format!("did you mean `{near}`?")),
                         None => finding,
                     }

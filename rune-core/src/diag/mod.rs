@@ -102,9 +102,15 @@ impl Findings {
     }
 
     /// Whether one more would be kept. Advice that costs something is worth it only then.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
+    fn has_room(&self) -> bool {
         self.list.len() < limits::FINDINGS_MAX
+    }
+
+    /// The name that is meant ([`nearest`]), for a finding that will be kept: a text may have as many wrong names as right
+    /// ones, and must not take the product of both.
+    #[must_use]
+    pub fn nearest<'k>(&self, given: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+        self.has_room().then(|| nearest(given, known)).flatten()
     }
 
     /// The findings in the order of their places, errors and warnings together, each once.

@@ -5,6 +5,8 @@
 
 use std::{borrow::Cow, ops::Range};
 
+use crate::base::character_at;
+
 /// How the fields of a line are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Separator {
@@ -95,7 +97,8 @@ impl<'t> Records<'t> {
     }
 
     fn quoted(&self, start: usize, separator: char) -> Result<Field<'t>, CsvError> {
-        let mut text = Cow::Borrowed("");
+        // What stands before the last quote that is doubled, and that quote.
+        let mut before = String::new();
         let mut from = start + 1;
         loop {
             let rest = self.text.get(from..).unwrap_or_default();
@@ -103,17 +106,21 @@ impl<'t> Records<'t> {
                 return Err(CsvError { span: start..start + 1, message: "this quote is never closed" });
             };
             let piece = rest.get(..quote).unwrap_or_default();
-            text = if text.is_empty() { Cow::Borrowed(piece) } else { Cow::Owned(format!("{text}{piece}")) };
             let end = from + quote + 1;
             let after = self.text.get(end..).unwrap_or_default();
             if after.starts_with('"') {
-                text = Cow::Owned(format!("{text}\""));
+                before.push_str(piece);
+                before.push('"');
                 from = end + 1;
                 continue;
             }
             if !(after.is_empty() || after.starts_with([separator, '\n']) || after.starts_with("\r\n")) {
-                return Err(CsvError { span: end..end + 1, message: "text after the closing quote of a field" });
+                return Err(CsvError {
+                    span: character_at(self.text, end),
+                    message: "text after the closing quote of a field",
+                });
             }
+            let text = if before.is_empty() { Cow::Borrowed(piece) } else { Cow::Owned(before + piece) };
             return Ok(Field { span: start..end, text });
         }
     }
@@ -173,5 +180,7 @@ mod tests {
         assert_eq!(read("a,b\nc\"d,e\nf,g", Separator::Comma), [Ok(fields(&["a", "b"])), Err((5, quote))]);
         assert_eq!(read("\"a\"b", Separator::Comma), [Err((3, "text after the closing quote of a field"))]);
         assert_eq!(read("x,\"ab\n", Separator::Comma), [Err((2, "this quote is never closed"))]);
+        let error = Records::new("\"a\"é", Separator::Comma).next().unwrap().unwrap_err();
+        assert_eq!(error.span, 3..5, "the whole of the character");
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     base::{Span, Values},
-    diag::{Code, nearest},
+    diag::Code,
     schema::Types,
     syntax::{
         ast::{Binary, Expr, ExprKind, Unary},
@@ -121,8 +121,8 @@ impl Resolver<'_> {
                 continue;
             };
             if !Names::is_entity_type(&kind, self.schema, self.values) {
-                let known: Vec<_> = schema.entity_types().map(|(name, _)| self.values.name(name).to_owned()).collect();
-                let help = match nearest(&kind, known.iter().map(String::as_str)) {
+                let known = schema.entity_types().map(|(name, _)| self.values.name(name));
+                let help = match self.findings.nearest(&kind, known) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => "declare it in `[schema]`".to_owned(),
                 };
@@ -210,7 +210,7 @@ impl Resolver<'_> {
 
     /// The relation that a name means in a body.
     fn read(&mut self, name: &Name) -> Option<PredicateId> {
-        match self.names.read(name, self.schema, self.values) {
+        match self.names.read(name, self.schema, self.values, self.findings) {
             Ok(id) => {
                 let place = self.span(&name.span);
                 self.types_asked.entry(id).or_insert(place);

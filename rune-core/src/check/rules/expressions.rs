@@ -2,7 +2,7 @@
 
 use crate::{
     base::{Pool, Span, Symbol, Values, View},
-    diag::{Code, Finding, Findings, nearest},
+    diag::{Code, Finding, Findings},
     schema::{Required, Schema, Type, Types},
     syntax::ast::{Binary, Expr, ExprKind, Method, Unary, Var},
 };
@@ -295,7 +295,7 @@ fn tell_unknown(
     findings: &mut Findings,
 ) {
     let Some((message, known)) = unknown else { return };
-    let help = match nearest(name, known.iter().map(|known| values.name(*known))) {
+    let help = match findings.nearest(name, known.iter().map(|known| values.name(*known))) {
         Some(near) => format!("did you mean `{near}`?"),
         None => "see the schema for the attributes that there are".to_owned(),
     };

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     base::{Pool, Values},
-    diag::{Code, Finding, Findings, nearest},
+    diag::{Code, Finding, Findings},
     schema::Types,
 };
 
@@ -53,7 +53,7 @@ fn check_uses(rule: &Rule, told: &BTreeSet<Slot>, findings: &mut Findings) {
         let message = format!("`{}` stands in one place only", variable.name);
         let known = rule.variables.iter().map(|other| other.name.as_str());
         let known = known.filter(|other| *other != variable.name && !other.starts_with('_'));
-        let help = match nearest(&variable.name, known.filter(|other| 1 < other.len())) {
+        let help = match findings.nearest(&variable.name, known.filter(|other| 1 < other.len())) {
             Some(near) => format!("did you mean `{near}`? Write `_` if anything will do"),
             None => "write `_` if anything will do".to_owned(),
         };

@@ -159,6 +159,7 @@ impl Names {
         name: &Name,
         schema: Option<&Schema>,
         values: &mut Pool,
+        findings: &Findings,
     ) -> Result<PredicateId, (Code, String, String)> {
         if let Some(id) = self.get(&name.text) {
             if [Self::PERMIT, Self::FORBID].contains(&id) {
@@ -180,7 +181,7 @@ impl Names {
         {
             return self.stored(kind, attribute, schema, values);
         }
-        Err(self.unknown(&name.text, schema, values))
+        Err(self.unknown(&name.text, schema, values, findings))
     }
 
     /// `Type.attribute`, a relation of entities and values.
@@ -212,13 +213,17 @@ impl Names {
         Ok(self.add(&format!("{}.{attribute}", values.name(kind_name)), kind, columns, None))
     }
 
-    fn unknown(&self, name: &str, schema: Option<&Schema>, values: &mut Pool) -> (Code, String, String) {
-        let known = self.by_name.keys().map(String::as_str).filter(|known| *known != "in").collect::<Vec<_>>();
-        let types: Vec<_> = match schema {
-            Some(schema) => schema.entity_types().map(|(name, _)| values.name(name).to_owned()).collect(),
-            None => self.types.iter().cloned().collect(),
-        };
-        let help = match nearest(name, known.into_iter().chain(types.iter().map(String::as_str))) {
+    fn unknown(
+        &self,
+        name: &str,
+        schema: Option<&Schema>,
+        values: &Pool,
+        findings: &Findings,
+    ) -> (Code, String, String) {
+        let known = self.by_name.keys().map(String::as_str).filter(|known| *known != "in");
+        let of_schema = schema.into_iter().flat_map(Schema::entity_types).map(|(name, _)| values.name(name));
+        let in_use = self.types.iter().map(String::as_str).filter(|_| schema.is_none());
+        let help = match findings.nearest(name, known.chain(of_schema).chain(in_use)) {
             Some(near) => format!("did you mean `{near}`?"),
             None if is_variable(name) => "an entity type must be in the schema, or in use".to_owned(),
             None => format!("declare it, `relation {name}(…).`, or derive it by a rule"),
@@ -455,7 +460,8 @@ impl Declarer<'_> {
             Ok(types) => Some(types),
             Err(schema::UnknownType(TypeName::Named(name))) => {
                 let other = NOT_TYPES.iter().find(|(other, _)| *other == name.text).map(|(_, known)| *known);
-                let near = other.or_else(|| nearest(&name.text, types.iter().map(String::as_str).chain(BUILTIN)));
+                let near = other
+                    .or_else(|| self.findings.nearest(&name.text, types.iter().map(String::as_str).chain(BUILTIN)));
                 let help = near.map_or_else(
                     || format!("types are {} and those of the schema", BUILTIN.join(", ")),
                     |near| format!("did you mean `{near}`?"),

@@ -1,6 +1,6 @@
 //! Expressions: pairs of the grammar to the tree that policies are read into.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use pest::iterators::Pair;
 
@@ -149,22 +149,21 @@ impl Reader<'_> {
     }
 
     fn record(&mut self, pair: Pair<'_, Rule>, base: usize) -> Option<ExprKind> {
-        let mut members: Vec<(String, Expr)> = Vec::new();
+        // In the order of their names, as Cedar keeps them.
+        let mut members = BTreeMap::new();
         for member in pair.into_inner() {
             let mut parts = member.into_inner();
             let key = parts.next()?;
             let name = if key.as_rule() == Rule::string { self.string(&key, base)? } else { key.as_str().to_owned() };
             let value = self.expr(parts.next()?, base)?;
-            if members.iter().any(|(known, _)| *known == name) {
+            if members.contains_key(&name) {
                 let message = format!("the record has two members `{name}`");
                 self.refuse(Code::RuleSyntax, self.place(&key, base), message, "a member has one value");
                 return None;
             }
-            members.push((name, value));
+            members.insert(name, value);
         }
-        // In the order of their names, as Cedar keeps them.
-        members.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Some(ExprKind::Record(members))
+        Some(ExprKind::Record(members.into_iter().collect()))
     }
 
     fn number(&mut self, digits: &str, is_negative: bool, span: Range<usize>) -> Option<ExprKind> {
