@@ -242,19 +242,21 @@ impl Cutter<'_> {
             self.findings.push(Finding::new(Code::IndentedSection, span, message).help("remove the blanks before it"));
         }
         let parsed = Grammar::parse(Rule::header, line.trim_start()).ok().and_then(|mut pairs| pairs.next());
-        let argument = parsed.map(|header| {
+        let argument = parsed.and_then(|header| {
             let argument = header.into_inner().find(|pair: &Pair<'_, Rule>| pair.as_rule() == Rule::argument);
-            argument.and_then(|pair| unquoted(pair.as_str()))
+            match argument {
+                Some(pair) if kind.takes_argument() => unquoted(pair.as_str()),
+                None if !kind.takes_argument() => Some(String::new()),
+                _ => None,
+            }
         });
         let form = if kind.takes_argument() { format!("[{name}.\"…\"]") } else { format!("[{name}]") };
-        let is_right = argument.as_ref().is_some_and(|argument| argument.is_some() == kind.takes_argument());
-        if !is_right {
+        let Some(argument) = argument else {
             let message = format!("this is not how a `{name}` section begins");
             let finding = Finding::new(Code::MalformedSection, span, message);
             self.findings.push(finding.help(format!("write `{form}` and nothing after it on the line")));
             return Some((Part::Unknown, body));
-        }
-        let argument = argument.flatten().unwrap_or_default();
+        };
         let header = span.range();
         Some((Part::Section(Section { kind, argument, header, body: body..body, comments: Vec::new() }), body))
     }
