@@ -352,6 +352,8 @@ pub fn parse_entity(text: &str) -> Option<(String, String)> {
 
 /// What stands between the quotes of a Cedar string, with Cedar's escapes, which are Rust's and `\*` not among them.
 fn unescape(text: &str) -> Option<String> {
+    // Digits and nothing else: a sign is not one.
+    let hexadecimal = |digits: &str| u32::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'));
     let mut plain = String::with_capacity(text.len());
     let mut rest = text.chars();
     while let Some(c) = rest.next() {
@@ -365,12 +367,12 @@ fn unescape(text: &str) -> Option<String> {
                 c @ ('\\' | '\'' | '"') => c,
                 'x' => {
                     let digits: String = rest.by_ref().take(2).collect();
-                    char::from(u8::from_str_radix(&digits, 16).ok().filter(u8::is_ascii)?)
+                    char::from_u32(hexadecimal(&digits)?).filter(|c| c.is_ascii() && digits.len() == 2)?
                 }
                 'u' => {
                     let (digits, after) = rest.as_str().strip_prefix('{')?.split_once('}')?;
                     rest = after.chars();
-                    char::from_u32(u32::from_str_radix(digits, 16).ok()?)?
+                    char::from_u32(hexadecimal(digits).filter(|_| digits.len() <= 6)?)?
                 }
                 _ => return None,
             },
@@ -468,6 +470,10 @@ mod tests {
             r#"::"a""#,
             r#"User::"\q""#,
             r#"User::"\xff""#,
+            r#"User::"\x4""#,
+            r#"User::"\x+4""#,
+            r#"User::"\u{+41}""#,
+            r#"User::"\u{0000041}""#,
             r#"User::"a"#,
         ] {
             assert_eq!(parse_entity(text), None, "{text}");

@@ -400,7 +400,10 @@ fn unescaped(text: &str) -> Result<Vec<(char, bool)>, usize> {
             continue;
         }
         let (_, escape) = rest.next().ok_or(at)?;
-        let hexadecimal = |digits: &str| u32::from_str_radix(digits, 16).ok().and_then(char::from_u32).ok_or(at);
+        let hexadecimal = |digits: &str| {
+            let number = u32::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'));
+            number.and_then(char::from_u32).ok_or(at)
+        };
         let escaped = match escape {
             'n' => '\n',
             'r' => '\r',

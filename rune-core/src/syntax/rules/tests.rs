@@ -57,6 +57,13 @@ fn a_finding_covers_whole_characters_of_the_text() {
 }
 
 #[test]
+fn a_sign_is_no_digit_of_an_escape() {
+    for text in [r#"p("\x+4")."#, r#"p("\u{+41}")."#] {
+        assert!(read(text).contains("this is not an escape of a string"), "{text}: {}", read(text));
+    }
+}
+
+#[test]
 fn a_missing_period_hides_no_other_rule() {
     assert_eq!(
         read("p(X) :- q(X)\nr(X) :- s(X)\n\nt(X) :- u(X), v(X).\nw(a)"),
