@@ -1,0 +1,7 @@
+//! See `targets::Target::Container`.
+
+#![no_main]
+
+mod common;
+
+libfuzzer_sys::fuzz_target!(|text: &str| common::check(common::Target::Container, text));

@@ -1,0 +1,7 @@
+//! See `targets::Target::Json`.
+
+#![no_main]
+
+mod common;
+
+libfuzzer_sys::fuzz_target!(|text: &str| common::check(common::Target::Json, text));

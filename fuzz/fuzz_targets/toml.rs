@@ -1,0 +1,7 @@
+//! See `targets::Target::Toml`.
+
+#![no_main]
+
+mod common;
+
+libfuzzer_sys::fuzz_target!(|text: &str| common::check(common::Target::Toml, text));
