@@ -16,8 +16,10 @@
 mod datalog;
 
 use datalog::{
-    Kind, Mix, ask_engine, compare, rows, shrink,
-    worlds::{Ask, Entity, Maker, Policy, World},
+    Kind, ask_engine, compare,
+    mix::Mix,
+    rows, shrink,
+    worlds::{Ask, Datum, Entity, Maker, Policy, World},
 };
 
 /// About ten seconds of an optimized build.
@@ -49,18 +51,26 @@ fn random_rules_derive_and_decide_what_their_twin_does() {
 
 /// Two users of whom one has a team, over clauses and at most one forbid.
 fn small_world(clauses: &[&str], forbid: Option<&str>) -> World {
-    let user =
-        |id: &str, links| Entity { kind: "User", id: id.to_owned(), numbers: Vec::new(), links, parents: Vec::new() };
-    let entities = vec![user("u0", vec![("team", "Group", "g0".to_owned())]), user("u1", Vec::new())];
+    let user = |id: &str, attributes| {
+        let (tags, parents) = (Vec::new(), Vec::new());
+        Entity { kind: "User", id: id.to_owned(), attributes, tags, parents }
+    };
+    let team = ("team", Datum::Entity("Group", "g0".to_owned()));
+    let entities = vec![user("u0", vec![team]), user("u1", Vec::new())];
     let policy =
         |id: &str, permits, condition: &str| Policy { id: id.to_owned(), permits, condition: condition.to_owned() };
     let forbid = forbid.map(|condition| policy("forbidden", false, condition));
     let policies = [policy("permitted", true, "true")].into_iter().chain(forbid).collect();
-    World { entities, clauses: clauses.iter().map(|clause| (*clause).to_owned()).collect(), policies }
+    World {
+        has_schema: false,
+        entities,
+        clauses: clauses.iter().map(|clause| (*clause).to_owned()).collect(),
+        policies,
+    }
 }
 
 fn of(user: &str) -> Ask {
-    Ask { user: user.to_owned(), doc: "d0".to_owned(), n: 0 }
+    Ask { user: user.to_owned(), doc: "d0".to_owned(), n: 0, supplied: Vec::new(), facts: Vec::new() }
 }
 
 fn agree(world: &World) {

@@ -1,6 +1,6 @@
 //! Random rules: conditions that bind variables, and then conditions about them.
 
-use super::worlds::{Form, KINDS, Maker};
+use super::worlds::{Form, Maker, VARIABLES};
 
 /// A rule on its way: its conditions, and the variables that they bind.
 pub struct Draft<'m> {
@@ -24,7 +24,8 @@ impl<'m> Draft<'m> {
     pub fn rule(mut self, head: &str, columns: &[&'static str]) -> String {
         let mut args = Vec::new();
         for kind in columns.iter().copied() {
-            let known: Vec<_> = self.bound.iter().filter(|(of, _)| *of == kind).map(|(_, name)| name.clone()).collect();
+            let kind = self.one_of(kind);
+            let known = self.all_known(kind);
             args.push(match self.maker.below(100) {
                 0..6 => self.maker.constant(kind),
                 6..14 if !known.is_empty() => self.maker.pick(&known),
@@ -88,21 +89,31 @@ impl<'m> Draft<'m> {
         (0..words.len()).map(|at| if is_variable(at) { "_" } else { words[at].as_str() }).collect()
     }
 
+    /// One of the types of a column.
+    fn one_of(&mut self, kinds: &'static str) -> &'static str {
+        self.maker.pick(&kinds.split(" | ").collect::<Vec<_>>())
+    }
+
+    /// The known variables of a type.
+    fn all_known(&self, kind: &str) -> Vec<String> {
+        self.bound.iter().filter(|(of, _)| *of == kind).map(|(_, name)| name.clone()).collect()
+    }
+
     /// A variable of a type: a known one, or a new one.
     fn variable(&mut self, kind: &'static str) -> String {
-        let known: Vec<_> = self.bound.iter().filter(|(of, _)| *of == kind).map(|(_, name)| name.clone()).collect();
+        let known = self.all_known(kind);
         if !known.is_empty() && self.maker.percent(65) {
             return self.maker.pick(&known);
         }
-        let names = KINDS.iter().find(|(of, ..)| *of == kind).map_or(["N", "M", "K"], |(.., names)| *names);
-        let name = self.maker.pick(&names).to_owned();
+        let (_, names) = VARIABLES.iter().find(|(of, _)| *of == kind).expect("a type with variables");
+        let name = self.maker.pick(names).to_owned();
         if !known.contains(&name) {
             self.bound.push((kind, name.clone()));
         }
         name
     }
 
-    /// A variable of an entity type that a condition binds.
+    /// A variable that a condition binds; not a number.
     fn binder(&mut self, kind: &'static str) -> String {
         let n_known = self.bound.len();
         let name = self.variable(kind);
@@ -110,17 +121,18 @@ impl<'m> Draft<'m> {
             return name;
         }
         let attribute = [("User", "boss"), ("Group", "team")].into_iter().find(|(of, _)| *of == kind);
-        if self.maker.percent(15) {
+        if VARIABLES[..3].iter().any(|(of, _)| *of == kind) && self.maker.percent(15) {
             self.body.push(format!("{kind}({name})"));
         } else if let Some((_, attribute)) = attribute.filter(|_| self.maker.percent(20)) {
             let user = self.variable("User");
             self.atom("User", user.clone());
             let is_read = self.maker.percent(40);
-            self.body.push(if is_read {
-                format!("User.{attribute}({user}, {name})")
+            if is_read {
+                self.body.push(format!("User.{attribute}({user}, {name})"));
             } else {
-                format!("{name} = {user}.{attribute}")
-            });
+                self.make_sure(&user, attribute);
+                self.body.push(format!("{name} = {user}.{attribute}"));
+            }
             if user == name {
                 self.body.push(format!("User({name})"));
             }
@@ -128,6 +140,13 @@ impl<'m> Draft<'m> {
             self.atom(kind, name.clone());
         }
         name
+    }
+
+    /// Where a schema says that an attribute may be missing, a rule on whose absence something rests says that it is not.
+    fn make_sure(&mut self, owner: &str, attribute: &str) {
+        if self.maker.has_schema && self.maker.percent(95) {
+            self.body.push(format!("{owner} has {attribute}"));
+        }
     }
 
     /// What may be read row by row, or completely.
@@ -158,14 +177,18 @@ impl<'m> Draft<'m> {
             };
             forms.extend(later.filter(is_plain));
         }
-        forms.retain(|of| of.columns.contains(&kind));
-        if forms.is_empty() {
+        forms.retain(|of| !of.places(kind).is_empty());
+        let stored = [("String", "name"), ("Set<String>", "roles")].into_iter().find(|(of, _)| *of == kind);
+        if let Some((_, attribute)) = stored.filter(|_| forms.is_empty() || self.maker.percent(40)) {
+            let user = self.binder("User");
+            self.body.push(format!("{name} = {user}.{attribute}"));
+            return;
+        } else if forms.is_empty() {
             self.body.push(format!("{kind}({name})"));
             return;
         }
         let form = self.maker.pick(&forms);
-        let places: Vec<_> = (0..form.columns.len()).filter(|at| form.columns[*at] == kind).collect();
-        let place = self.maker.pick(&places);
+        let place = self.maker.pick(&form.places(kind));
         let arg =
             |(at, kind): (usize, &&'static str)| if at == place { name.clone() } else { self.argument(kind, true) };
         let args: Vec<String> = form.columns.iter().enumerate().map(arg).collect();
@@ -173,7 +196,7 @@ impl<'m> Draft<'m> {
             [owner] if form.is_attribute && self.maker.percent(30) => format!("{owner}.{}", form.name),
             [owner, of]
                 if form.is_attribute
-                    && form.choice.is_none()
+                    && form.function.is_none()
                     && of != "_"
                     && owner != "_"
                     && self.maker.percent(30) =>
@@ -186,7 +209,8 @@ impl<'m> Draft<'m> {
     }
 
     fn argument(&mut self, kind: &'static str, may_bind: bool) -> String {
-        let known: Vec<_> = self.bound.iter().filter(|(of, _)| *of == kind).map(|(_, name)| name.clone()).collect();
+        let kind = self.one_of(kind);
+        let known = self.all_known(kind);
         match self.maker.below(100) {
             0..8 => self.maker.constant(kind),
             8..16 => "_".to_owned(),
@@ -200,7 +224,8 @@ impl<'m> Draft<'m> {
 
     /// A known variable of an entity type, or a constant.
     fn known(&mut self, kind: &'static str) -> String {
-        let known: Vec<_> = self.bound.iter().filter(|(of, _)| *of == kind).map(|(_, name)| name.clone()).collect();
+        let kind = self.one_of(kind);
+        let known = self.all_known(kind);
         if known.is_empty() { self.maker.constant(kind) } else { self.maker.pick(&known) }
     }
 
@@ -209,7 +234,12 @@ impl<'m> Draft<'m> {
         match self.maker.below(if depth == 0 { 5 } else { 7 }) {
             0 => self.maker.below(5).to_string(),
             1 if self.is_per_request => "context.n".to_owned(),
-            2 => format!("{}.quota", self.known("User")),
+            2 if self.is_per_request && self.maker.percent(50) => "principal.level".to_owned(),
+            2 => {
+                let user = self.known("User");
+                self.make_sure(&user, "quota");
+                format!("{user}.quota")
+            }
             3 => format!("{}.level", self.known("Doc")),
             4 | 1 => format!("{}.level", self.known("User")),
             n => {
@@ -241,13 +271,20 @@ impl<'m> Draft<'m> {
     }
 
     fn aggregate(&mut self, result: &str) {
-        let forms: Vec<_> = self.readable(true).into_iter().filter(|of| of.choice.is_none()).collect();
+        let mut forms = self.readable(true);
+        if self.maker.percent(5) {
+            // Perhaps a cycle, which is refused.
+            forms.extend(self.maker.derived.iter().skip(self.at).filter(|of| of.name != "parent"));
+        }
+        forms.retain(|of| !of.is_chosen());
         let form = self.maker.pick(&forms);
         self.maker.n_aggregates += 1;
-        let n = self.maker.n_aggregates;
+        // Two aggregates of a rule may well have variables of one name.
+        let n = self.maker.n_aggregates % 3;
         let (mut args, mut tuple) = (Vec::new(), Vec::new());
         for (at, kind) in form.columns.iter().enumerate() {
-            let known: Vec<_> = self.bound.iter().filter(|(of, _)| of == kind).map(|(_, name)| name.clone()).collect();
+            let of = self.one_of(kind);
+            let known = self.all_known(of);
             if !known.is_empty() && self.maker.percent(35) {
                 args.push(self.maker.pick(&known));
             } else {
@@ -256,25 +293,44 @@ impl<'m> Draft<'m> {
             }
         }
         let mut body = vec![format!("{}({})", form.name, args.join(", "))];
-        let entities: Vec<_> = tuple.iter().filter(|(kind, _)| *kind != "Long").map(|(_, name)| name.clone()).collect();
+        let is_entity = |kind: &str| VARIABLES[..3].iter().any(|(of, _)| kind.contains(of));
+        let entities: Vec<_> = tuple.iter().filter(|(kind, _)| is_entity(kind)).map(|(_, name)| name.clone()).collect();
         let Some(owner) = entities.first() else {
             self.body.push(format!("{result} = count {{ Y{n} : User(Y{n}) }}"));
             return;
         };
         if self.maker.percent(30) {
             body.push(format!("{owner}.level > {}", self.maker.below(3)));
+        } else if self.is_per_request && self.maker.percent(20) {
+            body.push(format!("{owner}.level > context.n"));
+        }
+        let mut tuple = tuple.clone();
+        if self.maker.percent(30) {
+            tuple.retain(|(_, name)| name == owner);
+        }
+        if self.maker.percent(15) {
+            let inner = self.maker.pick(&forms);
+            let args: Vec<_> = (0..inner.columns.len()).map(|at| format!("Z{n}{at}")).collect();
+            let args = args.join(", ").replacen(&format!("Z{n}0"), owner, usize::from(inner.columns[0] == tuple[0].0));
+            body.push(format!(
+                "Q{n} = count {{ {} : {}({args}) }}",
+                args.split(", ").last().expect("a column"),
+                inner.name
+            ));
+            body.push(format!("Q{n} {} 1", self.maker.pick(&[">", "<", "!="])));
         }
         let all = |tuple: &[(&str, String)]| tuple.iter().map(|(_, name)| name.clone()).collect::<Vec<_>>().join(", ");
         let text = if self.maker.percent(50) {
             format!("{result} = count {{ {} : {} }}", all(&tuple), body.join(", "))
         } else {
-            let fold = self.maker.pick(&["sum", "min", "max"]);
-            if self.maker.percent(50) {
-                body.push(format!("Y{n} = {owner}.{}", self.maker.pick(&["level", "quota"])));
+            let fold = self.maker.pick(&["sum", "sum", "min", "max"]);
+            let attribute = self.maker.pick(&["level", "quota"]);
+            let kind = tuple.iter().find(|(_, name)| name == owner).map_or("", |(kind, _)| kind);
+            if VARIABLES.iter().any(|(of, _)| *of == kind) && self.maker.percent(50) {
+                body.push(format!("{kind}.{attribute}({owner}, Y{n})"));
             } else {
-                let name = if form.columns[0] == "User" { "User" } else { form.columns[0] };
-                let is_of = tuple.first().is_some_and(|(kind, _)| *kind == name);
-                body.push(if is_of { format!("{name}.level({owner}, Y{n})") } else { format!("Y{n} = {owner}.level") });
+                body.extend((attribute == "quota" && self.maker.has_schema).then(|| format!("{owner} has quota")));
+                body.push(format!("Y{n} = {owner}.{attribute}"));
             }
             format!("{result} = {fold} {{ Y{n}, {} : {} }}", all(&tuple), body.join(", "))
         };
@@ -289,8 +345,9 @@ impl<'m> Draft<'m> {
     }
 
     fn condition(&mut self) -> String {
-        match self.maker.below(12) {
+        match self.maker.below(16) {
             0..4 => self.absent(),
+            4 if self.maker.percent(10) => format!("not {} in _", self.known("User")),
             4 => format!("not {} in {}", self.known("User"), self.known("Group")),
             5 => {
                 let (low, high) = if self.maker.percent(60) { ("User", "Group") } else { ("Group", "Group") };
@@ -314,6 +371,24 @@ impl<'m> Draft<'m> {
                 format!("{a} {} {b}", self.maker.pick(&["==", "!="]))
             }
             9 | 10 => self.complete(),
+            14 => {
+                // An atom that binds nothing.
+                let form = self.readable(false);
+                let form = self.maker.pick(&form);
+                let args: Vec<_> = form.columns.iter().map(|kind| self.argument(kind, false)).collect();
+                format!("{}({})", form.name, args.join(", "))
+            }
+            11 => {
+                let user = self.known("User");
+                let condition = self.maker.of_user(&user);
+                if self.maker.percent(30) { format!("!({condition})") } else { condition }
+            }
+            12 => {
+                let (name, of) = self.maker.pick(&[("String", "S like \"a*\""), ("Set<String>", "A.contains(\"a\")")]);
+                let bound = self.binder(name);
+                of.replacen(['S', 'A'], &bound, 1)
+            }
+            13 if self.is_per_request => self.maker.of_user("principal"),
             _ => self.comparison(),
         }
     }

@@ -1,29 +1,201 @@
-//! Clauses as the twin reads them: arguments are names, and the reads that bind are atoms.
+//! Rules as the twin reads them: arguments are variables, what binds is an atom, and a condition says what it waits for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rune_core::syntax::{
-    ast::{Binary, Expr, ExprKind},
-    rules::{Aggregate, Atom, Column, Literal, LiteralKind, Name, Rulelike, TypeName},
+    ast::{Binary, Expr, ExprKind, Unary},
+    rules::{Clause, ClauseKind, Declaration, Fold, Literal, LiteralKind, Name, TypeName},
 };
 
-use super::twin::Twin;
+/// What is declared of relations, and whether policies read them as attributes.
+pub type Declared = BTreeMap<String, (Declaration, bool)>;
+type Names = BTreeSet<String>;
 
-/// Whether a rule permits or forbids.
-pub fn is_decision(rule: &Rulelike) -> bool {
-    ["permit", "forbid"].contains(&rule.head.name.text.as_str())
+pub struct Rule {
+    pub head: String,
+    pub args: Vec<String>,
+    pub body: Body,
 }
 
-/// The one type of a column.
-pub fn type_of(column: &Column) -> Option<&str> {
-    match column.types.as_slice() {
-        [TypeName::Named(name)] => Some(&name.text),
-        _ => None,
+#[derive(Default)]
+pub struct Body {
+    pub goals: Vec<Goal>,
+    /// For each variable, the types of each of the columns that it stands in.
+    pub columns: BTreeMap<String, Vec<Vec<TypeName>>>,
+}
+
+impl Body {
+    pub fn open(&self) -> Vec<&Goal> {
+        self.goals.iter().collect()
+    }
+}
+
+pub struct Goal {
+    /// It can be asked once all variables of one of these sets have values.
+    pub needs: Vec<Names>,
+    pub kind: Kind,
+}
+
+pub enum Kind {
+    Atom(String, Vec<String>),
+    Not(String, Vec<String>),
+    Guard(Expr),
+    Bind(String, Expr),
+    Aggregate { result: String, fold: Fold, tuple: Vec<String>, body: Body },
+}
+
+/// Whether a rule permits or forbids, if that is what a clause does, and its id.
+pub fn decision(clause: &Clause) -> Option<(bool, &str)> {
+    let ClauseKind::Rule(rule) = &clause.kind else { return None };
+    let permits = rule.head.name.text == "permit";
+    let id = || clause.annotations.iter().find(|of| of.name.text == "id").map(|of| of.value.as_str());
+    (permits || rule.head.name.text == "forbid").then(id).flatten().map(|id| (permits, id))
+}
+
+/// The rule that a clause is, if it is one. One that decides derives the one row of a relation that has its id for a name.
+pub fn rule(clause: &Clause, declared: &Declared) -> Option<Rule> {
+    let ClauseKind::Rule(rule) = &clause.kind else { return None };
+    if rule.body.is_empty() {
+        return None;
+    }
+    let mut scope = level_names(&rule.body);
+    rule.head.args.iter().for_each(|arg| names(arg, &mut scope));
+    let (mut plain, mut body) = (Plain { declared, n_fresh: 0 }, Body::default());
+    let (head, args) = if let Some((_, id)) = decision(clause) {
+        plain.atom("request", &rule.head.args, false, &mut body);
+        (format!("decision {id}"), Vec::new())
+    } else {
+        let args = plain.args(&rule.head.args, &mut body);
+        plain.note(&rule.head.name.text, &args, &mut body);
+        (rule.head.name.text.clone(), args)
+    };
+    plain.body(&rule.body, &scope, &mut body);
+    Some(Rule { head, args, body })
+}
+
+struct Plain<'p> {
+    declared: &'p Declared,
+    n_fresh: usize,
+}
+
+impl Plain<'_> {
+    fn body(&mut self, literals: &[Literal], scope: &Names, body: &mut Body) {
+        for literal in literals {
+            self.literal(literal, scope, body);
+        }
+        // What binds nothing comes first: it only leaves less to look at.
+        body.goals.sort_by_key(|goal| matches!(goal.kind, Kind::Atom(..)));
+    }
+
+    fn literal(&mut self, literal: &Literal, scope: &Names, body: &mut Body) {
+        let of = |expr: &Expr| {
+            let mut needs = Names::new();
+            names(expr, &mut needs);
+            vec![needs]
+        };
+        let (needs, kind) = match &literal.kind {
+            LiteralKind::Atom(atom) => return self.atom(&atom.name.text, &atom.args, literal.is_negated, body),
+            LiteralKind::Guard(expr) => match self.read(expr) {
+                Some((name, args)) => return self.atom(name, &args, literal.is_negated, body),
+                None if literal.is_negated => {
+                    let not = ExprKind::Unary(Unary::Not, Box::new(expr.clone()));
+                    (of(expr), Kind::Guard(Expr::placeless(not)))
+                }
+                None => (of(expr), Kind::Guard(expr.clone())),
+            },
+            LiteralKind::Binding(name, expr) => (of(expr), Kind::Bind(self.variable(&name.text), expr.clone())),
+            LiteralKind::Aggregate(aggregate) => {
+                let (mut inner, mut needs) = (Body::default(), Names::new());
+                let inner_scope = scope.union(&level_names(&aggregate.body)).cloned().collect();
+                self.body(&aggregate.body, &inner_scope, &mut inner);
+                all_names(&aggregate.body, &mut needs);
+                needs.retain(|name| scope.contains(name) && name != "_");
+                for (name, columns) in &inner.columns {
+                    body.columns.entry(name.clone()).or_default().extend(columns.iter().cloned());
+                }
+                let tuple = aggregate.tuple.iter().map(|name| name.text.clone()).collect();
+                let result = self.variable(&aggregate.result.text);
+                (vec![needs], Kind::Aggregate { result, fold: aggregate.fold, tuple, body: inner })
+            }
+        };
+        body.goals.push(Goal { needs, kind });
+    }
+
+    fn atom(&mut self, name: &str, args: &[Expr], is_negated: bool, body: &mut Body) {
+        let args = self.args(args, body);
+        let known = args.iter().filter(|arg| !arg.starts_with('_')).cloned();
+        let goal = if is_negated {
+            Goal { needs: vec![known.collect()], kind: Kind::Not(name.to_owned(), args) }
+        } else {
+            self.note(name, &args, body);
+            // Who is in what can be told of either side.
+            let needs = if name == "in" { known.map(|arg| Names::from([arg])).collect() } else { vec![Names::new()] };
+            Goal { needs, kind: Kind::Atom(name.to_owned(), args) }
+        };
+        body.goals.push(goal);
+    }
+
+    /// The atom that an expression is at the top of a body: `X in Y`, `X.p`, `X.p.contains(Y)`.
+    fn read<'e>(&self, expr: &'e Expr) -> Option<(&'e str, Vec<Expr>)> {
+        let is_attribute = |name: &str, n_columns: usize| {
+            let is_it = |of: &Declaration| of.n_keys.is_none() && of.columns.len() == n_columns;
+            self.declared.get(name).is_some_and(|(of, is_attribute)| *is_attribute && is_it(of))
+        };
+        match &expr.kind {
+            ExprKind::Binary(Binary::In, sides)
+                if matches!(sides[1].kind, ExprKind::Name(_) | ExprKind::Entity(..) | ExprKind::Var(_)) =>
+            {
+                Some(("in", sides.to_vec()))
+            }
+            ExprKind::Attribute(owner, name) if is_attribute(name, 1) => Some((name, vec![(**owner).clone()])),
+            ExprKind::Binary(Binary::Contains, sides) => match &sides[0].kind {
+                ExprKind::Attribute(owner, name) if is_attribute(name, 2) => {
+                    Some((name, vec![(**owner).clone(), sides[1].clone()]))
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Gives each argument that is an expression a name.
+    fn args(&mut self, args: &[Expr], body: &mut Body) -> Vec<String> {
+        let mut named = Vec::new();
+        for arg in args {
+            let ExprKind::Name(name) = &arg.kind else {
+                self.n_fresh += 1;
+                let name = format!("#{}", self.n_fresh);
+                let mut needs = Names::new();
+                names(arg, &mut needs);
+                body.goals.push(Goal { needs: vec![needs], kind: Kind::Bind(name.clone(), arg.clone()) });
+                named.push(name);
+                continue;
+            };
+            named.push(self.variable(name));
+        }
+        named
+    }
+
+    /// Each `_` is its own variable.
+    fn variable(&mut self, name: &str) -> String {
+        self.n_fresh += 1;
+        if name == "_" { format!("_{}", self.n_fresh) } else { name.to_owned() }
+    }
+
+    /// Variables are of the types of the columns that they stand in.
+    fn note(&self, name: &str, args: &[String], body: &mut Body) {
+        let of_entity = name.split('.').next().filter(|kind| kind.starts_with(char::is_uppercase));
+        let of_entity = of_entity.map(|kind| vec![TypeName::Named(Name { span: 0..0, text: kind.to_owned() })]);
+        let declared =
+            self.declared.get(name).into_iter().flat_map(|(of, _)| &of.columns).map(|column| column.types.clone());
+        for (arg, types) in args.iter().zip(declared.chain(of_entity)) {
+            body.columns.entry(arg.clone()).or_default().push(types);
+        }
     }
 }
 
 /// The names in an expression.
-pub fn names(expr: &Expr, found: &mut BTreeSet<String>) {
+fn names(expr: &Expr, found: &mut Names) {
     if let ExprKind::Name(name) = &expr.kind {
         found.insert(name.clone());
     }
@@ -31,8 +203,8 @@ pub fn names(expr: &Expr, found: &mut BTreeSet<String>) {
 }
 
 /// The names in a body, those within its aggregates not among them.
-pub fn level_names(body: &[Literal]) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
+fn level_names(body: &[Literal]) -> Names {
+    let mut found = Names::new();
     for literal in body {
         match &literal.kind {
             LiteralKind::Atom(atom) => atom.args.iter().for_each(|arg| names(arg, &mut found)),
@@ -47,171 +219,12 @@ pub fn level_names(body: &[Literal]) -> BTreeSet<String> {
     found
 }
 
-/// A rule in the plain form.
-pub fn rule(twin: &Twin<'_>, rule: &Rulelike) -> Rulelike {
-    let mut plain = Plain { twin, kinds: BTreeMap::new(), n_fresh: 0 };
-    if !is_decision(rule) {
-        plain.note(&rule.head);
-    }
-    plain.note_all(&rule.body);
-    let (mut head, mut body) = (rule.head.clone(), Vec::new());
-    if is_decision(rule) {
-        plain.guard_kinds(&head, &mut body);
-    }
-    plain.name_args(&mut head, &mut body);
-    plain.body(&rule.body, &mut body);
-    Rulelike { head, body }
-}
-
-struct Plain<'p, 't> {
-    twin: &'p Twin<'t>,
-    /// The entity types of variables that stand in columns of one type.
-    kinds: BTreeMap<String, String>,
-    n_fresh: usize,
-}
-
-impl Plain<'_, '_> {
-    fn note(&mut self, atom: &Atom) {
-        let name = atom.name.text.as_str();
-        for (at, arg) in atom.args.iter().enumerate() {
-            let declared = self.twin.declared.get(name).map(|of| type_of(&of.columns[at]));
-            // `User(U)` and `User.level(U, N)`: only the first argument has the type.
-            let of_entity =
-                || (at == 0 && name.starts_with(char::is_uppercase)).then(|| name.split('.').next()).flatten();
-            let kind = declared.unwrap_or_else(of_entity).filter(|kind| *kind != "Long");
-            if let (ExprKind::Name(variable), Some(kind)) = (&arg.kind, kind) {
-                self.kinds.insert(variable.clone(), kind.to_owned());
-            }
-        }
-    }
-
-    fn note_all(&mut self, body: &[Literal]) {
-        for literal in body.iter().filter(|literal| !literal.is_negated) {
-            match &literal.kind {
-                LiteralKind::Atom(atom) => self.note(atom),
-                LiteralKind::Guard(expr) => self.atom(expr).iter().for_each(|atom| self.note(atom)),
-                LiteralKind::Aggregate(aggregate) => self.note_all(&aggregate.body),
-                LiteralKind::Binding(..) => {}
-            }
-        }
-    }
-
-    /// The atom that an expression is at the top of a body: `X in Y`, `X.p`, `X.p.contains(Y)`.
-    fn atom(&self, expr: &Expr) -> Option<Atom> {
-        let arity =
-            |name: &str| self.twin.attributes.get(name).filter(|of| of.n_keys.is_none()).map(|of| of.columns.len());
-        let (name, args) = match &expr.kind {
-            ExprKind::Binary(Binary::In, sides) if !matches!(sides[1].kind, ExprKind::Attribute(..)) => {
-                ("in", sides.to_vec())
-            }
-            ExprKind::Attribute(owner, name) if arity(name) == Some(1) => (name.as_str(), vec![(**owner).clone()]),
-            ExprKind::Binary(Binary::Contains, sides) => match &sides[0].kind {
-                ExprKind::Attribute(owner, name) if arity(name) == Some(2) => {
-                    (name.as_str(), vec![(**owner).clone(), sides[1].clone()])
-                }
-                _ => return None,
-            },
-            _ => return None,
-        };
-        Some(Atom { span: 0..0, name: Name { span: 0..0, text: name.to_owned() }, args })
-    }
-
-    fn body(&mut self, body: &[Literal], plain: &mut Vec<Literal>) {
-        for literal in body.iter().filter(|literal| !(literal.is_negated && self.twin.without_negation)) {
-            let atom = match &literal.kind {
-                LiteralKind::Guard(expr) => self.atom(expr),
-                LiteralKind::Atom(atom) => Some(atom.clone()),
-                _ => None,
-            };
-            let kind = match (atom, &literal.kind) {
-                (Some(mut atom), _) => {
-                    if !literal.is_negated {
-                        self.guard_kinds(&atom, plain);
-                    }
-                    self.name_args(&mut atom, plain);
-                    LiteralKind::Atom(atom)
-                }
-                (None, LiteralKind::Aggregate(aggregate)) => {
-                    let mut inner = Vec::new();
-                    self.body(&aggregate.body, &mut inner);
-                    LiteralKind::Aggregate(Aggregate { body: inner, ..aggregate.clone() })
-                }
-                (None, other) => other.clone(),
-            };
-            plain.push(Literal { kind, ..literal.clone() });
-        }
-    }
-
-    /// Variables are of their types, whatever a column or the hierarchy holds.
-    fn guard_kinds(&self, atom: &Atom, plain: &mut Vec<Literal>) {
-        for arg in &atom.args {
-            if let ExprKind::Name(name) = &arg.kind
-                && let Some(kind) = self.kinds.get(name).filter(|_| name != "_")
-            {
-                let is = Expr::placeless(ExprKind::Is(Box::new(arg.clone()), kind.clone()));
-                plain.push(Literal { span: 0..0, is_negated: false, kind: LiteralKind::Guard(is) });
-            }
-        }
-    }
-
-    /// Gives each argument that is an expression a name.
-    fn name_args(&mut self, atom: &mut Atom, plain: &mut Vec<Literal>) {
-        for arg in atom.args.iter_mut().filter(|arg| !matches!(arg.kind, ExprKind::Name(_))) {
-            self.n_fresh += 1;
-            let text = format!("#{}", self.n_fresh);
-            let expr = std::mem::replace(arg, Expr::placeless(ExprKind::Name(text.clone())));
-            let kind = LiteralKind::Binding(Name { span: 0..0, text }, expr);
-            plain.push(Literal { span: 0..0, is_negated: false, kind });
-        }
-    }
-}
-
-/// The stratum of each relation that rules derive: above all that they need complete. None if there is no end to it.
-pub fn levels(
-    rules: &[Rulelike],
-    is_attribute: impl Fn(&str) -> bool,
-    is_chosen: impl Fn(&str) -> bool,
-) -> Option<BTreeMap<String, usize>> {
-    let mut levels: BTreeMap<String, usize> = rules.iter().map(|rule| (rule.head.name.text.clone(), 0)).collect();
-    loop {
-        let before = levels.clone();
-        for rule in rules {
-            let mut reads = Vec::new();
-            read(&rule.body, is_chosen(&rule.head.name.text), &is_attribute, &mut reads);
-            for (name, is_complete) in reads {
-                let least = before.get(&name).map_or(0, |level| level + usize::from(is_complete || is_chosen(&name)));
-                let level = levels.get_mut(&rule.head.name.text)?;
-                *level = least.max(*level);
-            }
-        }
-        if levels == before {
-            return Some(levels);
-        }
-        if levels.values().any(|level| rules.len() < *level) {
-            return None;
-        }
-    }
-}
-
-/// What a body reads, and whether all of it.
-fn read(body: &[Literal], is_complete: bool, is_attribute: &impl Fn(&str) -> bool, found: &mut Vec<(String, bool)>) {
+/// The names in a body and in its aggregates.
+fn all_names(body: &[Literal], found: &mut Names) {
+    found.extend(level_names(body));
     for literal in body {
-        match &literal.kind {
-            LiteralKind::Atom(atom) => {
-                let name = if atom.name.text == "in" { "parent" } else { &atom.name.text };
-                found.push((name.to_owned(), is_complete || literal.is_negated));
-            }
-            LiteralKind::Guard(expr) | LiteralKind::Binding(_, expr) => read_within(expr, is_attribute, found),
-            LiteralKind::Aggregate(aggregate) => read(&aggregate.body, true, is_attribute, found),
+        if let LiteralKind::Aggregate(aggregate) = &literal.kind {
+            all_names(&aggregate.body, found);
         }
     }
-}
-
-fn read_within(expr: &Expr, is_attribute: &impl Fn(&str) -> bool, found: &mut Vec<(String, bool)>) {
-    match &expr.kind {
-        ExprKind::Attribute(_, name) if is_attribute(name) => found.push((name.clone(), true)),
-        ExprKind::Binary(Binary::In, _) => found.push(("parent".to_owned(), true)),
-        _ => {}
-    }
-    expr.for_each_part(&mut |part| read_within(part, is_attribute, found));
 }
