@@ -139,6 +139,25 @@ fn an_ancestor_that_is_in_a_set_counts_whatever_others_there_may_be() {
 }
 
 #[test]
+fn what_may_be_above_somebody_matters_where_a_set_has_it() {
+    let clauses = [
+        "relation watched(Doc, Group).",
+        "watched(Doc::\"d0\", Group::\"g1\").",
+        "@attribute relation groups(Doc, Group).",
+        "groups(D, G) :- watched(D, G).",
+        "parent(U, Group::\"g0\") :- User(U), U.team != U.",
+    ];
+    // Who has no team may be in `g0`, and the document has `g1` alone.
+    check_decision(&clauses, "principal in resource.groups", Kind::Allowed);
+    check_decision(&[&clauses[..1], &clauses[2..]].concat(), "principal in resource.groups", Kind::Allowed);
+    let clauses = [&clauses[..], &["watched(Doc::\"d0\", Group::\"g0\")."]].concat();
+    check_decision(&clauses, "principal in resource.groups", Kind::Error);
+    // Nor is it certain that this document has `g0`.
+    let clauses = [&clauses[..3], &clauses[4..5], &["groups(D, Group::\"g0\") :- Doc(D), D.level > 0."]].concat();
+    check_decision(&clauses, "principal in resource.groups", Kind::Error);
+}
+
+#[test]
 fn rows_that_are_given_count_beside_those_that_depend_on_the_request() {
     let clauses = [
         "relation banned(User).",

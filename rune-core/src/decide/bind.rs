@@ -10,7 +10,7 @@ use crate::{
     check::rules::{Names, PredicateId},
     datalog::{self, Bounds, DatalogEngine, DeriveError, Strata, Work},
     expr::{Derived, Failure, Member, World},
-    facts::{Facts, Relation, Store, ancestors_by, rows_from},
+    facts::{Facts, Relation, Store, ancestors_by, elements_from, rows_from},
     schema::{
         ActionType, Schema,
         conform::{self, Reader, SuppliedAttributes, Undeclared},
@@ -151,6 +151,10 @@ impl World for RequestWorld<'_> {
 
     fn holds(&self, derived: &Derived, row: &[Value]) -> Result<bool, Failure> {
         self.relation(PredicateId(derived.relation)).map_or(Ok(false), |relation| relation.holds(row))
+    }
+
+    fn elements(&self, derived: &Derived, entity: Value) -> Vec<Value> {
+        self.relation(PredicateId(derived.relation)).map(|of| elements_from(of, entity)).unwrap_or_default()
     }
 
     fn rows_of(&self, derived: &Derived, entity: Value) -> Result<Vec<&[Value]>, Failure> {

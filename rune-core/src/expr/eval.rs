@@ -517,7 +517,8 @@ impl<'a, V: Values, W: World> Evaluator<'a, V, W> {
         };
         self.entity(below)?;
         // One that is there counts, whatever is undetermined of the others.
-        let (ancestors, mut undetermined) = self.world.ancestors(self.values, below);
+        let (ancestors, open) = self.world.ancestors(self.values, below);
+        let mut undetermined = None;
         self.spend(ancestors.len())?;
         for ancestor in ancestors {
             match self.world.holds(derived, &[owner, ancestor]) {
@@ -525,6 +526,15 @@ impl<'a, V: Values, W: World> Evaluator<'a, V, W> {
                 Ok(false) => {}
                 Err(failure) => undetermined = Some(failure),
             }
+        }
+        // Whatever else may be above it matters if the set has it, or may have it.
+        if let (None, Some(failure)) = (undetermined, open) {
+            let elements = self.world.elements(derived, owner);
+            self.spend(elements.len())?;
+            let may_be_in = |element: &Value| {
+                *element == Value::UNKNOWN || self.world.is_in(self.values, below, *element) != Ok(false)
+            };
+            undetermined = elements.iter().any(may_be_in).then_some(failure);
         }
         undetermined.map_or(Ok(Value::FALSE), Err)
     }

@@ -35,6 +35,9 @@ pub trait World {
     /// If that is undetermined.
     fn holds(&self, derived: &Derived, row: &[Value]) -> Result<bool, Failure>;
 
+    /// What a derived set has, or may have, for an entity; [`Value::UNKNOWN`] where that may be anything.
+    fn elements(&self, derived: &Derived, entity: Value) -> Vec<Value>;
+
     /// The rows of a relation that begin with an entity, without it.
     ///
     /// # Errors

@@ -154,6 +154,10 @@ impl World for Facts {
         self.relations.get(PredicateId(derived.relation)).map_or(Ok(false), |relation| relation.holds(row))
     }
 
+    fn elements(&self, derived: &Derived, entity: Value) -> Vec<Value> {
+        self.relations.get(PredicateId(derived.relation)).map(|of| elements_from(of, entity)).unwrap_or_default()
+    }
+
     fn rows_of(&self, derived: &Derived, entity: Value) -> Result<Vec<&[Value]>, Failure> {
         match self.relations.get(PredicateId(derived.relation)) {
             Some(relation) => rows_from(relation, entity),
@@ -177,10 +181,7 @@ impl Store for Facts {
 pub fn ancestors_by(relation: &Relation, entity: Value) -> (Vec<Value>, Option<Failure>) {
     let mut ancestors = vec![entity];
     ancestors.extend(certain_rows_from(relation, entity).into_iter().flatten());
-    // A row that a later stratum made certain is in doubt no more.
-    let is_open = |row: &[Value]| matches(row, &[Some(entity), None]) && relation.rows.find(row).is_none();
-    let doubt = relation.doubts.iter().find(|(row, _)| is_open(row));
-    (ancestors, doubt.map(|(_, cause)| Failure::Undetermined(cause)))
+    (ancestors, relation.doubts.cause(&[Some(entity), None]).map(Failure::Undetermined))
 }
 
 /// The rows that begin with a value, without it.
@@ -197,6 +198,14 @@ pub fn rows_from(relation: &Relation, first: Value) -> Result<Vec<&[Value]>, Fai
         }
     }
     Ok(certain_rows_from(relation, first))
+}
+
+/// What stands beside a value in a relation of two columns, or may.
+#[must_use]
+pub fn elements_from(relation: &Relation, first: Value) -> Vec<Value> {
+    let certain = certain_rows_from(relation, first).into_iter().flatten().copied();
+    let doubts = relation.doubts.iter().filter(|(row, _)| matches(row, &[Some(first), None]));
+    certain.chain(doubts.filter_map(|(row, _)| row.get(1).copied())).collect()
 }
 
 fn certain_rows_from(relation: &Relation, first: Value) -> Vec<&[Value]> {
