@@ -23,7 +23,7 @@ use datalog::{
 };
 
 /// About ten seconds of an optimized build.
-const WORLDS: u64 = 1_000;
+const WORLDS: u64 = 1_500;
 const ASKS_PER_WORLD: usize = 4;
 
 #[test]
@@ -166,6 +166,55 @@ fn rows_that_are_given_count_beside_those_that_depend_on_the_request() {
         "@id(\"banned\") forbid(U, _, _) :- banned(U).",
     ];
     check_decision(&clauses, "false", Kind::Forbidden);
+}
+
+#[test]
+fn a_relation_that_names_an_attribute_of_the_request_depends_on_the_request() {
+    let clauses = [
+        "@attribute relation busy(User).",
+        "@attribute relation idle(User).",
+        "busy(U) :- User(U), context.n < 3.",
+        "idle(U) :- User(U), !U.busy.",
+    ];
+    check_decision(&clauses, "principal.idle", Kind::Allowed);
+}
+
+#[test]
+fn what_asks_whether_there_is_an_attribute_needs_all_of_it() {
+    let clauses = [
+        "relation poor(User).",
+        "@attribute relation best(User -> max Long).",
+        "poor(U) :- User(U), !(U has best).",
+        "best(U, 1) :- User(U), U != User::\"u1\".",
+    ];
+    check(&clauses, "poor", &["User::\"u1\""], &[]);
+}
+
+#[test]
+fn a_tuple_that_is_certain_counts_though_it_may_be_in_another_way_too() {
+    let clauses = [
+        "relation owns(User, Doc).",
+        "owns(User::\"u0\", Doc::\"d0\").",
+        "owns(User::\"u0\", Doc::\"d1\").",
+        "likes(U, D) :- owns(U, D), D == Doc::\"d0\".",
+        "likes(U, D) :- owns(U, D), D.level > 0.",
+        "fans(N) :- N = count { U : likes(U, _) }.",
+        "liked(N) :- N = count { D : likes(_, D) }.",
+    ];
+    check(&clauses, "fans", &["1"], &[]);
+    check(&clauses, "liked", &[], &["?"]);
+}
+
+#[test]
+fn an_aggregate_forgets_no_failure_that_came_before() {
+    let (flagged, rule) = (
+        ["flagged(User::\"u0\").", "flagged(User::\"u1\")."],
+        "teams(U, N) :- flagged(U), G = U.team, N = count { X : member(X, G) }.",
+    );
+    for [first, second] in [flagged, [flagged[1], flagged[0]]] {
+        let clauses = ["relation flagged(User).", "relation member(User, Group).", first, second, rule];
+        check(&clauses, "teams", &["User::\"u0\", 0"], &["User::\"u1\", ?"]);
+    }
 }
 
 #[test]

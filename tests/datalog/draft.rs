@@ -36,6 +36,12 @@ impl<'m> Draft<'m> {
                 _ => self.binder(kind),
             });
         }
+        if head == "parent" && self.maker.percent(40) {
+            // Who may be below somebody is worth asking.
+            let user = self.known("User");
+            self.make_sure(&user, "quota");
+            self.body.push(format!("{user}.quota != {}", self.maker.below(5)));
+        }
         for _ in 0..self.maker.below(2) {
             let kind = self.maker.pick(&["User", "Group", "Doc"]);
             let name = self.variable(kind);
@@ -162,7 +168,7 @@ impl<'m> Draft<'m> {
             .maker
             .derived
             .get(self.at)
-            .filter(|of| !self.is_first && !is_complete && !of.columns.contains(&"Long"));
+            .filter(|of| !self.is_first && !is_complete && (!of.columns.contains(&"Long") || of.is_chosen()));
         forms.extend(own.filter(|of| of.name != "parent").into_iter().flat_map(|of| [*of; 2]));
         forms
     }
@@ -301,7 +307,7 @@ impl<'m> Draft<'m> {
         };
         if self.maker.percent(30) {
             body.push(format!("{owner}.level > {}", self.maker.below(3)));
-        } else if self.is_per_request && self.maker.percent(20) {
+        } else if self.is_per_request && self.maker.percent(50) {
             body.push(format!("{owner}.level > context.n"));
         }
         let mut tuple = tuple.clone();
@@ -338,6 +344,10 @@ impl<'m> Draft<'m> {
     }
 
     fn conditions(&mut self) {
+        if self.is_per_request && self.maker.percent(30) {
+            let condition = self.of_request();
+            self.body.push(condition);
+        }
         for _ in 0..self.maker.below(3) {
             let condition = self.condition();
             self.body.push(condition);
@@ -345,37 +355,34 @@ impl<'m> Draft<'m> {
     }
 
     fn condition(&mut self) -> String {
-        match self.maker.below(16) {
+        match self.maker.below(19) {
             0..4 => self.absent(),
             4 if self.maker.percent(10) => format!("not {} in _", self.known("User")),
             4 => format!("not {} in {}", self.known("User"), self.known("Group")),
-            5 => {
+            5 | 15 => {
                 let (low, high) = if self.maker.percent(60) { ("User", "Group") } else { ("Group", "Group") };
                 let (low, high) = (self.binder(low), self.variable(high));
                 format!("{low} in {high}")
             }
-            6 => {
+            6 | 16 => {
                 let name = self.long();
                 format!("{name} {} {}", self.maker.pick(&[">", "<=", "!=", "<"]), self.maker.below(4))
             }
-            7 if self.is_per_request => {
-                let user = self.known("User");
-                self.maker.pick(&[
-                    format!("{user} == principal"),
-                    "context.n > 1".to_owned(),
-                    "principal.level < 4".to_owned(),
-                ])
-            }
+            7 if self.is_per_request => self.of_request(),
             8 => {
                 let (a, b) = (self.known("User"), self.known("User"));
                 format!("{a} {} {b}", self.maker.pick(&["==", "!="]))
             }
             9 | 10 => self.complete(),
-            14 => {
+            14 | 17 => {
                 // An atom that binds nothing.
-                let form = self.readable(false);
-                let form = self.maker.pick(&form);
-                let args: Vec<_> = form.columns.iter().map(|kind| self.argument(kind, false)).collect();
+                let forms = self.readable(false);
+                let form = self.maker.pick(&forms);
+                let is_constant = self.maker.percent(40);
+                let arg = |kind: &&'static str| {
+                    if is_constant { self.maker.constant(kind) } else { self.argument(kind, false) }
+                };
+                let args: Vec<_> = form.columns.iter().map(arg).collect();
                 format!("{}({})", form.name, args.join(", "))
             }
             11 => {
@@ -391,6 +398,11 @@ impl<'m> Draft<'m> {
             13 if self.is_per_request => self.maker.of_user("principal"),
             _ => self.comparison(),
         }
+    }
+
+    fn of_request(&mut self) -> String {
+        let user = self.known("User");
+        self.maker.pick(&[format!("{user} == principal"), "context.n > 1".to_owned(), "principal.level < 4".to_owned()])
     }
 
     fn absent(&mut self) -> String {

@@ -364,7 +364,7 @@ impl Maker {
                 clauses.push(Draft::new(self, at, n == 0).rule(form.name, columns));
             }
         }
-        for n in 0..1 + self.below(4) {
+        for n in 0..2 + self.below(3) {
             let effect = if self.percent(65) { "permit" } else { "forbid" };
             let at = self.derived.len();
             let rule = Draft::new(self, at, false).decision(effect);
@@ -455,7 +455,9 @@ impl Maker {
     fn policy_part(&mut self) -> String {
         let all = self.base.iter().chain(&self.derived);
         let attributes: Vec<_> = all.filter(|of| of.is_attribute).copied().collect();
+        let has_parents = self.derived.iter().any(|of| of.name == "parent");
         let part = match self.below(11) {
+            5 | 6 if has_parents => format!("principal in {}", self.constant("Group")),
             0 => format!("context.n > {}", self.below(4)),
             1 => format!("resource.level > {}", self.below(4)),
             2 => format!("principal in {}", self.constant("Group")),
