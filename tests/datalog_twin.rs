@@ -73,9 +73,9 @@ fn of(user: &str) -> Ask {
     Ask { user: user.to_owned(), doc: "d0".to_owned(), n: 0, supplied: Vec::new(), facts: Vec::new() }
 }
 
-fn agree(world: &World) {
+fn agree(world: &World, asks: &[Ask]) {
     let mut mix = Mix::default();
-    if let Err(difference) = compare(world, &[of("u0"), of("u1")], &mut Maker::new(0), &mut mix) {
+    if let Err(difference) = compare(world, asks, &mut Maker::new(0), &mut mix) {
         panic!("{difference}\nin this world:\n{world}");
     }
     assert_eq!(mix.refused, 0, "{world}");
@@ -84,14 +84,14 @@ fn agree(world: &World) {
 /// Both twins must have these rows of a relation, certain and undetermined.
 fn check(clauses: &[&str], relation: &str, certain: &[&str], undetermined: &[&str]) {
     let world = small_world(clauses, None);
-    agree(&world);
+    agree(&world, &[of("u0"), of("u1")]);
     assert_eq!(rows(&world, relation), [certain, undetermined].map(|rows| rows.join("; ")), "{world}");
 }
 
 /// Both twins must decide so about the user without a team.
 fn check_decision(clauses: &[&str], forbid: &str, kind: Kind) {
     let world = small_world(clauses, Some(forbid));
-    agree(&world);
+    agree(&world, &[of("u0"), of("u1")]);
     assert_eq!(ask_engine(&world, &of("u1")), kind, "{world}");
 }
 
@@ -177,6 +177,15 @@ fn a_relation_that_names_an_attribute_of_the_request_depends_on_the_request() {
         "idle(U) :- User(U), !U.busy.",
     ];
     check_decision(&clauses, "principal.idle", Kind::Allowed);
+}
+
+#[test]
+fn what_a_request_supplies_for_somebody_is_read_by_the_word_principal_alone() {
+    let mut world = small_world(&["@id(\"r\") forbid(_, _, _) :- principal has boss.quota."], None);
+    world.entities[0].attributes.push(("boss", Datum::Entity("User", "u0".to_owned())));
+    let ask = Ask { supplied: vec![("quota", Datum::Long(1))], ..of("u0") };
+    agree(&world, std::slice::from_ref(&ask));
+    assert_eq!(ask_engine(&world, &ask), Kind::Allowed, "{world}");
 }
 
 #[test]

@@ -95,6 +95,12 @@ impl<V: Values> Compiler<'_, V> {
                 let attribute = self.attribute(owner, name);
                 self.push(Node::Attribute(attribute), &[attribute.owner])
             }
+            // In a rule only `principal` itself has what the request supplies: of the `a` in `principal has a.b` facts tell.
+            ExprKind::Has(owner, path)
+                if self.is_rule() && matches!(owner.kind, ExprKind::Var(_)) && 1 < path.len() =>
+            {
+                self.chain(Node::All, &has_each(owner, path))
+            }
             ExprKind::Has(owner, path) => {
                 let source = self.source(owner);
                 let owner = self.expr(owner);
@@ -133,6 +139,10 @@ impl<V: Values> Compiler<'_, V> {
         };
         // A name without a slot was refused before it came here; should one come, it is nothing that could be true.
         self.push(slot.map_or(Node::Fail(u32::MAX), Node::Local), &[])
+    }
+
+    fn is_rule(&self) -> bool {
+        matches!(self.dialect, Dialect::Rule(_))
     }
 
     fn source(&self, owner: &Ast) -> Source {
@@ -247,6 +257,18 @@ impl<V: Values> Compiler<'_, V> {
         let operands: Vec<_> = members.iter().map(|(_, node)| *node).collect();
         self.push(Node::Record(list), &operands)
     }
+}
+
+/// `a has b.c` as its steps: `a has b` and `a.b has c`.
+fn has_each(owner: &Ast, path: &[String]) -> Vec<Ast> {
+    let mut owner = owner.clone();
+    let mut steps = Vec::with_capacity(path.len());
+    for name in path {
+        let of = Box::new(owner);
+        steps.push(Ast::placeless(ExprKind::Has(of.clone(), vec![name.clone()])));
+        owner = Ast::placeless(ExprKind::Attribute(of, name.clone()));
+    }
+    steps
 }
 
 fn binary(operation: Binary, left: NodeId, right: NodeId) -> Node {
