@@ -41,8 +41,8 @@ impl Case {
             ask.n
         );
         let decision = format!(
-            "facts = '{}'\nrequest = {{ {parts} }}\nexpect = \"{expect}\"\nbecause = {determining:?}\nerrors = {failed:?}\n\
-             with = \"data\"\n",
+            "facts = '{}'\nrequest = {{ {parts} }}\nexpect = \"{expect}\"\nbecause = {determining:?}\n\
+             errors = {failed:?}\nwith = \"data\"\n",
             ask.facts.join(" ")
         );
         let mut cases = vec![Self { text: decision.clone(), is_query: false, is_open: false }];
@@ -57,8 +57,8 @@ impl Case {
     }
 }
 
-/// A query of a relation with the rows that it has, and whether there may be more: of all columns, of the others for the user
-/// who asks, or of all but the last.
+/// A query of a relation with the rows that it has, and whether there may be more: of all columns, of the others for the
+/// user who asks, or of all but the last.
 fn query(twin: &Twin<'_>, declaration: &Declaration, n: usize) -> (String, bool) {
     let (name, columns) = (&declaration.name.text, &declaration.columns);
     let is_user = plain_type(declaration, 0) == Some("User");

@@ -75,6 +75,17 @@ impl<'m> Draft<'m> {
 
     /// The clause, in which a variable that stands in one place only is `_`.
     fn finish(mut self, head: &str, args: &[String]) -> String {
+        // What may be of another type than its column is mostly said not to be.
+        for arg in args.iter().filter(|_| !["permit", "forbid"].contains(&head)) {
+            let is_it =
+                |(kind, name): &&(&'static str, String)| name == arg && VARIABLES[..3].iter().any(|(of, _)| of == kind);
+            if let Some((kind, _)) = self.bound.iter().find(is_it).cloned()
+                && self.maker.percent(60)
+            {
+                let is_test = self.maker.percent(50);
+                self.body.push(if is_test { format!("{arg} is {kind}") } else { format!("{kind}({arg})") });
+            }
+        }
         let mut body = std::mem::take(&mut self.body);
         self.maker.shuffle(&mut body);
         let text = format!("{head}({}) :- {}.", args.join(", "), body.join(", "));
@@ -148,7 +159,7 @@ impl<'m> Draft<'m> {
         name
     }
 
-    /// Where a schema says that an attribute may be missing, a rule on whose absence something rests says that it is not.
+    /// Where a schema says that an attribute may be missing, a rule says that it is not.
     fn make_sure(&mut self, owner: &str, attribute: &str) {
         if self.maker.has_schema && self.maker.percent(95) {
             self.body.push(format!("{owner} has {attribute}"));
@@ -207,6 +218,10 @@ impl<'m> Draft<'m> {
                     && owner != "_"
                     && self.maker.percent(30) =>
             {
+                // Only of what is of its type for sure does an attribute bind what it has.
+                if self.maker.percent(80) {
+                    self.body.push(format!("{}({owner})", form.columns[0]));
+                }
                 format!("{owner}.{}.contains({of})", form.name)
             }
             _ => format!("{}({})", form.name, args.join(", ")),
@@ -374,17 +389,6 @@ impl<'m> Draft<'m> {
                 format!("{a} {} {b}", self.maker.pick(&["==", "!="]))
             }
             9 | 10 => self.complete(),
-            14 | 17 => {
-                // An atom that binds nothing.
-                let forms = self.readable(false);
-                let form = self.maker.pick(&forms);
-                let is_constant = self.maker.percent(40);
-                let arg = |kind: &&'static str| {
-                    if is_constant { self.maker.constant(kind) } else { self.argument(kind, false) }
-                };
-                let args: Vec<_> = form.columns.iter().map(arg).collect();
-                format!("{}({})", form.name, args.join(", "))
-            }
             11 => {
                 let user = self.known("User");
                 let condition = self.maker.of_user(&user);
@@ -396,6 +400,17 @@ impl<'m> Draft<'m> {
                 of.replacen(['S', 'A'], &bound, 1)
             }
             13 if self.is_per_request => self.maker.of_user("principal"),
+            14 | 17 => {
+                // An atom that binds nothing.
+                let forms = self.readable(false);
+                let form = self.maker.pick(&forms);
+                let is_constant = self.maker.percent(40);
+                let arg = |kind: &&'static str| {
+                    if is_constant { self.maker.constant(kind) } else { self.argument(kind, false) }
+                };
+                let args: Vec<_> = form.columns.iter().map(arg).collect();
+                format!("{}({})", form.name, args.join(", "))
+            }
             _ => self.comparison(),
         }
     }

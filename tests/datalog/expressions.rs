@@ -192,7 +192,7 @@ impl<'t> Twin<'t> {
         }
     }
 
-    /// Whether what the request supplies counts for the members of an expression: in policies, and for the words of the request.
+    /// Whether what the request supplies counts for the members of an expression: in policies, and for its own words.
     fn is_asked(&self, owner: &Expr) -> bool {
         self.is_policy || matches!(owner.kind, ExprKind::Var(_))
     }

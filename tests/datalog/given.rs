@@ -68,7 +68,11 @@ impl Text {
         let policy = |of: &super::worlds::Policy| (of.permits, of.id.clone(), Some(expression(&of.condition)));
         let rules = others.iter().filter_map(plain::decision).map(|(permits, id)| (permits, id.to_owned(), None));
         let deciding = world.policies.iter().map(policy).chain(rules).collect();
-        let rules = others.iter().chain(&clauses(BELOW)).filter_map(|clause| plain::rule(clause, &declared)).collect();
+        let rules = others
+            .iter()
+            .chain(&clauses(BELOW))
+            .filter_map(|clause| plain::rule(clause, &declared, world.has_schema))
+            .collect();
         Self { declared, facts, rules, deciding }
     }
 
@@ -135,7 +139,8 @@ impl<'t> Twin<'t> {
             (self.values.entity("Action", "read"), self.values.long(ask.n), self.values.symbol("n"));
         self.request = [user, action, doc, self.values.record(vec![(name, n)])];
         self.given.insert("request".to_owned(), [(vec![user, action, doc], true)].into());
-        self.supplied.clear();
+        // Whomever a request names is known to it.
+        [user, action, doc].into_iter().for_each(|named| self.know(named));
         for (name, datum) in ask.supplied.iter().filter(|(name, _)| !has_schema || *name == "quota") {
             let value = self.constant(&datum.to_string());
             self.supplied.insert((user, (*name).to_owned()), value);

@@ -25,6 +25,43 @@ pub struct Body {
 }
 
 impl Body {
+    /// The variables that have their values from here, other than by `in`.
+    fn gives(&self) -> Names {
+        let mut given = Names::new();
+        for goal in &self.goals {
+            match &goal.kind {
+                Kind::Atom(name, args) if name != "in" => given.extend(args.iter().cloned()),
+                Kind::Bind(name, _) => drop(given.insert(name.clone())),
+                Kind::Aggregate { result, body, .. } => {
+                    given.insert(result.clone());
+                    given.extend(body.gives());
+                }
+                Kind::Atom(..) | Kind::Not(..) | Kind::Guard(_) => {}
+            }
+        }
+        given
+    }
+
+    /// Who is in what may be a set waits for the set.
+    fn wait_for_sets(&mut self, given: &Names, typed: &Self) {
+        let is_entity = |types: &Vec<TypeName>| {
+            let is_it =
+                |of: &TypeName| matches!(of, TypeName::Named(of) if !["Long", "String"].contains(&of.text.as_str()));
+            types.iter().all(is_it)
+        };
+        let may_be_set =
+            |name: &str| given.contains(name) && !typed.columns.get(name).into_iter().flatten().any(is_entity);
+        for goal in &mut self.goals {
+            match &mut goal.kind {
+                Kind::Atom(name, args) if name == "in" && may_be_set(&args[1]) => {
+                    goal.needs = vec![Names::from([args[1].clone()])];
+                }
+                Kind::Aggregate { body, .. } => body.wait_for_sets(given, typed),
+                _ => {}
+            }
+        }
+    }
+
     pub fn open(&self) -> Vec<&Goal> {
         self.goals.iter().collect()
     }
@@ -52,29 +89,36 @@ pub fn decision(clause: &Clause) -> Option<(bool, &str)> {
     (permits || rule.head.name.text == "forbid").then(id).flatten().map(|id| (permits, id))
 }
 
-/// The rule that a clause is, if it is one. One that decides derives the one row of a relation that has its id for a name.
-pub fn rule(clause: &Clause, declared: &Declared) -> Option<Rule> {
+/// The rule that a clause is, if it is one. One that decides derives the one row of a relation that is named by its id.
+pub fn rule(clause: &Clause, declared: &Declared, has_schema: bool) -> Option<Rule> {
     let ClauseKind::Rule(rule) = &clause.kind else { return None };
     if rule.body.is_empty() {
         return None;
     }
     let mut scope = level_names(&rule.body);
     rule.head.args.iter().for_each(|arg| names(arg, &mut scope));
-    let (mut plain, mut body) = (Plain { declared, n_fresh: 0 }, Body::default());
+    let (mut plain, mut body) = (Plain { declared, has_schema, typed: Body::default(), n_fresh: 0 }, Body::default());
+    plain.type_all(&rule.body, &Names::new());
     let (head, args) = if let Some((_, id)) = decision(clause) {
         plain.atom("request", &rule.head.args, false, &mut body);
         (format!("decision {id}"), Vec::new())
     } else {
-        let args = plain.args(&rule.head.args, &mut body);
-        plain.note(&rule.head.name.text, &args, &mut body);
-        (rule.head.name.text.clone(), args)
+        (rule.head.name.text.clone(), plain.args(&rule.head.args, &mut body))
     };
     plain.body(&rule.body, &scope, &mut body);
+    let given = body.gives();
+    if !has_schema {
+        body.wait_for_sets(&given, &plain.typed);
+    }
+    plain.fit(&head, &args, &given, &mut body);
     Some(Rule { head, args, body })
 }
 
 struct Plain<'p> {
     declared: &'p Declared,
+    has_schema: bool,
+    /// The columns of the variables, those of aggregates among them.
+    typed: Body,
     n_fresh: usize,
 }
 
@@ -110,9 +154,6 @@ impl Plain<'_> {
                 self.body(&aggregate.body, &inner_scope, &mut inner);
                 all_names(&aggregate.body, &mut needs);
                 needs.retain(|name| scope.contains(name) && name != "_");
-                for (name, columns) in &inner.columns {
-                    body.columns.entry(name.clone()).or_default().extend(columns.iter().cloned());
-                }
                 let tuple = aggregate.tuple.iter().map(|name| name.text.clone()).collect();
                 let result = self.variable(&aggregate.result.text);
                 (vec![needs], Kind::Aggregate { result, fold: aggregate.fold, tuple, body: inner })
@@ -135,10 +176,52 @@ impl Plain<'_> {
         body.goals.push(goal);
     }
 
+    /// Notes the types that conditions give to variables; within an aggregate, to those that are its own.
+    fn type_all(&mut self, literals: &[Literal], outer: &Names) {
+        for literal in literals.iter().filter(|literal| !literal.is_negated) {
+            let name = |arg: &Expr| match &arg.kind {
+                ExprKind::Name(name) if !outer.contains(name) => name.clone(),
+                _ => "_".to_owned(),
+            };
+            let (kind, args) = match &literal.kind {
+                LiteralKind::Atom(atom) => (&atom.name.text, atom.args.iter().map(name).collect()),
+                LiteralKind::Guard(Expr { kind: ExprKind::Is(part, kind), .. }) => (kind, vec![name(part)]),
+                LiteralKind::Aggregate(aggregate) => {
+                    let outer = outer.union(&level_names(literals)).cloned().collect();
+                    self.type_all(&aggregate.body, &outer);
+                    continue;
+                }
+                _ => continue,
+            };
+            let mut typed = std::mem::take(&mut self.typed);
+            self.note(kind, &args, &mut typed);
+            self.typed = typed;
+        }
+    }
+
+    /// Whether something is of the type that has an attribute, for sure; where there is a schema, nothing else has one of the
+    /// name.
+    fn has(&self, owner: &Expr, attribute: &Declaration) -> bool {
+        let Some([TypeName::Named(kind)]) = attribute.columns.first().map(|column| &column.types[..]) else {
+            return false;
+        };
+        match &owner.kind {
+            ExprKind::Entity(of, _) => *of == kind.text,
+            ExprKind::Name(name) => match self.typed.columns.get(name) {
+                Some(columns) => {
+                    let is_it = |of: &TypeName| matches!(of, TypeName::Named(of) if of.text == kind.text);
+                    columns.iter().any(|types| types.iter().all(is_it))
+                }
+                None => self.has_schema,
+            },
+            _ => self.has_schema,
+        }
+    }
+
     /// The atom that an expression is at the top of a body: `X in Y`, `X.p`, `X.p.contains(Y)`.
     fn read<'e>(&self, expr: &'e Expr) -> Option<(&'e str, Vec<Expr>)> {
-        let is_attribute = |name: &str, n_columns: usize| {
-            let is_it = |of: &Declaration| of.n_keys.is_none() && of.columns.len() == n_columns;
+        let is_attribute = |owner: &Expr, name: &str, n_columns: usize| {
+            let is_it = |of: &Declaration| of.n_keys.is_none() && of.columns.len() == n_columns && self.has(owner, of);
             self.declared.get(name).is_some_and(|(of, is_attribute)| *is_attribute && is_it(of))
         };
         match &expr.kind {
@@ -147,14 +230,33 @@ impl Plain<'_> {
             {
                 Some(("in", sides.to_vec()))
             }
-            ExprKind::Attribute(owner, name) if is_attribute(name, 1) => Some((name, vec![(**owner).clone()])),
+            ExprKind::Attribute(owner, name) if is_attribute(owner, name, 1) => Some((name, vec![(**owner).clone()])),
             ExprKind::Binary(Binary::Contains, sides) => match &sides[0].kind {
-                ExprKind::Attribute(owner, name) if is_attribute(name, 2) => {
+                ExprKind::Attribute(owner, name) if is_attribute(owner, name, 2) => {
                     Some((name, vec![(**owner).clone(), sides[1].clone()]))
                 }
                 _ => None,
             },
             _ => None,
+        }
+    }
+
+    /// What a head takes: of what `in` alone binds that which fits, of all else nothing but that.
+    fn fit(&mut self, head: &str, args: &[String], given: &Names, body: &mut Body) {
+        let columns = self.declared.get(head).into_iter().flat_map(|(of, _)| &of.columns);
+        for (arg, column) in args.iter().zip(columns) {
+            let is_in =
+                |goal: &Goal| matches!(&goal.kind, Kind::Atom(name, args) if name == "in" && args.contains(arg));
+            let name = if body.goals.iter().any(is_in) && !given.contains(arg) {
+                arg.clone()
+            } else {
+                // A variable of its own, whose value must be of the types of the column.
+                let value = Expr::placeless(ExprKind::Name(arg.clone()));
+                let (name, needs) = (format!("#fits {arg}"), vec![Names::from([arg.clone()])]);
+                body.goals.insert(0, Goal { needs, kind: Kind::Bind(name.clone(), value) });
+                name
+            };
+            body.columns.insert(name, vec![column.types.clone()]);
         }
     }
 

@@ -1,9 +1,9 @@
 //! Rules in the simplest way there is: every rule over all rows, again and again, until nothing changes.
 //!
-//! Nothing is planned, compiled or looked up by an index, and there are no strata. What needs all of a relation
-//! (`not`, an aggregate, an expression, a choice) reads the model of the round before; a round derives everything anew, row by
-//! row to its least fixpoint, and the last round is the one that changes nothing. If the rules have strata, that round comes
-//! and is the stratified model, wherever the first one began: after n rounds the n lowest strata are right.
+//! Nothing is planned, compiled or looked up by an index, and there are no strata. What needs all of a relation (`not`,
+//! an aggregate, an expression, a choice) reads the model of the round before; a round derives everything anew, row by
+//! row to its least fixpoint, and the last round is the one that changes nothing. If the rules have strata, that round
+//! comes and is the stratified model, wherever the first one began: after n rounds the n lowest strata are right.
 //!
 //! A model has the rows that may be, each with whether it is certain; [`Value::UNKNOWN`] in a row stands for any value.
 

@@ -331,7 +331,9 @@ impl Maker {
         }
         let live: Vec<_> = self.base.iter().filter(|form| form.is_live).copied().collect();
         let facts = live.iter().flat_map(|form| self.rows(form, 3)).collect();
-        Ask { user: self.id("User"), doc: self.id("Doc"), n: self.number(), supplied, facts }
+        // Now and then about somebody or something that nothing else names.
+        let [user, doc] = ["User", "Doc"].map(|kind| if self.percent(10) { "new".to_owned() } else { self.id(kind) });
+        Ask { user, doc, n: self.number(), supplied, facts }
     }
 
     pub fn world(&mut self) -> World {

@@ -95,19 +95,7 @@ impl<V: Values> Compiler<'_, V> {
                 let attribute = self.attribute(owner, name);
                 self.push(Node::Attribute(attribute), &[attribute.owner])
             }
-            // In a rule only `principal` itself has what the request supplies: of the `a` in `principal has a.b` facts tell.
-            ExprKind::Has(owner, path)
-                if self.is_rule() && matches!(owner.kind, ExprKind::Var(_)) && 1 < path.len() =>
-            {
-                self.chain(Node::All, &has_each(owner, path))
-            }
-            ExprKind::Has(owner, path) => {
-                let source = self.source(owner);
-                let owner = self.expr(owner);
-                let path: Vec<_> = path.iter().map(|name| Item::Name(self.values.symbol(name))).collect();
-                let path = self.push_items(path);
-                self.push(Node::Has(owner, source, path), &[owner])
-            }
+            ExprKind::Has(owner, path) => self.has(owner, path),
             ExprKind::Like(operand, pattern) => {
                 let operand = self.expr(operand);
                 let pattern = self.push_items(pattern.iter().map(|glob| match glob {
@@ -141,8 +129,16 @@ impl<V: Values> Compiler<'_, V> {
         self.push(slot.map_or(Node::Fail(u32::MAX), Node::Local), &[])
     }
 
-    fn is_rule(&self) -> bool {
-        matches!(self.dialect, Dialect::Rule(_))
+    fn has(&mut self, owner: &Ast, path: &[String]) -> NodeId {
+        // In a rule only `principal` itself has what the request supplies: of the `a` in `principal has a.b` facts tell.
+        if matches!((self.dialect, &owner.kind), (Dialect::Rule(_), ExprKind::Var(_))) && 1 < path.len() {
+            return self.chain(Node::All, &has_each(owner, path));
+        }
+        let source = self.source(owner);
+        let owner = self.expr(owner);
+        let path: Vec<_> = path.iter().map(|name| Item::Name(self.values.symbol(name))).collect();
+        let path = self.push_items(path);
+        self.push(Node::Has(owner, source, path), &[owner])
     }
 
     fn source(&self, owner: &Ast) -> Source {

@@ -186,6 +186,12 @@ pub struct Goal {
 }
 
 impl Goal {
+    /// Whether a variable is at one side of `in`.
+    #[must_use]
+    pub fn is_in(&self, slot: Slot) -> bool {
+        matches!(&self.kind, GoalKind::In(a, b) if [*a, *b].contains(&Term::Slot(slot)))
+    }
+
     /// Whether a variable has its value from here, other than by `in`.
     // Recurses once per aggregate within another, whose nesting was limited.
     #[must_use]
@@ -221,6 +227,12 @@ impl Goal {
             }
         }
     }
+}
+
+/// Whether nothing but `in` gives a variable its value: it is all that is in something, or all that something is in.
+#[must_use]
+pub fn is_found_by_in_alone(body: &[Goal], slot: Slot) -> bool {
+    body.iter().any(|goal| goal.is_in(slot)) && !body.iter().any(|goal| goal.gives(slot))
 }
 
 /// What a [`Goal`] asks.

@@ -5,15 +5,15 @@
 //! its own under that name. A text is the id of an entity in a column of one entity type, declared or found out.
 
 use crate::{
-    base::{Pool, Values, View},
+    base::{Pool, Symbol, Values, View},
     expr,
     schema::{Schema, Types},
     syntax::ast::{Binary, Expr, ExprKind},
 };
 
 use super::{
-    CheckedRules, Goal, GoalKind, Guard, PredicateId, Rule, Slot, Term, Variable, body::is_constant,
-    expressions::ExprTypes,
+    Attribute, CheckedRules, Goal, GoalKind, Guard, Names, PredicateId, Rule, Slot, Term, Variable, body::is_constant,
+    expressions::ExprTypes, is_found_by_in_alone,
 };
 
 /// Makes atoms of what reads a derived attribute of something whose type is known, and ids of texts; says whether there was any.
@@ -24,13 +24,14 @@ pub(super) fn resolve(checked: &mut CheckedRules, schema: Option<&Schema>, value
         let mut rule = rule.clone();
         let n_before = rule.variables.len();
         let goals = std::mem::take(&mut rule.body);
+        let before = goals.clone();
         let mut has_id = false;
         let mut goals = goals;
         for goal in &mut goals {
             has_id |= ids(goal, checked, values);
         }
         has_any |= has_id;
-        let mut points = Points { checked, schema, values, rule: &mut rule, has_any: false };
+        let mut points = Points { checked, schema, values, rule: &mut rule, goals: &before, has_any: false };
         let body = points.body(goals);
         let has_atom = points.has_any;
         debug_assert!(has_atom || rule.variables.len() == n_before, "only atoms need variables of their own");
@@ -73,6 +74,8 @@ struct Points<'a> {
     schema: Option<&'a Schema>,
     values: &'a mut Pool,
     rule: &'a mut Rule,
+    /// The body as it was.
+    goals: &'a [Goal],
     has_any: bool,
 }
 
@@ -126,11 +129,26 @@ impl Points<'_> {
     fn attribute(&mut self, owner: &Expr, name: &str, n_columns: usize, guard: &Guard) -> Option<PredicateId> {
         let types: Vec<Types> = self.rule.variables.iter().map(|variable| variable.types.clone()).collect();
         let typing = ExprTypes { checked: self.checked, schema: self.schema, types: &types, guard };
-        let kind = typing.of(owner, self.values).entity()?;
+        let of = typing.of(owner, self.values);
         let name = self.values.symbol(name);
-        let id = self.checked.attributes.iter().find(|of| of.kind == kind && of.name == name)?.predicate;
+        let is_it = |attribute: &&Attribute| match of.entity() {
+            Some(kind) => attribute.kind == kind,
+            None => of == Types::Any && self.is_of_all(owner, name, guard),
+        };
+        let id = self.checked.attributes.iter().filter(|attribute| attribute.name == name).find(is_it)?.predicate;
         let predicate = self.checked.predicate(id)?;
         (predicate.columns.len() == n_columns && predicate.key.is_none()).then_some(id)
+    }
+
+    /// Whether an attribute is asked of all that `in` alone finds, where a schema shows that nothing else has one of the name.
+    fn is_of_all(&self, owner: &Expr, name: Symbol, guard: &Guard) -> bool {
+        let (ExprKind::Name(variable), Some(schema)) = (&owner.kind, self.schema) else { return false };
+        let Some((_, slot)) = guard.slots.iter().find(|(known, _)| known == variable) else { return false };
+        let is_stored = schema.entity_types().any(|(_, of)| of.attributes.field(name).is_some());
+        // What a decision is about is given.
+        let is_given =
+            [Names::PERMIT, Names::FORBID].contains(&self.rule.head) && self.rule.args.contains(&Term::Slot(*slot));
+        !is_given && !is_stored && is_found_by_in_alone(self.goals, *slot)
     }
 
     fn term(&mut self, part: &Expr, guard: &Guard, body: &mut Vec<Goal>) -> Option<Term> {

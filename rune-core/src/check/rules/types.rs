@@ -12,6 +12,7 @@ use crate::{
 use super::{
     Aggregate, CheckedRules, Column, Goal, GoalKind, Names, Predicate, PredicateId, PredicateKind, Rule, Slot, Term,
     expressions::{ExprTypes, expect},
+    is_found_by_in_alone,
     reads::Readers,
 };
 
@@ -91,15 +92,11 @@ fn variables(rule: &Rule, checked: &CheckedRules, schema: Option<&Schema>, value
     }
     narrow_all(rule, checked, schema, values, &mut types);
     let columns = checked.predicate(rule.head).map(|of| of.columns.as_slice()).unwrap_or_default();
-    let is_in = |slot: Slot| {
-        let has = |goal: &Goal| matches!(&goal.kind, GoalKind::In(a, b) if [*a, *b].contains(&Term::Slot(slot)));
-        rule.body.iter().any(has)
-    };
     for (column, arg) in columns.iter().zip(&rule.args) {
         if let Term::Slot(slot) = arg
             && types.get(slot.0) == Some(&Types::Any)
             && !column.types.is_none()
-            && is_in(*slot)
+            && is_found_by_in_alone(&rule.body, *slot)
         {
             narrow_slot(*slot, &column.types, &mut types);
             narrow_all(rule, checked, schema, values, &mut types);
