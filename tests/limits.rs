@@ -115,7 +115,18 @@ fn the_reference_says_each_limit_as_it_is() {
         ("EXPLANATION_STEPS_MAX", in_words(limits::EXPLANATION_STEPS_MAX)),
         ("ANCESTORS_MAX", in_words(limits::ANCESTORS_MAX as u64)),
         ("FINDINGS_MAX", in_words(limits::FINDINGS_MAX as u64)),
+        ("CONDITIONS_MAX", in_words(limits::CONDITIONS_MAX as u64)),
+        ("SCHEMA_SIZE_MAX", in_words(limits::SCHEMA_SIZE_MAX as u64)),
+        ("SCHEMA_DEPTH_MAX", in_words(limits::SCHEMA_DEPTH_MAX as u64)),
+        ("BUILD_STACK_BYTES", mebibytes(limits::BUILD_STACK_BYTES)),
+        ("VALUES_MAX", in_words(limits::VALUES_MAX as u64)),
+        ("SHOWN_CHARS_MAX", in_words(limits::SHOWN_CHARS_MAX as u64)),
     ];
+    let source = include_str!("../rune-core/src/base/limits.rs");
+    let names = source.lines().filter_map(|line| line.strip_prefix("pub const ")?.split_once(':'));
+    for (name, _) in names {
+        assert!(limits.iter().any(|(known, _)| *known == name), "{name} is not in this list");
+    }
     for (name, value) in limits {
         assert!(page.contains(&format!("| {value} | `{name}` |")), "{name} is {value}");
     }

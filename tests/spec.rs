@@ -4,7 +4,7 @@
 //!   ## A sentence that is the claim
 //!   prose
 //!   ```rune           a.rune (or `cedar`, `cedarschema`, `json NAME`; a name after the language is the file's name)
-//!   ```request        principal action resource {context}, one a line
+//!   ```request        principal action resource {context} with {what it supplies for the principal}, one a line
 //!   ```text           what RUNE says: findings, or `ok`; and a decision for each request
 //! ````
 //!
@@ -23,7 +23,9 @@ use std::{
 };
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use rune_core::{BuildError, Engine, EntityRef, File, Options, Program, Report, Request, Sources, Why, diag::Code};
+use rune_core::{
+    BuildError, Engine, EntityRef, File, Options, Program, Report, Request, Sources, Why, diag::Code, syntax::json,
+};
 
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/spec");
@@ -185,14 +187,19 @@ fn shown(report: &Report) -> String {
 
 /// A request, and the decision with its reasons: `User::"ada" Action::"read" Doc::"d" {}: allowed by a, b`.
 fn decided(engine: &Engine, line: &str) -> String {
+    let (asked, supplied) = line.split_once(" with ").map_or((line, None), |(asked, supplied)| (asked, Some(supplied)));
     let (entities, context) =
-        line.split_once(" {").map_or((line, "{}".to_owned()), |(entities, rest)| (entities, format!("{{{rest}")));
+        asked.split_once(" {").map_or((asked, "{}".to_owned()), |(entities, rest)| (entities, format!("{{{rest}")));
     let mut parts =
         entities.split(' ').map(|part| part.parse::<EntityRef>().unwrap_or_else(|error| panic!("{line}: {error}")));
     let mut part = || parts.next().unwrap_or_else(|| panic!("{line}: a principal, an action and a resource"));
     let request = Request::new(part(), part(), part())
         .with_context_json(&context)
         .unwrap_or_else(|error| panic!("{line}: {error}"));
+    let request = match supplied.map(json::parse) {
+        Some(supplied) => request.with_principal_attributes(supplied.unwrap_or_else(|error| panic!("{line}: {error:?}"))),
+        None => request,
+    };
     let explanation = engine.explain(&request);
     assert_eq!(engine.decide(&request), explanation.decision);
     let ids = || explanation.determining.iter().map(|policy| &*policy.id).collect::<Vec<_>>().join(", ");

@@ -1,4 +1,4 @@
-//! Every bound in one place, each with its reason. A finding that reports one says the bound and the value that broke it.
+//! Every bound in one place, each with its reason.
 
 /// Bytes of one source file. A larger one is data, and data has its own formats.
 pub const FILE_BYTES_MAX: usize = 8 << 20;
@@ -58,13 +58,13 @@ pub const DECISION_STEPS_MAX: u64 = 10_000_000;
 /// Nodes visited while one decision is explained: every policy is looked at, where a decision stops at the first.
 pub const EXPLANATION_STEPS_MAX: u64 = 10 * DECISION_STEPS_MAX;
 
-/// Rows of all relations together, given and derived. Each takes four bytes a column, and about sixteen for its indexes.
+/// Rows of all relations together, given and derived, with who is in what. Each takes four bytes a column, and more for indexes.
 pub const ROWS_MAX: u64 = 50_000_000;
 
 /// Rows that are derived for one request.
 pub const REQUEST_ROWS_MAX: u64 = 1_000_000;
 
-/// Steps that deriving may take in one build: some minutes.
+/// Steps that deriving may take in one build. What takes more most likely has no end.
 pub const DERIVATION_STEPS_MAX: u64 = 10_000_000_000;
 
 /// Findings kept of one build. The first ones are the cause, the thousandth is not read.

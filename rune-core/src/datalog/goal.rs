@@ -64,7 +64,7 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         }
     }
 
-    /// Counts, for each ask of a rule's body, whether it was answered with yes and with no. A decision is about `of`.
+    /// Notes, for each ask of a rule's body, whether it was answered with yes and with no. A decision is about `of`.
     ///
     /// # Errors
     ///

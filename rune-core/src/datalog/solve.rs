@@ -46,7 +46,7 @@ pub struct Solver<'a, V, S> {
     name: &'a str,
     steps_left: u64,
     n_touched: u64,
-    /// How often each ask was answered with yes and with no, if somebody counts.
+    /// Whether each ask was answered with yes, and with no, if somebody wants to know.
     pub(super) coverage: Option<Vec<[bool; 2]>>,
 }
 

@@ -1,7 +1,7 @@
 //! The one table of finding codes.
 //!
-//! A code is stable: tests, documents and people's tools refer to it. What refuses a version depends on text alone; what
-//! depends on how many rows there are only warns, so that a revocation is never refused.
+//! A code is stable: tests, documents and people's tools refer to it. What refuses a version depends on text, on a row that is
+//! malformed or in conflict with another, or on a limit; fewer rows only warn, so that a revocation is never refused.
 
 use std::fmt;
 

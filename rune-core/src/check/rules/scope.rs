@@ -18,7 +18,7 @@ use super::{Slot, Variable};
 pub(super) struct Scope {
     pub(super) levels: Vec<HashMap<String, Slot>>,
     pub(super) variables: Vec<Variable>,
-    /// Where each anonymous variable was asked for, besides `_`.
+    /// How many variables have no name of their own.
     n_made_up: usize,
 }
 
