@@ -197,7 +197,9 @@ fn decided(engine: &Engine, line: &str) -> String {
         .with_context_json(&context)
         .unwrap_or_else(|error| panic!("{line}: {error}"));
     let request = match supplied.map(json::parse) {
-        Some(supplied) => request.with_principal_attributes(supplied.unwrap_or_else(|error| panic!("{line}: {error:?}"))),
+        Some(supplied) => {
+            request.with_principal_attributes(supplied.unwrap_or_else(|error| panic!("{line}: {error:?}")))
+        }
         None => request,
     };
     let explanation = engine.explain(&request);

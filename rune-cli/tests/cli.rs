@@ -202,6 +202,22 @@ fn results_of_tests_are_written_for_build_servers() {
 }
 
 #[test]
+fn a_ruleset_without_a_schema_shows_one_that_its_policies_are_valid_under() {
+    let rules = "version = \"rune/1.0\"\n[entities]\nUser.ada = { level = 3, roles = [\"a\"], in = ['Group::\"eng\"'] }\n\
+                 User.bob = { level = 1, roles = [], nick = \"b\" }\nDoc.d = { at = { x = 1 } }\n[rules]\n\
+                 relation viewer(User, Doc).\n@attribute relation can_read(User, Doc).\ncan_read(U, D) :- viewer(U, D).\n";
+    let policy = "@id(\"r\") permit (principal is User, action == Action::\"read\", resource is Doc)\n\
+                  when { principal.can_read.contains(resource) && principal.roles.contains(\"a\") && 0 < resource.at.x };";
+    let dir = folder(&[("a.rune", rules), ("a.cedar", policy)]);
+    let run = rune(&["schema", dir.path().to_str().unwrap()]);
+    let said = text(&run.stdout);
+    assert_eq!(run.status.code(), Some(0), "{said}");
+    assert!(said.starts_with("// There is no schema.") && said.contains("nick?: __cedar::String"), "{said}");
+    let plain = folder(&[("a.cedarschema", &said), ("a.cedar", policy)]);
+    assert_eq!(rune(&["check", plain.path().to_str().unwrap()]).status.code(), Some(0), "{said}");
+}
+
+#[test]
 fn the_schema_is_printed_with_what_rules_derive() {
     let dir = folder(&[("a.rune", RULES)]);
     let run = rune(&["schema", dir.path().to_str().unwrap()]);

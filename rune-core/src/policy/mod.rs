@@ -115,6 +115,15 @@ impl PolicySet {
         Self { policies, n_forbids }
     }
 
+    /// The actions that scopes name.
+    pub fn actions(&self) -> impl Iterator<Item = Value> {
+        self.policies.iter().flat_map(|policy| match &policy.action {
+            ActionScope::Any => Vec::new(),
+            ActionScope::Equal(action) => vec![*action],
+            ActionScope::In(actions) => actions.to_vec(),
+        })
+    }
+
     /// Whether some of them are links.
     #[must_use]
     pub fn has_links(&self) -> bool {

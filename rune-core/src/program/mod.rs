@@ -152,7 +152,8 @@ impl Program {
         self.schema.as_ref()
     }
 
-    /// The schema with the attributes that rules derive, in Cedar's notation; none if the ruleset has no schema.
+    /// The schema with the attributes that rules derive, in Cedar's notation. Without one, what the ruleset shows of it, if it
+    /// shows anything.
     ///
     /// # Errors
     ///
@@ -309,7 +310,13 @@ impl Build<'_> {
             case.links = policy::lower_links(&statements, &links, &derived, values, findings);
             cases.push(case);
         }
-        let fragments = cedar.map_or_else(Vec::new, |cedar| cedar.fragments);
+        let fragments = match cedar {
+            Some(cedar) => cedar.fragments,
+            None => {
+                let inferred = infer(&rules, &policies, &entities, values);
+                schema::extend::extended(&Vec::from_iter(inferred), &added)
+            }
+        };
         Checked { schema: schema.cloned(), fragments, entities, rows, rules, policies, cases }
     }
 
@@ -375,6 +382,29 @@ struct Checked {
     rules: CheckedRules,
     policies: PolicySet,
     cases: Vec<cases::Case>,
+}
+
+/// The schema that a ruleset without one shows.
+fn infer(
+    rules: &CheckedRules,
+    policies: &PolicySet,
+    entities: &[CheckedEntity],
+    values: &Pool,
+) -> Option<serde_json::Value> {
+    let mut seen = schema::infer::Seen::default();
+    for kind in &rules.types_in_use {
+        seen.add_type(kind);
+    }
+    for entity in entities {
+        seen.add_entity(entity.uid, [entity.attributes, entity.tags], &entity.parents, values);
+    }
+    policies.actions().for_each(|action| seen.add_action(action, values));
+    for term in rules.rules.iter().flat_map(|rule| &rule.args) {
+        if let check::rules::Term::Constant(value) = term {
+            seen.add_action(*value, values);
+        }
+    }
+    seen.fragment()
 }
 
 /// Whether a rule that decides and a policy have one id.

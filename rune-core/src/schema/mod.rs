@@ -5,6 +5,7 @@ mod cedar;
 mod columns;
 pub mod conform;
 pub mod extend;
+pub mod infer;
 
 use std::collections::BTreeMap;
 

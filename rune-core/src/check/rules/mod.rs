@@ -315,6 +315,8 @@ pub struct CheckedRules {
     pub request_strata: Vec<Vec<usize>>,
     /// The types whose known entities rules ask for.
     pub known: Vec<KnownType>,
+    /// The entity types that are in use.
+    pub types_in_use: Vec<String>,
     /// The attributes that policies may read.
     pub attributes: Vec<Attribute>,
     /// What tests give and ask, in their order.

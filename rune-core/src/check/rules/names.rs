@@ -48,9 +48,11 @@ impl Names {
         for (name, kind) in [("permit", PredicateKind::Permit), ("forbid", PredicateKind::Forbid)] {
             names.add(name, kind, decision(schema, values), None);
         }
+        let types = entity_types(schema, values);
         for (file, clause) in clauses {
             if let ClauseKind::Declaration(declaration) = &clause.kind {
-                let predicate = Declarer { file: *file, schema, values, findings }.predicate(declaration, clause);
+                let predicate =
+                    Declarer { file: *file, schema, types: &types, values, findings }.predicate(declaration, clause);
                 if let Some(predicate) = predicate {
                     names.put(predicate, Span::new(*file, declaration.name.span.clone()), findings);
                 }
@@ -259,6 +261,16 @@ impl Names {
     }
 }
 
+/// The names of a schema's entity types, and of the types of its actions.
+fn entity_types(schema: Option<&Schema>, values: &Pool) -> BTreeSet<String> {
+    let actions = schema.into_iter().flat_map(Schema::actions).filter_map(|(action, _)| match values.view(action) {
+        View::Entity(kind, _) => Some(kind),
+        _ => None,
+    });
+    let types = schema.into_iter().flat_map(Schema::entity_types).map(|(name, _)| name);
+    types.chain(actions).map(|kind| values.name(kind).to_owned()).collect()
+}
+
 /// The columns of a decision: whatever may ask, be done, and have it done to it.
 fn decision(schema: Option<&Schema>, values: &Pool) -> Vec<Column> {
     let mut kinds = [const { BTreeSet::new() }; 3];
@@ -338,6 +350,8 @@ const NOT_TYPES: [(&str, &str); 12] = [
 struct Declarer<'a> {
     file: FileId,
     schema: Option<&'a Schema>,
+    /// The entity types of the schema, actions among them.
+    types: &'a BTreeSet<String>,
     values: &'a mut Pool,
     findings: &'a mut Findings,
 }
@@ -437,21 +451,7 @@ impl Declarer<'_> {
     }
 
     fn column(&mut self, column: &crate::syntax::rules::Column) -> Option<Types> {
-        let schema = self.schema;
-        let actions: Vec<String> = schema
-            .into_iter()
-            .flat_map(Schema::actions)
-            .filter_map(|(action, _)| match self.values.view(action) {
-                View::Entity(kind, _) => Some(self.values.name(kind).to_owned()),
-                _ => None,
-            })
-            .collect();
-        let types: BTreeSet<String> = schema
-            .into_iter()
-            .flat_map(Schema::entity_types)
-            .map(|(name, _)| self.values.name(name).to_owned())
-            .chain(actions)
-            .collect();
+        let (schema, types) = (self.schema, self.types);
         let is_entity = |name: &str| match schema {
             Some(_) => types.contains(name),
             None => may_be_type(name),

@@ -181,7 +181,8 @@ impl<'a> Resolver<'a> {
             }
         }
         let Self { names, rules, facts, .. } = self;
-        CheckedRules { predicates: names.predicates, rules, facts, attributes, ..CheckedRules::default() }
+        let types_in_use = names.types_in_use().map(str::to_owned).collect();
+        CheckedRules { predicates: names.predicates, rules, facts, attributes, types_in_use, ..CheckedRules::default() }
     }
 
     /// The relation of a head, if rules or files may give it rows.
