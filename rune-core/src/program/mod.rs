@@ -216,12 +216,18 @@ impl Program {
 
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (n_files, n_policies) = (self.sources.len(), self.policies.len());
-        let files = if n_files == 1 { "file" } else { "files" };
-        let policies = if n_policies == 1 { "policy" } else { "policies" };
-        let n_entities = self.facts.n_entities();
-        let entities = if n_entities == 1 { "entity" } else { "entities" };
-        write!(f, "{n_files} {files}, {n_policies} {policies}, {n_entities} {entities}")
+        let count = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
+        let mut parts = vec![count(self.sources.len(), "file", "files")];
+        let n_rules = self.rules.rules.len();
+        if 0 < n_rules {
+            parts.push(count(n_rules, "rule", "rules"));
+        }
+        // Rules decide too, so that there need be no policy.
+        if n_rules == 0 || !self.policies.is_empty() {
+            parts.push(count(self.policies.len(), "policy", "policies"));
+        }
+        parts.push(count(self.facts.n_entities(), "entity", "entities"));
+        f.write_str(&parts.join(", "))
     }
 }
 
