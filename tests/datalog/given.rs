@@ -12,7 +12,7 @@ use rune_core::{
     syntax::{
         ast::{Expr, ExprKind},
         cedar::Piece,
-        rules::{Clause, ClauseKind, parse, parse_expression},
+        rules::{Clause, ClauseKind, TypeName, parse, parse_expression},
     },
 };
 
@@ -173,6 +173,17 @@ impl<'t> Twin<'t> {
         if let Some((kind, _)) = shown.split_once("::") {
             self.add(kind, vec![value]);
         }
+    }
+
+    /// A row in which what does not fit its column is unknown, and whether all of it fits.
+    pub fn fitted(&self, mut row: Row, fits: &[Vec<TypeName>]) -> (Row, bool) {
+        let mut all = true;
+        for (cell, types) in row.iter_mut().zip(fits).filter(|(cell, _)| **cell != Value::UNKNOWN) {
+            if !types.iter().any(|of| self.is_of(*cell, of)) {
+                (*cell, all) = (Value::UNKNOWN, false);
+            }
+        }
+        (row, all)
     }
 
     /// Forbid wins, and so does a forbid that is undetermined; then a permit.

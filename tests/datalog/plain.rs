@@ -14,6 +14,8 @@ type Names = BTreeSet<String>;
 pub struct Rule {
     pub head: String,
     pub args: Vec<String>,
+    /// The types that the columns of the head take.
+    pub fits: Vec<Vec<TypeName>>,
     pub body: Body,
 }
 
@@ -110,8 +112,8 @@ pub fn rule(clause: &Clause, declared: &Declared, has_schema: bool) -> Option<Ru
     if !has_schema {
         body.wait_for_sets(&given, &plain.typed);
     }
-    plain.fit(&head, &args, &given, &mut body);
-    Some(Rule { head, args, body })
+    let fits = plain.fit(&head, &args, &given, &mut body);
+    Some(Rule { head, args, fits, body })
 }
 
 struct Plain<'p> {
@@ -242,22 +244,16 @@ impl Plain<'_> {
     }
 
     /// What a head takes: of what `in` alone binds that which fits, of all else nothing but that.
-    fn fit(&mut self, head: &str, args: &[String], given: &Names, body: &mut Body) {
+    fn fit(&mut self, head: &str, args: &[String], given: &Names, body: &mut Body) -> Vec<Vec<TypeName>> {
         let columns = self.declared.get(head).into_iter().flat_map(|(of, _)| &of.columns);
-        for (arg, column) in args.iter().zip(columns) {
+        for (arg, column) in args.iter().zip(columns.clone()) {
             let is_in =
                 |goal: &Goal| matches!(&goal.kind, Kind::Atom(name, args) if name == "in" && args.contains(arg));
-            let name = if body.goals.iter().any(is_in) && !given.contains(arg) {
-                arg.clone()
-            } else {
-                // A variable of its own, whose value must be of the types of the column.
-                let value = Expr::placeless(ExprKind::Name(arg.clone()));
-                let (name, needs) = (format!("#fits {arg}"), vec![Names::from([arg.clone()])]);
-                body.goals.insert(0, Goal { needs, kind: Kind::Bind(name.clone(), value) });
-                name
-            };
-            body.columns.insert(name, vec![column.types.clone()]);
+            if body.goals.iter().any(is_in) && !given.contains(arg) {
+                body.columns.insert(arg.clone(), vec![column.types.clone()]);
+            }
         }
+        columns.map(|column| column.types.clone()).collect()
     }
 
     /// Gives each argument that is an expression a name.

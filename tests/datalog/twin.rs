@@ -56,8 +56,8 @@ impl Twin<'_> {
                 before = now.clone();
                 for rule in rules {
                     for (env, is_certain) in self.instances(&rule.body, &rule.body.open(), Env::new(), &now) {
-                        let relation = now.entry(rule.head.clone()).or_default();
-                        *relation.entry(row_of(&rule.args, &env)).or_default() |= is_certain;
+                        let (row, fits) = self.fitted(row_of(&rule.args, &env), &rule.fits);
+                        *now.entry(rule.head.clone()).or_default().entry(row).or_default() |= is_certain && fits;
                     }
                 }
             }
@@ -117,8 +117,8 @@ impl Twin<'_> {
             Kind::Not(name, args) => self.holds(name, &row_of(args, env)).map(|holds| (!holds).then(|| env.clone())),
             Kind::Guard(expr) => self.condition(expr, env).map(|holds| holds.then(|| env.clone())),
             Kind::Bind(name, expr) => match self.value(expr, env) {
-                Ok(value) if self.fits(body, name, value) => Ok(self.unify(body, slice::from_ref(name), &[value], env)),
-                _ => Err(Lack::Error),
+                Ok(value) => Ok(self.unify(body, slice::from_ref(name), &[value], env)),
+                Err(lack) => Err(lack),
             },
             Kind::Aggregate { result, fold, tuple, body: inner } => {
                 let value = self.aggregate(*fold, tuple, inner, env);

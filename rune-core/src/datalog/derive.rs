@@ -200,6 +200,9 @@ impl Run<'_> {
         let (mut is_full, mut is_found) = (false, false);
         let flow = solver.solve(&rule.body, plan, &mut |solver| {
             solver.row(&rule.args, &mut row);
+            if let Some(misfit) = solver.fit(rule, &mut row) {
+                return solver.err(misfit);
+            }
             is_found = true;
             let known = solver.store.relation(rule.head).is_some_and(|relation| relation.rows.find(&row).is_some());
             if !known {
@@ -289,6 +292,8 @@ impl Run<'_> {
         solver.begin(rule);
         let flow = solver.doubts(&rule.body, plan, delta, &mut |solver, cause| {
             solver.row(&rule.args, &mut row);
+            let misfit = solver.fit(rule, &mut row).map(|misfit| solver.cause(misfit));
+            let Some(cause) = cause.or(misfit) else { return Flow::Continue(()) };
             if !found.contains_key(&row) {
                 found.insert(row.clone(), cause);
             }

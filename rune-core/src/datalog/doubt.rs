@@ -17,10 +17,8 @@ use super::{
     solve::{Flow, Solver, Stop, entities},
 };
 
-/// What is done with an instance that is undetermined: its cause comes along.
-pub(super) type Doubted<'f, V, S> = &'f mut dyn FnMut(&mut Solver<'_, V, S>, Value) -> Flow;
-
-type Maybe<'f, V, S> = &'f mut dyn FnMut(&mut Solver<'_, V, S>, Option<Value>) -> Flow;
+/// What is done with an instance that may be: the cause comes along of one that is undetermined.
+pub(super) type Maybe<'f, V, S> = &'f mut dyn FnMut(&mut Solver<'_, V, S>, Option<Value>) -> Flow;
 
 impl Body {
     /// Whether something that the body reads has rows that are undetermined.
@@ -48,25 +46,21 @@ impl Ask {
             AskKind::In(..) => is_wanted(Names::IN),
             AskKind::Not(inner) => inner.reads(is_wanted),
             AskKind::Aggregate { body, .. } => body.asks.iter().any(|ask| ask.reads(is_wanted)),
-            AskKind::Guard(_) | AskKind::Bind(..) | AskKind::Is(..) | AskKind::Fits(..) => false,
+            AskKind::Guard(_) | AskKind::Bind(..) | AskKind::Is(..) => false,
         }
     }
 }
 
 impl<V: Values, S: Store> Solver<'_, V, S> {
-    /// Every instance of a body that is undetermined; with a delta, those for which one ask reads a doubt of the given ranges.
+    /// Every instance of a body that may be; with a delta, those for which one ask reads a doubt of the given ranges.
     pub(super) fn doubts(
         &mut self,
         body: &Body,
         plan: &Plan,
         delta: Option<(usize, &[Range<RowId>])>,
-        found: Doubted<'_, V, S>,
+        found: Maybe<'_, V, S>,
     ) -> Flow {
         let mut open: Vec<usize> = plan.steps.iter().map(|step| step.ask).collect();
-        let found: Maybe<'_, V, S> = &mut |solver, cause| match cause {
-            Some(cause) => found(solver, cause),
-            None => Flow::Continue(()),
-        };
         let (at, news) = match delta {
             // Who is in one of a set shows in no new doubt alone.
             Some((at, _)) if matches!(body.asks.get(at), Some(Ask { kind: AskKind::In(_, _, false), .. })) => {
@@ -116,7 +110,7 @@ impl<V: Values, S: Store> Solver<'_, V, S> {
         match &ask.kind {
             AskKind::Atom(id, args) => self.maybe_atom(*id, args, cause, then),
             AskKind::In(left, right, _) => self.maybe_below(*left, *right, cause, then),
-            AskKind::Bind(slot, expr, types) => match self.value(expr, types) {
+            AskKind::Bind(slot, expr) => match self.evaluate(expr) {
                 Ok(value) => self.bind(*slot, value, &mut |solver| then(solver, cause)),
                 Err(failure) => self.failed(failure, cause, then),
             },
@@ -125,7 +119,7 @@ impl<V: Values, S: Store> Solver<'_, V, S> {
                 Ok(None) => Flow::Continue(()),
                 Err(failure) => self.failed(failure, cause, then),
             },
-            AskKind::Guard(_) | AskKind::Is(..) | AskKind::Fits(..) | AskKind::Not(_) => match self.test(ask) {
+            AskKind::Guard(_) | AskKind::Is(..) | AskKind::Not(_) => match self.test(ask) {
                 Ok(true) => then(self, cause),
                 Ok(false) => Flow::Continue(()),
                 Err(failure) => self.failed(failure, cause, then),

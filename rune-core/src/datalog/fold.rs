@@ -38,10 +38,10 @@ impl<V: Values, S: Store> Solver<'_, V, S> {
             ControlFlow::Continue(()) if self.erred.is_some() || body.reads_doubts(self.store) => {
                 self.doubts(body, plan, None, &mut |solver, cause| {
                     let row: Vec<Value> = tuple.iter().map(|slot| solver.term(Term::Slot(*slot))).collect();
-                    if tuples.contains(&row) {
+                    if cause.is_none() || tuples.contains(&row) {
                         return Flow::Continue(());
                     }
-                    undetermined = Some(cause);
+                    undetermined = cause;
                     Flow::Break(Stop::Enough)
                 })
             }

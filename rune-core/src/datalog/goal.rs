@@ -53,8 +53,8 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         self.begin(rule);
         let flow = self.unify(&rule.args, &of, &mut |solver| {
             solver.doubts(&rule.body, plan, None, &mut |_, cause| {
-                undetermined = Some(cause);
-                Flow::Break(Stop::Enough)
+                undetermined = cause;
+                if cause.is_some() { Flow::Break(Stop::Enough) } else { Flow::Continue(()) }
             })
         });
         match (flow, undetermined) {
@@ -111,8 +111,8 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
             let flow = self.doubts(&rule.body, plan, None, &mut |solver, cause| {
                 let mut row = Vec::new();
                 solver.row(&rule.args, &mut row);
-                if !rows.contains(&row) {
-                    answers.undetermined = Some(cause);
+                if cause.is_some() && !rows.contains(&row) {
+                    answers.undetermined = cause;
                     return Flow::Break(Stop::Enough);
                 }
                 Flow::Continue(())

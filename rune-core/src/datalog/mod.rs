@@ -24,7 +24,7 @@ use std::{
 
 use crate::{
     base::{Pool, Span, Value, Values, View, limits},
-    check::rules::{CheckedRules, Goal, GoalKind, Guard, KnownType, Names, PredicateId, Rule, Slot, Term},
+    check::rules::{CheckedRules, Column, Goal, GoalKind, Guard, KnownType, Names, PredicateId, Rule, Slot, Term},
     diag::{Code, Finding, Findings},
     expr::{self, Expr},
     facts::{RowId, Store},
@@ -75,6 +75,8 @@ pub struct CompiledRule {
     /// The relation that it derives.
     pub head: PredicateId,
     args: Vec<Term>,
+    /// The types of the columns whose values may be of others, where nothing says which types they are of.
+    fits: Vec<(usize, Types)>,
     body: Body,
     /// An order for each recursive ask, that one first and over new rows alone; before them the order over all rows.
     plans: Vec<Plan>,
@@ -104,12 +106,9 @@ enum AskKind {
     /// Whether the second is for sure no set.
     In(Term, Term, bool),
     Guard(Expr),
-    /// The value must be of these types.
-    Bind(Slot, Expr, Types),
+    Bind(Slot, Expr),
     /// The variable is of these types: a filter on what an atom or `in` binds.
     Is(Slot, Types),
-    /// The value must be of these types, which are those of its column in the head.
-    Fits(Slot, Types),
     Not(Box<Ask>),
     Aggregate {
         result: Slot,
@@ -165,15 +164,16 @@ impl DatalogEngine {
         let derived: BTreeSet<PredicateId> = checked.rules.iter().map(|rule| rule.head).collect();
         let size = |id: PredicateId| if derived.contains(&id) { n_given } else { n_rows(store, id) };
         for rule in &checked.rules {
-            let Some(body) = Compiler { checked, rule, size: &size, values, findings }.body(&rule.body, true) else {
-                continue;
-            };
+            let mut compiler = Compiler { checked, rule, size: &size, values, findings };
+            let fits = compiler.fits();
+            let Some(body) = compiler.body(&rule.body, true) else { continue };
             let compiled = CompiledRule {
                 id: rule.id.clone(),
                 span: rule.span,
                 annotations: rule.annotations.clone(),
                 head: rule.head,
                 args: rule.args.clone(),
+                fits,
                 body,
                 plans: Vec::new(),
                 n_slots: rule.variables.len(),
@@ -300,9 +300,6 @@ impl Compiler<'_> {
         let asks: Vec<_> = goals.iter().map(|goal| self.ask(goal)).collect();
         let mut asks = asks.into_iter().collect::<Option<Vec<_>>>()?;
         self.add_filters(goals, is_outermost, &mut asks);
-        if is_outermost {
-            self.add_fits(&mut asks);
-        }
         Some(Body { asks })
     }
 
@@ -350,18 +347,21 @@ impl Compiler<'_> {
         }
     }
 
-    /// Where nothing says which types a value of the head is of, that is seen when there is one.
-    fn add_fits(&self, asks: &mut Vec<Ask>) {
-        let columns = self.checked.predicate(self.rule.head).map(|of| of.columns.as_slice()).unwrap_or_default();
-        for (column, arg) in columns.iter().zip(&self.rule.args) {
-            if let Term::Slot(slot) = arg
-                && let Some(variable) = self.rule.variables.get(slot.0)
-                && ![Names::PERMIT, Names::FORBID].contains(&self.rule.head)
-                && !variable.types.is_within(&column.types)
-            {
-                asks.push(Ask { kind: AskKind::Fits(*slot, column.types.clone()), needs: vec![*slot] });
-            }
+    /// The columns of the head whose values may be of other types than they take.
+    fn fits(&self) -> Vec<(usize, Types)> {
+        if [Names::PERMIT, Names::FORBID].contains(&self.rule.head) {
+            return Vec::new();
         }
+        let columns = self.checked.predicate(self.rule.head).map(|of| of.columns.as_slice()).unwrap_or_default();
+        let may_misfit = |(column, arg): (&Column, &Term)| match arg {
+            Term::Slot(slot) => {
+                let variable = self.rule.variables.get(slot.0);
+                variable.is_some_and(|variable| !variable.types.is_within(&column.types))
+            }
+            Term::Constant(_) | Term::Any => false,
+        };
+        let open = columns.iter().zip(&self.rule.args).enumerate().filter(|(_, of)| may_misfit(*of));
+        open.map(|(at, (column, _))| (at, column.types.clone())).collect()
     }
 
     // Recurses once per aggregate within another, whose nesting was limited.
@@ -382,10 +382,7 @@ impl Compiler<'_> {
                 }
                 None => (AskKind::Guard(self.expr(guard, goal.span)?), slots(guard)),
             },
-            GoalKind::Bind(slot, guard) => {
-                let types = self.rule.variables.get(slot.0).map_or(Types::Any, |variable| variable.types.clone());
-                (AskKind::Bind(*slot, self.expr(guard, goal.span)?, types), slots(guard))
-            }
+            GoalKind::Bind(slot, guard) => (AskKind::Bind(*slot, self.expr(guard, goal.span)?), slots(guard)),
             GoalKind::Not(inner) => {
                 let mut needs = Vec::new();
                 inner.each_slot(&mut |slot| needs.push(slot));
@@ -459,6 +456,7 @@ impl Query {
             annotations: rule.annotations.clone(),
             head: rule.head,
             args: rule.args.clone(),
+            fits: Vec::new(),
             body,
             plans,
             n_slots: rule.variables.len(),

@@ -105,7 +105,7 @@ fn bind(ask: &Ask, bound: &mut BTreeSet<Slot>) {
         AskKind::Atom(_, args) => bound.extend(slots(args)),
         AskKind::In(left, right, _) => bound.extend(slots(&[*left, *right])),
         AskKind::Bind(slot, ..) | AskKind::Aggregate { result: slot, .. } => drop(bound.insert(*slot)),
-        AskKind::Guard(_) | AskKind::Is(..) | AskKind::Fits(..) | AskKind::Not(_) => {}
+        AskKind::Guard(_) | AskKind::Is(..) | AskKind::Not(_) => {}
     }
 }
 
@@ -120,7 +120,7 @@ fn cost(ask: &Ask, bound: &BTreeSet<Slot>, size: &dyn Fn(PredicateId) -> RowId) 
     let is_ready = ask.needs.iter().all(|slot| bound.contains(slot));
     match &ask.kind {
         _ if !is_ready => (9, 0),
-        AskKind::Is(..) | AskKind::Fits(..) => (0, 0),
+        AskKind::Is(..) => (0, 0),
         AskKind::Guard(_) | AskKind::Bind(..) => (1, 0),
         AskKind::Atom(id, args) => {
             let (n_known, rows) = (known(args, bound).len(), u64::from(size(*id)));

@@ -10,7 +10,6 @@ use crate::{
     check::rules::{Names, PredicateId, Slot, Term},
     expr::{Evaluator, Expr, Failure, eval::kind},
     facts::{RowId, Store, Table},
-    schema::Types,
     syntax::rules::Fold,
 };
 
@@ -130,6 +129,20 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         row.extend(args.iter().map(|arg| self.term(*arg)));
     }
 
+    /// Makes unknown what does not fit its column, and says why it does not.
+    pub(super) fn fit(&mut self, rule: &CompiledRule, row: &mut [Value]) -> Option<Failure> {
+        let mut misfit = None;
+        for (at, types) in &rule.fits {
+            let Some(cell) = row.get_mut(*at).filter(|cell| is_known(**cell) && !types.has(self.values, **cell)) else {
+                continue;
+            };
+            let found = kind(self.values.view(*cell));
+            misfit = Some(Failure::Type { expected: "a value of the type of its column", found });
+            *cell = Value::UNKNOWN;
+        }
+        misfit
+    }
+
     /// Remembers that something has no value.
     pub(super) fn err(&mut self, failure: Failure) -> Flow {
         if failure == Failure::TooManySteps {
@@ -203,7 +216,7 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
             AskKind::In(left, right, _) => {
                 self.below(*left, *right, step.is_delta, &mut |solver| solver.step(body, rest, found))
             }
-            AskKind::Bind(slot, expr, types) => match self.value(expr, types) {
+            AskKind::Bind(slot, expr) => match self.evaluate(expr) {
                 Ok(value) => self.bind(*slot, value, &mut |solver| solver.step(body, rest, found)),
                 Err(failure) => self.err(failure),
             },
@@ -215,7 +228,7 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
                     Err(failure) => self.err(failure),
                 }
             }
-            AskKind::Guard(_) | AskKind::Is(..) | AskKind::Fits(..) | AskKind::Not(_) => match self.test(ask) {
+            AskKind::Guard(_) | AskKind::Is(..) | AskKind::Not(_) => match self.test(ask) {
                 Ok(true) => self.step(body, rest, found),
                 Ok(false) => Flow::Continue(()),
                 Err(failure) => self.err(failure),
@@ -232,7 +245,6 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
                 other => Err(Failure::Type { expected: "a boolean", found: kind(self.values.view(other)) }),
             },
             AskKind::Is(slot, types) => Ok(types.has(self.values, self.term(Term::Slot(*slot)))),
-            AskKind::Fits(slot, types) => fits(self.values, self.term(Term::Slot(*slot)), types).map(|_| true),
             AskKind::Not(inner) => match &inner.kind {
                 AskKind::Atom(id, args) => self.is_there(*id, args).map(|is_there| !is_there),
                 AskKind::In(left, right, _) => {
@@ -250,7 +262,7 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         }
     }
 
-    fn evaluate(&mut self, expr: &Expr) -> Result<Value, Failure> {
+    pub(super) fn evaluate(&mut self, expr: &Expr) -> Result<Value, Failure> {
         let mut evaluator =
             Evaluator::new(self.values, self.store, self.request, self.steps_left).with_locals(&self.slots);
         let result = evaluator.value(expr);
@@ -260,12 +272,6 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
             return Err(Failure::TooManySteps);
         }
         result
-    }
-
-    /// The value of an expression, which must be of these types.
-    pub(super) fn value(&mut self, expr: &Expr, types: &Types) -> Result<Value, Failure> {
-        let value = self.evaluate(expr)?;
-        fits(self.values, value, types)
     }
 
     /// Whether a relation has a row with these values; `_` stands for any.
@@ -453,12 +459,4 @@ pub(super) fn entities(values: &impl Values, value: Value, or_set: bool) -> Resu
         }
         _ => Err(misfit(value)),
     }
-}
-
-/// The value, if it is of these types.
-fn fits(values: &impl Values, value: Value, types: &Types) -> Result<Value, Failure> {
-    if types.has(values, value) {
-        return Ok(value);
-    }
-    Err(Failure::Type { expected: "a value of the type of its variable", found: kind(values.view(value)) })
 }
