@@ -10,7 +10,7 @@ use std::{
 use crate::{
     base::{Span, Value, Values},
     check::rules::{Names, PredicateId},
-    facts::{Relation, RowId, Store},
+    facts::{IndexId, Relation, RowId, Store, matches},
     syntax::rules::Choice,
 };
 
@@ -306,9 +306,12 @@ impl Run<'_> {
             Flow::Continue(()) => {}
         }
         for (row, cause) in found {
-            self.n_rows += u64::from(doubt(store, rule.head, &row, cause));
+            self.n_rows += doubt(store, rule.head, &row, cause);
+            if self.bounds.rows_max < self.n_rows {
+                return Err(self.too_many_rows(rule));
+            }
         }
-        if self.bounds.rows_max < self.n_rows { Err(self.too_many_rows(rule)) } else { Ok(()) }
+        Ok(())
     }
 
     /// Keeps the value that counts of those that a key has.
@@ -371,46 +374,64 @@ pub fn insert(store: &mut impl Store, id: PredicateId, row: &[Value]) -> u64 {
         }
         // An earlier stratum may have left doubts about who is below whom, which reach further now.
         if !relation.doubts.is_empty() {
-            doubt_below(relation, [*child, *parent], None);
+            n_new += doubt_below(relation, [*child, *parent], None);
         }
     }
     n_new
 }
 
-/// Adds a row that is undetermined, and with a parent all that may follow for `in`. Says whether it was new.
-fn doubt(store: &mut impl Store, id: PredicateId, row: &[Value], cause: Value) -> bool {
-    let Some(relation) = store.relation_mut(id) else { return false };
+/// Adds a row that is undetermined, and with a parent all that may follow for `in`. Says how many rows are new.
+fn doubt(store: &mut impl Store, id: PredicateId, row: &[Value], cause: Value) -> u64 {
+    let Some(relation) = store.relation_mut(id) else { return 0 };
     if relation.rows.find(row).is_some() || !relation.doubts.insert(row, cause) {
-        return false;
+        return 0;
     }
     if let (Names::PARENT, [child, parent]) = (id, row)
         && let Some(relation) = store.relation_mut(Names::IN)
     {
-        doubt_below(relation, [*child, *parent], Some(cause));
+        return 1 + doubt_below(relation, [*child, *parent], Some(cause));
     }
-    true
+    1
 }
 
 /// Adds to `in` all that may follow from a parent, which is itself certain or has a cause not to be: whoever is below the child,
-/// or may be, may be below whatever the parent is below, or may be.
-fn doubt_below(relation: &mut Relation, [child, parent]: [Value; 2], cause: Option<Value>) {
-    let certain = relation.rows.rows().map(|row| (row, None));
-    let all: Vec<([Value; 2], Option<Value>)> = certain
-        .chain(relation.doubts.iter().map(|(row, cause)| (row, Some(cause))))
-        .filter_map(|(row, cause)| Some((<[Value; 2]>::try_from(row).ok()?, cause)))
-        .collect();
-    let agrees = |a: Value, b: Value| a == b || [a, b].contains(&Value::UNKNOWN);
-    let lower = all.iter().filter(|([_, high], _)| agrees(*high, child)).map(|([low, _], cause)| (*low, *cause));
-    let lower: Vec<_> = lower.chain([(child, cause)]).collect();
-    let upper = all.iter().filter(|([low, _], _)| agrees(*low, parent)).map(|([_, high], cause)| (*high, *cause));
-    let upper: Vec<_> = upper.chain([(parent, cause)]).collect();
+/// or may be, may be below whatever the parent is below, or may be. Says how many rows are new.
+fn doubt_below(relation: &mut Relation, [child, parent]: [Value; 2], cause: Option<Value>) -> u64 {
+    relation.doubts.index(2);
+    let (below, above) = (relation.rows.index_on(&[1]), relation.rows.index_on(&[0]));
+    let lower = beside(relation, (below, 1), child, cause);
+    let upper = beside(relation, (above, 0), parent, cause);
+    let mut n_new = 0;
     for (low, of_low) in &lower {
         for (high, of_high) in &upper {
             if let Some(cause) = cause.or(*of_low).or(*of_high)
                 && relation.rows.find(&[*low, *high]).is_none()
             {
-                relation.doubts.insert(&[*low, *high], cause);
+                n_new += u64::from(relation.doubts.insert(&[*low, *high], cause));
             }
         }
     }
+    n_new
+}
+
+/// A value itself, and what stands beside it in `in`, certain or not: each with why it may not be so.
+fn beside(
+    relation: &Relation,
+    (index, column): (IndexId, usize),
+    value: Value,
+    cause: Option<Value>,
+) -> Vec<(Value, Option<Value>)> {
+    let other = |row: &[Value]| row.get(1 - column).copied();
+    let mut found = vec![(value, cause)];
+    if value == Value::UNKNOWN {
+        found.extend(relation.rows.rows().filter_map(|row| Some((other(row)?, None))));
+    } else {
+        found.extend(relation.rows.probe(index, &[value]).filter_map(|at| Some((other(relation.rows.row(at))?, None))));
+    }
+    let key = if column == 0 { [Some(value), None] } else { [None, Some(value)] };
+    let doubts = relation.doubts.candidates(&key).into_iter().filter_map(|at| relation.doubts.at(at));
+    found.extend(
+        doubts.filter(|(row, _)| matches(row, &key)).filter_map(|(row, cause)| Some((other(row)?, Some(cause)))),
+    );
+    found
 }

@@ -142,7 +142,14 @@ impl<V: Values, S: Store> Solver<'_, V, S> {
         let key: Vec<Option<Value>> =
             args.iter().map(|arg| Some(self.term(*arg)).filter(|value| is_known(*value))).collect();
         let columns: Vec<usize> = (0..key.len()).filter(|at| key.get(*at).is_some_and(Option::is_some)).collect();
+        let whole = key.iter().copied().collect::<Option<Vec<Value>>>();
         match relation.rows.find_index(&columns) {
+            _ if whole.is_some() => {
+                self.touch()?;
+                if whole.is_some_and(|row| relation.rows.find(&row).is_some()) {
+                    then(self, cause)?;
+                }
+            }
             Some(index) => {
                 let known: Vec<Value> = key.iter().copied().flatten().collect();
                 for at in relation.rows.probe(index, &known) {
@@ -157,11 +164,10 @@ impl<V: Values, S: Store> Solver<'_, V, S> {
                 }
             }
         }
-        for (row, of_row) in relation.doubts.iter() {
+        for at in relation.doubts.candidates(&key) {
             self.touch()?;
-            if matches(row, &key) {
-                self.unify(args, row, &mut |solver| then(solver, cause.or(Some(of_row))))?;
-            }
+            let Some((row, of_row)) = relation.doubts.at(at).filter(|(row, _)| matches(row, &key)) else { continue };
+            self.unify(args, row, &mut |solver| then(solver, cause.or(Some(of_row))))?;
         }
         Flow::Continue(())
     }

@@ -164,9 +164,9 @@ impl DatalogEngine {
         let derived: BTreeSet<PredicateId> = checked.rules.iter().map(|rule| rule.head).collect();
         let size = |id: PredicateId| if derived.contains(&id) { n_given } else { n_rows(store, id) };
         for rule in &checked.rules {
-            let mut compiler = Compiler { checked, rule, size: &size, values, findings };
-            let fits = compiler.fits();
-            let Some(body) = compiler.body(&rule.body, true) else { continue };
+            let mut parts = Compiler { checked, rule, size: &size, values, findings };
+            let fits = parts.fits();
+            let Some(body) = parts.body(&rule.body, true) else { continue };
             let compiled = CompiledRule {
                 id: rule.id.clone(),
                 span: rule.span,

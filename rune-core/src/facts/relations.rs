@@ -64,6 +64,32 @@ impl Doubts {
         range.filter_map(move |at| Some((self.rows.row(at), cause(at)?)))
     }
 
+    /// One of them.
+    #[must_use]
+    pub fn at(&self, at: RowId) -> Option<(&[Value], Value)> {
+        Some((self.rows.row(at), self.causes.get(at as usize).copied()?))
+    }
+
+    /// Those that may have the values asked for: by an index on the first of these columns, if there is one and no row has an
+    /// unknown value.
+    #[must_use]
+    pub fn candidates(&self, key: &[Option<Value>]) -> Vec<RowId> {
+        let known = key.iter().enumerate().find_map(|(at, value)| Some((at, (*value)?)));
+        let indexed =
+            known.filter(|_| self.n_loose == 0).and_then(|(at, value)| Some((self.rows.find_index(&[at])?, value)));
+        match indexed {
+            Some((index, value)) if value != Value::UNKNOWN => self.rows.probe(index, &[value]).collect(),
+            _ => (0..self.len()).collect(),
+        }
+    }
+
+    /// Makes the indexes that [`Self::candidates`] uses.
+    pub fn index(&mut self, n_columns: usize) {
+        for column in 0..n_columns {
+            self.rows.index_on(&[column]);
+        }
+    }
+
     /// The rows with their causes.
     pub fn iter(&self) -> impl Iterator<Item = (&[Value], Value)> {
         self.rows.rows().zip(self.causes.iter().copied())
@@ -81,7 +107,8 @@ impl Doubts {
         {
             return self.rows.find(&row).and_then(|at| self.causes.get(at as usize).copied());
         }
-        self.iter().find(|(row, _)| matches(row, key)).map(|(_, cause)| cause)
+        let all = self.candidates(key).into_iter().filter_map(|at| self.at(at));
+        all.filter(|(row, _)| matches(row, key)).map(|(_, cause)| cause).next()
     }
 }
 

@@ -139,14 +139,15 @@ fn head_nodes(rule: &Rule) -> Vec<Node> {
     nodes
 }
 
-/// The entity types that an argument may have; one that is none for any.
+/// The entity types that an argument may have, or none for any.
 fn kinds_of(term: Option<&Term>, rule: &Rule) -> Vec<Option<Symbol>> {
     let types = match term {
         Some(Term::Slot(slot)) => rule.variables.get(slot.0).map_or(Types::Any, |variable| variable.types.clone()),
         _ => Types::Any,
     };
+    // What may be a set may be of entities of any type.
     match types.entities() {
-        Some(kinds) if !kinds.is_empty() => kinds.into_iter().map(Some).collect(),
+        Some(kinds) if !kinds.is_empty() && types.are_entities() => kinds.into_iter().map(Some).collect(),
         _ => vec![None],
     }
 }
