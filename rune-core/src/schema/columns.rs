@@ -151,6 +151,22 @@ pub fn is_of(values: &impl Values, value: Value, kind: &Type) -> bool {
     }
 }
 
+/// The type of a value; none of a set or record, whose parts have theirs.
+#[must_use]
+pub fn type_of(values: &impl Values, value: Value) -> Option<Type> {
+    Some(match values.view(value) {
+        View::Bool(_) => Type::Bool,
+        View::Long(_) => Type::Long,
+        View::Text(_) => Type::Text,
+        View::Entity(kind, _) => Type::Entity(kind),
+        View::Decimal(_) => Type::Decimal,
+        View::Datetime(_) => Type::Datetime,
+        View::Duration(_) => Type::Duration,
+        View::Ip(_) => Type::Ip,
+        View::Set(_) | View::Record(_) => return None,
+    })
+}
+
 /// A name that is no type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownType<'n>(pub &'n TypeName);

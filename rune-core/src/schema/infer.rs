@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::base::{Pool, Value, Values, View};
 
-use super::is_action_type;
+use super::{extend::type_json, is_action_type};
 
 /// What is seen of entities and actions.
 #[derive(Debug, Default)]
@@ -70,10 +70,10 @@ impl Seen {
         for (name, value) in members(attributes, values) {
             let (n, types) = of.attributes.entry(name).or_default();
             *n += 1;
-            note(types, type_of(value, values));
+            note(types, json_type_of(value, values));
         }
         for (_, value) in members(tags, values) {
-            note(&mut of.tags, type_of(value, values));
+            note(&mut of.tags, json_type_of(value, values));
         }
     }
 
@@ -137,20 +137,12 @@ fn note(types: &mut Vec<Json>, of: Option<Json>) {
 
 /// The type of a value in Cedar's JSON form: null of an empty set, which may be of any, and none of one whose elements differ.
 // Recurses once per level of a value, whose number is limited.
-fn type_of(value: Value, values: &Pool) -> Option<Json> {
+fn json_type_of(value: Value, values: &Pool) -> Option<Json> {
     Some(match values.view(value) {
-        View::Bool(_) => json!({ "type": "Boolean" }),
-        View::Long(_) => json!({ "type": "Long" }),
-        View::Text(_) => json!({ "type": "String" }),
-        View::Entity(kind, _) => json!({ "type": "Entity", "name": values.name(kind) }),
-        View::Decimal(_) => json!({ "type": "Extension", "name": "decimal" }),
-        View::Ip(_) => json!({ "type": "Extension", "name": "ipaddr" }),
-        View::Datetime(_) => json!({ "type": "Extension", "name": "datetime" }),
-        View::Duration(_) => json!({ "type": "Extension", "name": "duration" }),
         View::Set(elements) => {
             let mut types = Vec::new();
             for element in elements {
-                note(&mut types, type_of(*element, values));
+                note(&mut types, json_type_of(*element, values));
             }
             match types.as_slice() {
                 [] => Json::Null,
@@ -161,11 +153,12 @@ fn type_of(value: Value, values: &Pool) -> Option<Json> {
         View::Record(_) => {
             let mut attributes = Map::new();
             for (name, value) in members(value, values) {
-                let mut of = type_of(value, values)?;
+                let mut of = json_type_of(value, values)?;
                 of.as_object_mut()?.insert("required".to_owned(), true.into());
                 attributes.insert(name, of);
             }
             json!({ "type": "Record", "attributes": attributes })
         }
+        _ => type_json(&super::type_of(values, value)?, values),
     })
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use crate::base::{Symbol, Value, Values, View};
 
 pub use cedar::{CedarSchema, read};
-pub use columns::{Types, UnknownType, is_of, resolve};
+pub use columns::{Types, UnknownType, is_of, resolve, type_of};
 
 /// The type of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]

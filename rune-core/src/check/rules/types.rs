@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use crate::{
-    base::{Pool, Span, Value, Values, View},
+    base::{Pool, Span, Values, View},
     diag::{Code, Finding, Findings},
-    schema::{Schema, Type, Types},
+    schema::{Schema, Type, Types, type_of},
     syntax::rules::Fold,
 };
 
@@ -60,25 +60,10 @@ fn widen(predicates: &mut [Predicate], id: PredicateId, row: &[Types]) -> bool {
     has_grown
 }
 
-/// The type of a value; of a set or record, any.
-fn type_of(values: &Pool, value: Value) -> Types {
-    Types::one(match values.view(value) {
-        View::Bool(_) => Type::Bool,
-        View::Long(_) => Type::Long,
-        View::Text(_) => Type::Text,
-        View::Entity(kind, _) => Type::Entity(kind),
-        View::Decimal(_) => Type::Decimal,
-        View::Datetime(_) => Type::Datetime,
-        View::Duration(_) => Type::Duration,
-        View::Ip(_) => Type::Ip,
-        View::Set(_) | View::Record(_) => return Types::Any,
-    })
-}
-
 fn term(term: Term, types: &[Types], values: &Pool) -> Types {
     match term {
         Term::Slot(slot) => types.get(slot.0).cloned().unwrap_or(Types::Any),
-        Term::Constant(value) => type_of(values, value),
+        Term::Constant(value) => type_of(values, value).map_or(Types::Any, Types::one),
         Term::Any => Types::Any,
     }
 }
