@@ -429,9 +429,12 @@ fn beside(
         found.extend(relation.rows.probe(index, &[value]).filter_map(|at| Some((other(relation.rows.row(at))?, None))));
     }
     let key = if column == 0 { [Some(value), None] } else { [None, Some(value)] };
-    let doubts = relation.doubts.candidates(&key).into_iter().filter_map(|at| relation.doubts.at(at));
     found.extend(
-        doubts.filter(|(row, _)| matches(row, &key)).filter_map(|(row, cause)| Some((other(row)?, Some(cause)))),
+        relation
+            .doubts
+            .candidates(&key)
+            .filter(|(row, _)| matches(row, &key))
+            .filter_map(|(row, cause)| Some((other(row)?, Some(cause)))),
     );
     found
 }

@@ -164,10 +164,11 @@ impl<V: Values, S: Store> Solver<'_, V, S> {
                 }
             }
         }
-        for at in relation.doubts.candidates(&key) {
+        for (row, of_row) in relation.doubts.candidates(&key) {
             self.touch()?;
-            let Some((row, of_row)) = relation.doubts.at(at).filter(|(row, _)| matches(row, &key)) else { continue };
-            self.unify(args, row, &mut |solver| then(solver, cause.or(Some(of_row))))?;
+            if matches(row, &key) {
+                self.unify(args, row, &mut |solver| then(solver, cause.or(Some(of_row))))?;
+            }
         }
         Flow::Continue(())
     }

@@ -203,7 +203,9 @@ pub(super) fn bind<'p>(terms: Terms<'p>, request: &Request) -> Result<Bound<'p>,
     }
     let parts = [principal, action, resource, context];
     let supplied = world.supplied.iter().flat_map(|(_, members)| members.iter().map(|(_, value)| *value));
-    let named: Vec<Value> = parts.into_iter().chain(supplied).collect();
+    // Where no rule asks who is known, nobody needs to be.
+    let named: Vec<Value> =
+        if rules.known.is_empty() { Vec::new() } else { parts.into_iter().chain(supplied).collect() };
     let anew = world.welcome(rules, &values, &named);
     Ok(Bound { values, world, parts, anew, ignored })
 }

@@ -64,23 +64,15 @@ impl Doubts {
         range.filter_map(move |at| Some((self.rows.row(at), cause(at)?)))
     }
 
-    /// One of them.
-    #[must_use]
-    pub fn at(&self, at: RowId) -> Option<(&[Value], Value)> {
-        Some((self.rows.row(at), self.causes.get(at as usize).copied()?))
-    }
-
-    /// Those that may have the values asked for: by an index on the first of these columns, if there is one and no row has an
-    /// unknown value.
-    #[must_use]
-    pub fn candidates(&self, key: &[Option<Value>]) -> Vec<RowId> {
+    /// Those among which are all that may have the values asked for, with their causes: found by an index on the first of these
+    /// columns, if there is one and no row has an unknown value.
+    pub fn candidates(&self, key: &[Option<Value>]) -> impl Iterator<Item = (&[Value], Value)> {
         let known = key.iter().enumerate().find_map(|(at, value)| Some((at, (*value)?)));
-        let indexed =
-            known.filter(|_| self.n_loose == 0).and_then(|(at, value)| Some((self.rows.find_index(&[at])?, value)));
-        match indexed {
-            Some((index, value)) if value != Value::UNKNOWN => self.rows.probe(index, &[value]).collect(),
-            _ => (0..self.len()).collect(),
-        }
+        let known = known.filter(|(_, value)| self.n_loose == 0 && *value != Value::UNKNOWN);
+        let indexed = known.and_then(|(at, value)| Some(self.rows.probe(self.rows.find_index(&[at])?, &[value])));
+        let all = if indexed.is_some() { 0..0 } else { 0..self.len() };
+        let found = indexed.into_iter().flatten().chain(all);
+        found.filter_map(|at| Some((self.rows.row(at), self.causes.get(at as usize).copied()?)))
     }
 
     /// Makes the indexes that [`Self::candidates`] uses.
@@ -107,8 +99,7 @@ impl Doubts {
         {
             return self.rows.find(&row).and_then(|at| self.causes.get(at as usize).copied());
         }
-        let all = self.candidates(key).into_iter().filter_map(|at| self.at(at));
-        all.filter(|(row, _)| matches(row, key)).map(|(_, cause)| cause).next()
+        self.candidates(key).find(|(row, _)| matches(row, key)).map(|(_, cause)| cause)
     }
 }
 

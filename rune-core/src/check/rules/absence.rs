@@ -4,7 +4,7 @@
 //! reads and in what a forbid reads, that means a denial, so that a guard that may fail there for want of an attribute is
 //! refused where the schema shows it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::{
     base::{Pool, Span},
@@ -92,9 +92,8 @@ fn read_for_absence(checked: &CheckedRules) -> BTreeSet<PredicateId> {
     let mut pending = vec![Names::FORBID, Names::PARENT];
     pending.extend(checked.attributes.iter().map(|attribute| attribute.predicate));
     let attributes = Attributes::of(checked);
-    let mut rules_of: BTreeMap<PredicateId, Vec<&Rule>> = BTreeMap::new();
+    let rules_of = checked.by_head();
     for rule in &checked.rules {
-        rules_of.entry(rule.head).or_default().push(rule);
         for goal in &rule.body {
             goal.each_read(&attributes, &mut |id, reading| {
                 pending.extend((reading == Reading::Complete).then_some(id));

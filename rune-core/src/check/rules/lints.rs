@@ -15,10 +15,7 @@ use super::{
 };
 
 pub(super) fn check(checked: &CheckedRules, rows: &BTreeSet<PredicateId>, values: &Pool, findings: &mut Findings) {
-    let mut rules_of: BTreeMap<PredicateId, Vec<&Rule>> = BTreeMap::new();
-    for rule in &checked.rules {
-        rules_of.entry(rule.head).or_default().push(rule);
-    }
+    let rules_of = checked.by_head();
     for (at, predicate) in checked.predicates.iter().enumerate() {
         functional(PredicateId(at), predicate, &rules_of, values, findings);
     }

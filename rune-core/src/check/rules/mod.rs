@@ -361,6 +361,15 @@ impl CheckedRules {
         self.predicates.get(id.0)
     }
 
+    /// The rules that derive each relation.
+    fn by_head(&self) -> BTreeMap<PredicateId, Vec<&Rule>> {
+        let mut by_head: BTreeMap<PredicateId, Vec<&Rule>> = BTreeMap::new();
+        for rule in &self.rules {
+            by_head.entry(rule.head).or_default().push(rule);
+        }
+        by_head
+    }
+
     /// The key of a row of a functional relation.
     #[must_use]
     pub fn key_of<'f>(&self, fact: &'f Fact) -> Option<(PredicateId, &'f [Value])> {

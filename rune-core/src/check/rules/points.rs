@@ -20,25 +20,19 @@ use super::{
 pub(super) fn resolve(checked: &mut CheckedRules, schema: Option<&Schema>, values: &mut Pool) -> bool {
     let mut has_any = false;
     for at in 0..checked.rules.len() {
-        let Some(rule) = checked.rules.get(at) else { continue };
-        let mut rule = rule.clone();
-        let n_before = rule.variables.len();
-        let goals = std::mem::take(&mut rule.body);
-        let before = goals.clone();
+        let Some(mut rule) = checked.rules.get(at).cloned() else { continue };
+        let mut body = rule.body.clone();
         let mut has_id = false;
-        let mut goals = goals;
-        for goal in &mut goals {
+        for goal in &mut body {
             has_id |= ids(goal, checked, values);
         }
-        has_any |= has_id;
-        let mut points = Points { checked, schema, values, rule: &mut rule, goals: &before, has_any: false };
-        let body = points.body(goals);
-        let has_atom = points.has_any;
-        debug_assert!(has_atom || rule.variables.len() == n_before, "only atoms need variables of their own");
-        rule.body = body;
-        has_any |= has_atom;
-        if let Some(place) = checked.rules.get_mut(at).filter(|_| has_atom || has_id) {
-            *place = rule;
+        let goals = std::mem::take(&mut rule.body);
+        let mut points = Points { checked, schema, values, rule: &mut rule, goals: &goals, has_any: false };
+        let body = points.body(body);
+        let is_changed = has_id || points.has_any;
+        has_any |= is_changed;
+        if let Some(place) = checked.rules.get_mut(at).filter(|_| is_changed) {
+            *place = Rule { body, ..rule };
         }
     }
     has_any
