@@ -158,11 +158,11 @@ fn run_request(engine: &Engine, case: &Json) -> Result<(), String> {
     }
     let ids = |key: &str| -> BTreeSet<String> { case[key].as_array().into_iter().flatten().map(&text).collect() };
     let plain = |id: &str| id.strip_prefix("p.cedar:").unwrap_or(id).to_owned();
-    let determining: BTreeSet<String> = explanation.determining.iter().map(|policy| plain(&policy.id)).collect();
+    let determining: BTreeSet<String> = explanation.determining.iter().map(|policy| plain(&policy.rule.id)).collect();
     if determining != ids("reason") {
         return Err(format!("{DIFFERS} the reasons {:?}, got {determining:?}", ids("reason")));
     }
-    let failed: BTreeSet<String> = explanation.failed.iter().map(|failed| plain(&failed.policy.id)).collect();
+    let failed: BTreeSet<String> = explanation.failed.iter().map(|failed| plain(&failed.instance.rule.id)).collect();
     if failed != ids("errors") {
         return Err(format!("{DIFFERS} the errors {:?}, got {failed:?}", ids("errors")));
     }

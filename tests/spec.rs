@@ -5,7 +5,8 @@
 //!   prose
 //!   ```rune           a.rune (or `cedar`, `cedarschema`, `json NAME`; a name after the language is the file's name)
 //!   ```request        principal action resource {context} with {what it supplies for the principal}, one a line
-//!   ```text           what RUNE says: findings, or `ok`; and a decision for each request
+//!   ```explain        requests like those, each to be explained
+//!   ```text           what RUNE says: findings, or `ok`; a decision for each request, and the tree of each explanation
 //! ````
 //!
 //! `BLESS=1 cargo test --release --test spec` rewrites the `text` fences.
@@ -83,6 +84,7 @@ struct Case {
     heading: String,
     files: Vec<(String, String)>,
     requests: Vec<String>,
+    explained: Vec<String>,
     /// The body of the `text` fence, and where it stands on the page.
     expected: Option<(String, Range<usize>)>,
 }
@@ -120,6 +122,7 @@ fn add(case: &mut Case, info: &str, body: String, place: Range<usize>) {
     match language {
         "text" => case.expected = Some((body, place)),
         "request" => case.requests.extend(body.lines().map(str::to_owned)),
+        "explain" => case.explained.extend(body.lines().map(str::to_owned)),
         _ if name.is_empty() => case.files.push((format!("a.{language}"), body)),
         _ => case.files.push((name.to_owned(), body)),
     }
@@ -157,6 +160,9 @@ fn said(case: &Case) -> String {
     for request in &case.requests {
         let _ = writeln!(said, "{}", decided(&engine, request));
     }
+    for request in &case.explained {
+        let _ = write!(said, "{request}: {}", engine.explain(&asked(request)));
+    }
     if said.is_empty() { "ok\n".to_owned() } else { said }
 }
 
@@ -187,6 +193,24 @@ fn shown(report: &Report) -> String {
 
 /// A request, and the decision with its reasons: `User::"ada" Action::"read" Doc::"d" {}: allowed by a, b`.
 fn decided(engine: &Engine, line: &str) -> String {
+    let request = asked(line);
+    let explanation = engine.explain(&request);
+    assert_eq!(engine.decide(&request), explanation.decision);
+    let ids = || explanation.determining.iter().map(|policy| &*policy.rule.id).collect::<Vec<_>>().join(", ");
+    let mut told = match &explanation.decision.why {
+        Why::AllowedBy(_) => format!("{line}: allowed by {}", ids()),
+        Why::ForbiddenBy(_) => format!("{line}: forbidden by {}", ids()),
+        Why::NotPermitted => format!("{line}: not permitted"),
+        Why::Error(fault) => format!("{line}: denied, {fault}"),
+    };
+    for failed in &explanation.failed {
+        let _ = write!(told, "\n  passed over {}: {}", failed.instance.rule.id, failed.message);
+    }
+    told
+}
+
+/// The request that a line is.
+fn asked(line: &str) -> Request {
     let (asked, supplied) = line.split_once(" with ").map_or((line, None), |(asked, supplied)| (asked, Some(supplied)));
     let (entities, context) =
         asked.split_once(" {").map_or((asked, "{}".to_owned()), |(entities, rest)| (entities, format!("{{{rest}")));
@@ -196,23 +220,10 @@ fn decided(engine: &Engine, line: &str) -> String {
     let request = Request::new(part(), part(), part())
         .with_context_json(&context)
         .unwrap_or_else(|error| panic!("{line}: {error}"));
-    let request = match supplied.map(json::parse) {
+    match supplied.map(json::parse) {
         Some(supplied) => {
             request.with_principal_attributes(supplied.unwrap_or_else(|error| panic!("{line}: {error:?}")))
         }
         None => request,
-    };
-    let explanation = engine.explain(&request);
-    assert_eq!(engine.decide(&request), explanation.decision);
-    let ids = || explanation.determining.iter().map(|policy| &*policy.id).collect::<Vec<_>>().join(", ");
-    let mut told = match &explanation.decision.why {
-        Why::AllowedBy(_) => format!("{line}: allowed by {}", ids()),
-        Why::ForbiddenBy(_) => format!("{line}: forbidden by {}", ids()),
-        Why::NotPermitted => format!("{line}: not permitted"),
-        Why::Error(fault) => format!("{line}: denied, {fault}"),
-    };
-    for failed in &explanation.failed {
-        let _ = write!(told, "\n  passed over {}: {}", failed.policy.id, failed.message);
     }
-    told
 }

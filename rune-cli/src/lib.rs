@@ -5,10 +5,12 @@
 
 mod check;
 mod eval;
+mod explain;
 mod fmt;
 mod junit;
 mod output;
 pub mod report;
+mod request;
 mod schema;
 pub mod serve;
 mod test;
@@ -48,6 +50,8 @@ enum Command {
     Schema(schema::Arguments),
     /// Decide one request by a folder of policies: exit code 0 allows, 1 denies.
     Eval(eval::Arguments),
+    /// Say why a request is allowed or not: exit code 0 allows, 1 denies.
+    Explain(explain::Arguments),
     /// Lay out `.rune` and `.cedar` files, each in the one way there is.
     Fmt(fmt::Arguments),
     /// Serve a folder of policies over HTTP, and follow every edit.
@@ -64,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Test(arguments) => test::run(arguments, output),
         Command::Schema(arguments) => schema::run(arguments, output),
         Command::Eval(arguments) => eval::run(arguments, output),
+        Command::Explain(arguments) => explain::run(arguments, output),
         Command::Fmt(arguments) => fmt::run(arguments, output),
         Command::Serve(arguments) => serve::run(arguments, output),
     };

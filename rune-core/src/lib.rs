@@ -30,6 +30,7 @@ pub mod facts;
 pub mod datalog;
 pub mod policy;
 pub mod decide;
+pub mod explain;
 pub mod program;
 pub mod engine;
 #[cfg(feature = "watch")]
@@ -37,10 +38,14 @@ pub mod watch;
 #[cfg(feature = "watch")]
 pub mod reload;
 
-pub use base::{File, Sources, Span, Version};
-pub use decide::{EntityRef, Request, Why};
+pub use base::{EntityRef, File, OwnedValue, Sources, Span, Version};
+pub use decide::{
+    Request, Why,
+    decision::{Decision, Effect, Generation},
+};
 pub use diag::{Finding, Report, Severity};
-pub use engine::{Decision, Effect, Engine, Explanation, Generation, Lineup};
+pub use engine::{Engine, Lineup};
+pub use explain::Explanation;
 pub use program::{BuildError, Options, Program};
 #[cfg(feature = "watch")]
 pub use reload::{Status, Watch};

@@ -255,7 +255,7 @@ fn request(ask: &Ask) -> Request {
 /// What the engine says, the same from `decide` and from `explain`.
 fn answer(engine: &Engine, ask: &Ask) -> Result<Answer, String> {
     let (decision, explanation) = (engine.decide(&request(ask)), engine.explain(&request(ask)));
-    let determining: BTreeSet<String> = explanation.determining.iter().map(|of| of.id.to_string()).collect();
+    let determining: BTreeSet<String> = explanation.determining.iter().map(|of| of.rule.id.to_string()).collect();
     let (kind, agrees) = match &decision.why {
         Why::AllowedBy(id) => (Kind::Allowed, determining.contains(&**id)),
         Why::ForbiddenBy(id) => (Kind::Forbidden, determining.contains(&**id)),
@@ -265,6 +265,6 @@ fn answer(engine: &Engine, ask: &Ask) -> Result<Answer, String> {
     if !agrees || decision != explanation.decision {
         return Err(format!("the engine decides {decision:?} and explains {explanation:?}"));
     }
-    let failed = explanation.failed.iter().map(|failed| failed.policy.id.to_string()).collect();
+    let failed = explanation.failed.iter().map(|failed| failed.instance.rule.id.to_string()).collect();
     Ok(Answer { kind, determining, failed })
 }

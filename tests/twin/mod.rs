@@ -109,8 +109,8 @@ fn ask_rune(engine: &Engine, ask: &Ask) -> Result<Answer, String> {
     let (explanation, decision) = (engine.explain(&request), engine.decide(&request));
     let answer = Answer {
         allows: explanation.decision.effect() == Effect::Allow,
-        determining: explanation.determining.iter().map(|policy| policy.id.to_string()).collect(),
-        failed: explanation.failed.iter().map(|failed| failed.policy.id.to_string()).collect(),
+        determining: explanation.determining.iter().map(|policy| policy.rule.id.to_string()).collect(),
+        failed: explanation.failed.iter().map(|failed| failed.instance.rule.id.to_string()).collect(),
     };
     let agrees = decision == explanation.decision
         && match &decision.why {

@@ -55,6 +55,21 @@ pub const SHOWN_CHARS_MAX: usize = 200;
 /// Nodes visited while one decision is made. A set of 10,000 policies with conditions of 100 nodes each is a tenth.
 pub const DECISION_STEPS_MAX: u64 = 10_000_000;
 
+/// Facts that one explanation shows with what they follow from. More than this nobody reads.
+pub const EXPLAINED_FACTS_MAX: usize = 2_000;
+
+/// Rows of those that an aggregate was made of that an explanation shows.
+pub const FOLDED_ROWS_MAX: usize = 100;
+
+/// Permits that an explanation of a denial goes into, those that come nearest first.
+pub const CANDIDATES_MAX: usize = 10;
+
+/// Rules below a condition that does not hold, within one another, that an explanation goes into.
+pub const ATTEMPTS_HEIGHT_MAX: usize = 4;
+
+/// Facts that are looked for at once to make a permit hold: what takes more is another policy.
+pub const MISSING_FACTS_MAX: usize = 3;
+
 /// Nodes visited while one decision is explained: every policy is looked at, where a decision stops at the first.
 pub const EXPLANATION_STEPS_MAX: u64 = 10 * DECISION_STEPS_MAX;
 

@@ -32,6 +32,12 @@ impl Value {
     /// Stands for a value that is not known, in rows that are undetermined. No store gives it out.
     pub const UNKNOWN: Self = Self(INLINE - 1);
 
+    /// Whether a request brought the value along: nothing that it is decided by has it.
+    #[must_use]
+    pub fn is_local(self) -> bool {
+        self.0 & (INLINE | LOCAL) == LOCAL
+    }
+
     fn inline(number: i64) -> Option<Self> {
         if !(INLINE_MIN..=INLINE_MAX).contains(&number) {
             return None;
@@ -390,7 +396,7 @@ impl Values for Scratch<'_> {
     }
 
     fn view(&self, value: Value) -> View<'_> {
-        if value.0 & (INLINE | LOCAL) == LOCAL {
+        if value.is_local() {
             self.data.get((value.0 & !LOCAL) as usize).map_or(NOTHING, Datum::view)
         } else {
             self.pool.view(value)

@@ -10,12 +10,12 @@ use std::{
 use crate::{
     base::{Span, Value, Values},
     check::rules::{Names, PredicateId},
-    facts::{IndexId, Relation, RowId, Store, matches},
+    facts::{IndexId, Relation, RowId, Store, Tick, matches},
     syntax::rules::Choice,
 };
 
 use super::{
-    CompiledRule, DatalogEngine, Plan, fold,
+    CompiledRule, DatalogEngine, Plan, fold, n_rows,
     solve::{Flow, Solver, Stop},
 };
 
@@ -72,6 +72,14 @@ pub enum Strata<'a> {
 }
 
 impl Strata<'_> {
+    /// What a request derives is younger than all that lasts, of which there are fewer rows than ticks before.
+    fn first_tick(self) -> Tick {
+        match self {
+            Self::Lasting => Tick::GIVEN.next(),
+            Self::OfRequest { .. } => Tick(1 << 31),
+        }
+    }
+
     fn of(self, engine: &DatalogEngine) -> impl Iterator<Item = Vec<&CompiledRule>> {
         let (anew, of_request) = match self {
             Strata::Lasting => (None, None),
@@ -110,7 +118,15 @@ pub fn derive(
         Strata::Lasting => [Value::UNKNOWN; 4],
         Strata::OfRequest { request, .. } => request,
     };
-    let mut run = Run { engine, request, bounds, steps_left: bounds.steps_max, n_rows: 0, n_touched: 0 };
+    let mut run = Run {
+        engine,
+        request,
+        bounds,
+        steps_left: bounds.steps_max,
+        n_rows: 0,
+        n_touched: 0,
+        now: strata.first_tick(),
+    };
     for stratum in strata.of(engine) {
         run.stratum(&stratum, store, values)?;
     }
@@ -124,6 +140,8 @@ struct Run<'e> {
     steps_left: u64,
     n_rows: u64,
     n_touched: u64,
+    /// When the next rows come.
+    now: Tick,
 }
 
 impl Run<'_> {
@@ -148,10 +166,9 @@ impl Run<'_> {
         heads.sort_unstable();
         heads.dedup();
         let mut news: Vec<Range<RowId>> = vec![0..0; self.engine.relations.len()];
-        let size = |store: &_, id: PredicateId| Store::relation(store, id).map_or(0, |relation| relation.rows.len());
         for head in &heads {
             if let Some(range) = news.get_mut(head.0) {
-                *range = size(store, *head)..size(store, *head);
+                *range = n_rows(store, *head)..n_rows(store, *head);
             }
         }
         let mut erred = vec![false; rules.len()];
@@ -168,7 +185,7 @@ impl Run<'_> {
             let mut has_news = false;
             for head in &heads {
                 if let Some(range) = news.get_mut(head.0) {
-                    *range = range.end..size(store, *head);
+                    *range = range.end..n_rows(store, *head);
                     has_news |= range.start < range.end;
                 }
             }
@@ -221,12 +238,13 @@ impl Run<'_> {
         if flow == Flow::Break(Stop::TooManySteps) {
             return Err(self.too_many_steps(rule));
         }
+        let heads = [rule.head, Names::IN];
+        let sizes = heads.map(|id| n_rows(store, id));
         // A relation without columns has one row, which takes no place in the list.
-        if rule.args.is_empty() {
-            self.n_rows += if is_found { insert(store, rule.head, &[]) } else { 0 };
-            return Ok(has_erred);
+        if rule.args.is_empty() && is_found {
+            self.n_rows += insert(store, rule.head, &[]);
         }
-        for row in rows.chunks_exact(rule.args.len()) {
+        for row in rows.chunks_exact(rule.args.len().max(1)) {
             self.n_rows += insert(store, rule.head, row);
             is_full |= self.bounds.rows_max < self.n_rows;
             if is_full {
@@ -236,6 +254,13 @@ impl Run<'_> {
         if is_full {
             return Err(self.too_many_rows(rule));
         }
+        for (id, n_before) in heads.into_iter().zip(sizes) {
+            let n = n_rows(store, id);
+            if let Some(relation) = store.relation_mut(id) {
+                relation.births.note(self.now, n_before..n);
+            }
+        }
+        self.now = self.now.next();
         Ok(has_erred)
     }
 
@@ -315,16 +340,18 @@ impl Run<'_> {
     }
 
     /// Keeps the value that counts of those that a key has.
-    fn choose(&self, heads: &[PredicateId], store: &mut impl Store, values: &impl Values) {
+    fn choose(&mut self, heads: &[PredicateId], store: &mut impl Store, values: &impl Values) {
         for head in heads {
             let Some(info) = self.engine.relations.get(head.0) else { continue };
             let Some((n_keys, choice)) = info.choice else { continue };
             let Some(relation) = store.relation_mut(*head) else { continue };
             keep_chosen(relation, n_keys, choice, info.arity, values);
+            relation.births.note(self.now, 0..relation.rows.len());
             for columns in &info.indexes {
                 relation.rows.index_on(columns);
             }
         }
+        self.now = self.now.next();
     }
 }
 

@@ -26,7 +26,7 @@ impl<V: Values, S: Store> Solver<'_, V, S> {
     ) -> std::ops::ControlFlow<super::Stop, Result<Option<Value>, Failure>> {
         use std::ops::ControlFlow;
         let erred_before = self.erred.take();
-        let coverage = self.coverage.take();
+        let (coverage, furthest) = (self.coverage.take(), self.furthest.take());
         let mut tuples: BTreeSet<Vec<Value>> = BTreeSet::new();
         let flow = self.solve(body, plan, &mut |solver| {
             let row: Vec<Value> = tuple.iter().map(|slot| solver.term(Term::Slot(*slot))).collect();
@@ -48,7 +48,7 @@ impl<V: Values, S: Store> Solver<'_, V, S> {
             flow => flow,
         };
         self.erred = erred_before;
-        self.coverage = coverage;
+        (self.coverage, self.furthest) = (coverage, furthest);
         if let ControlFlow::Break(stop @ Stop::TooManySteps) = flow {
             return ControlFlow::Break(stop);
         }

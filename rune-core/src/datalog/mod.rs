@@ -14,6 +14,7 @@ mod derive;
 mod doubt;
 mod fold;
 mod goal;
+mod instance;
 mod plan;
 mod solve;
 
@@ -34,6 +35,7 @@ use crate::{
 
 pub use derive::{Bound, Bounds, DeriveError, Strata, Work, derive, insert};
 pub use goal::{Answer, Answers};
+pub use instance::{Condition, Instance};
 pub use solve::{Solver, Stop};
 
 /// Rules, compiled.
@@ -55,6 +57,7 @@ pub struct DatalogEngine {
 /// What evaluation needs to know of a relation.
 #[derive(Debug, Clone)]
 struct RelationInfo {
+    name: Arc<str>,
     arity: usize,
     is_per_request: bool,
     /// How many columns are the key, and which value of several counts.
@@ -80,7 +83,8 @@ pub struct CompiledRule {
     body: Body,
     /// An order for each recursive ask, that one first and over new rows alone; before them the order over all rows.
     plans: Vec<Plan>,
-    n_slots: usize,
+    /// The names of its variables; those that begin with `_` were made up.
+    pub variables: Vec<String>,
     /// Where each condition of the body stands.
     pub goals: Vec<Span>,
     /// Which rule, in words: the beginning of every cause.
@@ -144,6 +148,7 @@ impl DatalogEngine {
         findings: &mut Findings,
     ) -> Self {
         let relations = checked.predicates.iter().map(|predicate| RelationInfo {
+            name: predicate.name.as_str().into(),
             arity: predicate.columns.len(),
             is_per_request: predicate.is_per_request,
             choice: predicate.key.and_then(|key| Some((key.n_columns, key.choice?))),
@@ -176,7 +181,7 @@ impl DatalogEngine {
                 fits,
                 body,
                 plans: Vec::new(),
-                n_slots: rule.variables.len(),
+                variables: rule.variables.iter().map(|variable| variable.name.clone()).collect(),
                 goals: rule.body.iter().map(|goal| goal.span).collect(),
                 name: format!("the rule {} ({})", rule.id, place(rule.span)),
             };
@@ -226,6 +231,17 @@ impl DatalogEngine {
                 }
             }
         }
+    }
+
+    /// The name of a relation.
+    #[must_use]
+    pub fn name(&self, id: PredicateId) -> Arc<str> {
+        self.relations.get(id.0).map_or_else(|| "".into(), |info| info.name.clone())
+    }
+
+    /// The rules that derive a relation.
+    pub fn rules_for(&self, head: PredicateId) -> impl Iterator<Item = &CompiledRule> {
+        self.rules.iter().filter(move |rule| rule.head == head)
     }
 
     /// How many columns a relation has.
@@ -459,7 +475,7 @@ impl Query {
             fits: Vec::new(),
             body,
             plans,
-            n_slots: rule.variables.len(),
+            variables: rule.variables.iter().map(|variable| variable.name.clone()).collect(),
             goals: Vec::new(),
             name: "the query".to_owned(),
         };

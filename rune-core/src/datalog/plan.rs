@@ -64,7 +64,7 @@ fn indexes_of(ask: &Ask, columns: &[usize], needed: &mut Vec<(PredicateId, Box<[
     }
 }
 
-fn slots(args: &[Term]) -> impl Iterator<Item = Slot> {
+pub(super) fn slots(args: &[Term]) -> impl Iterator<Item = Slot> {
     args.iter().filter_map(|arg| match arg {
         Term::Slot(slot) => Some(*slot),
         _ => None,

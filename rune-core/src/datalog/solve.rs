@@ -9,11 +9,11 @@ use crate::{
     base::{Value, Values, View, limits},
     check::rules::{Names, PredicateId, Slot, Term},
     expr::{Evaluator, Expr, Failure, eval::kind},
-    facts::{RowId, Store, Table},
+    facts::{Relation, RowId, Store, Table, Tick},
     syntax::rules::Fold,
 };
 
-use super::{Ask, AskKind, Body, CompiledRule, Plan, Step, is_known};
+use super::{Ask, AskKind, Body, CompiledRule, Plan, Step, instance::Furthest, is_known};
 
 /// Why evaluation ended before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,10 @@ pub struct Solver<'a, V, S> {
     n_touched: u64,
     /// Whether each ask was answered with yes, and with no, if somebody wants to know.
     pub(super) coverage: Option<Vec<[bool; 2]>>,
+    /// Only rows that came before this are there.
+    pub(super) before: Tick,
+    /// How far evaluation has come, if somebody wants to know.
+    pub(super) furthest: Option<Furthest>,
 }
 
 impl<'a, V: Values, S: Store> Solver<'a, V, S> {
@@ -63,6 +67,8 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
             steps_left: steps_max,
             n_touched: 0,
             coverage: None,
+            before: Tick::END,
+            furthest: None,
         }
     }
 
@@ -87,7 +93,7 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
     /// Prepares for a rule: no variable has a value, and nothing has failed.
     pub(super) fn begin(&mut self, rule: &'a CompiledRule) {
         self.slots.clear();
-        self.slots.resize(rule.n_slots, Value::UNKNOWN);
+        self.slots.resize(rule.variables.len(), Value::UNKNOWN);
         self.erred = None;
         self.name = &rule.name;
     }
@@ -165,6 +171,14 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         }
     }
 
+    /// How many rows of a relation are old enough to be there.
+    pub(super) fn n_older(&self, relation: &Relation) -> RowId {
+        if self.before == Tick::END {
+            return relation.rows.len();
+        }
+        relation.births.n_before(self.before, relation.rows.len())
+    }
+
     /// Every instance of a body, in the order of a plan.
     pub(super) fn solve(&mut self, body: &Body, plan: &Plan, found: Found<'_, V, S>) -> Flow {
         self.step(body, &plan.steps, found)
@@ -172,6 +186,9 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
 
     // Recurses once per ask of the body.
     fn step(&mut self, body: &Body, steps: &[Step], found: Found<'_, V, S>) -> Flow {
+        if let Some(furthest) = &mut self.furthest {
+            furthest.note(steps.len(), &self.slots);
+        }
         let Some((step, rest)) = steps.split_first() else { return found(self) };
         let Some(ask) = body.asks.get(step.ask) else { return found(self) };
         self.spend(1)?;
@@ -317,7 +334,8 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         let store = self.store;
         let Some(relation) = store.relation(id) else { return Flow::Continue(()) };
         let rows = &relation.rows;
-        let range = if step.is_delta { self.news.get(id.0).cloned().unwrap_or(0..0) } else { 0..rows.len() };
+        let range =
+            if step.is_delta { self.news.get(id.0).cloned().unwrap_or(0..0) } else { 0..self.n_older(relation) };
         if step.columns.len() == args.len() {
             let mut row = Vec::with_capacity(args.len());
             self.row(args, &mut row);
@@ -434,13 +452,21 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         entities(self.values, low, false)?;
         let mut undetermined = None;
         for high in entities(self.values, high, true)? {
-            match self.store.is_in(self.values, low, high) {
+            match self.is_in_one(low, high) {
                 Ok(true) => return Ok(true),
                 Ok(false) => {}
                 Err(failure) => undetermined = undetermined.or(Some(failure)),
             }
         }
         undetermined.map_or(Ok(false), Err)
+    }
+
+    fn is_in_one(&self, low: Value, high: Value) -> Result<bool, Failure> {
+        let is_in = self.store.is_in(self.values, low, high)?;
+        match self.store.relation(Names::IN).filter(|_| is_in && low != high && self.before != Tick::END) {
+            Some(relation) => Ok(relation.rows.find(&[low, high]).is_none_or(|at| at < self.n_older(relation))),
+            None => Ok(is_in),
+        }
     }
 }
 

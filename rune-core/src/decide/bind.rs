@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     base::{
-        Scratch, Symbol, Value, Values, View, limits,
+        EntityRef, Scratch, Symbol, Value, Values, View, limits,
         value::{each_entity, member},
     },
     check::rules::{Names, PredicateId},
@@ -21,33 +21,33 @@ use crate::{
 
 use super::{
     Terms,
-    request::{ActionRef, EntityRef, Request},
+    request::{ActionRef, Request},
 };
 
 /// A request that a program can decide.
-pub(super) struct Bound<'p> {
+pub(crate) struct Bound<'p> {
     values: Scratch<'p>,
     world: RequestWorld<'p>,
     parts: [Value; 4],
     /// The relations that are derived anew, because they follow from an entity which only the request names.
-    pub(super) anew: BTreeSet<PredicateId>,
+    pub(crate) anew: BTreeSet<PredicateId>,
     /// Attributes that the request supplied and that its schema does not let it: `principal.role`.
-    pub(super) ignored: Vec<String>,
+    pub(crate) ignored: Vec<String>,
 }
 
 impl<'p> Bound<'p> {
     /// Values, world, and principal, action, resource and context, for an evaluator.
-    pub(super) fn parts(&mut self) -> (&mut Scratch<'p>, &RequestWorld<'p>, [Value; 4]) {
+    pub(crate) fn parts(&mut self) -> (&mut Scratch<'p>, &RequestWorld<'p>, [Value; 4]) {
         (&mut self.values, &self.world, self.parts)
     }
 
     /// The values that the request brought along.
-    pub(super) fn into_values(self) -> Scratch<'p> {
+    pub(crate) fn into_values(self) -> Scratch<'p> {
         self.values
     }
 
     /// Derives what rules say of this request.
-    pub(super) fn derive(&mut self, rules: &DatalogEngine, steps_max: u64) -> Result<Work, DeriveError> {
+    pub(crate) fn derive(&mut self, rules: &DatalogEngine, steps_max: u64) -> Result<Work, DeriveError> {
         if !rules.concerns_requests() && self.anew.is_empty() {
             return Ok(Work { steps_left: steps_max, n_touched: 0 });
         }
@@ -61,7 +61,7 @@ impl<'p> Bound<'p> {
 /// The facts, and over them what one request brings along: attributes of its principal and its resource, entities that it alone
 /// names, and the rows of relations that depend on it.
 #[derive(Debug)]
-pub(super) struct RequestWorld<'p> {
+pub(crate) struct RequestWorld<'p> {
     facts: &'p Facts,
     supplied: Vec<(Value, Vec<(Symbol, Value)>)>,
     relations: BTreeMap<PredicateId, Relation>,
@@ -176,7 +176,7 @@ impl Store for RequestWorld<'_> {
 }
 
 /// Binds a request to the terms that it is decided by, or says what is wrong with it.
-pub(super) fn bind<'p>(terms: Terms<'p>, request: &Request) -> Result<Bound<'p>, String> {
+pub(crate) fn bind<'p>(terms: Terms<'p>, request: &Request) -> Result<Bound<'p>, String> {
     let Terms { schema, action_type, facts, rules, .. } = terms;
     let mut values = Scratch::new(terms.values);
     let mut entity = |of: &EntityRef| values.entity(&of.kind, &of.id);

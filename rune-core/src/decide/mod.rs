@@ -1,6 +1,7 @@
 //! A request decided by policies and rules over facts, under a schema: pure, and the same whoever asks.
 
 mod bind;
+pub mod decision;
 mod request;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -15,7 +16,8 @@ use crate::{
     schema::Schema,
 };
 
-pub use request::{EntityRef, EntityRefError, Request};
+pub(crate) use bind::{Bound, RequestWorld, bind};
+pub use request::{EntityRefError, Request};
 
 /// What a request is decided by.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +54,17 @@ impl Why {
     #[must_use]
     pub fn is_allowed(&self) -> bool {
         matches!(self, Self::AllowedBy(_))
+    }
+
+    /// Its kind, in one word for machines.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::AllowedBy(_) => "allowed_by",
+            Self::ForbiddenBy(_) => "forbidden_by",
+            Self::NotPermitted => "not_permitted",
+            Self::Error(_) => "error",
+        }
     }
 }
 
@@ -205,11 +218,11 @@ impl<'a> Terms<'a> {
         }
         for policy in self.policies.iter() {
             let mut evaluator = Evaluator::new(&mut *values, world, parts, limits::EXPLANATION_STEPS_MAX);
-            let answers = policy.cover(&mut evaluator);
-            note(
-                coverage.of_policy(policy),
-                answers.into_iter().map(|answer| [answer == Some(true), answer == Some(false)]).collect(),
-            );
+            let mut answers = Vec::new();
+            policy.each_clause(&mut evaluator, &mut |answer| {
+                answers.push([answer == Some(Ok(true)), answer == Some(Ok(false))]);
+            });
+            note(coverage.of_policy(policy), answers);
         }
     }
 
@@ -230,10 +243,14 @@ impl<'a> Terms<'a> {
     /// Looks at every policy and rule that a request concerns. Nothing for a request that cannot be decided.
     #[must_use]
     pub fn reasons(self, request: &Request) -> Reasons<'a> {
-        let Ok(mut bound) = bind::bind(self, request) else { return Reasons::default() };
+        bind(self, request).map_or_else(|_| Reasons::default(), |mut bound| self.reasons_of(&mut bound).0)
+    }
+
+    /// Looks at every policy and rule that a bound request concerns, and says how many steps are left.
+    pub(crate) fn reasons_of(self, bound: &mut Bound<'a>) -> (Reasons<'a>, u64) {
         let mut reasons = Reasons { ignored: std::mem::take(&mut bound.ignored), ..Reasons::default() };
         let Ok(work) = bound.derive(self.rules, limits::EXPLANATION_STEPS_MAX) else {
-            return Reasons { is_incomplete: true, ..reasons };
+            return (Reasons { is_incomplete: true, ..reasons }, 0);
         };
         let (values, world, parts) = bound.parts();
         let mut evaluator = Evaluator::new(&mut *values, world, parts, work.steps_left);
@@ -259,7 +276,7 @@ impl<'a> Terms<'a> {
         if reasons.determining.iter().any(|reason| reason.effect() == Effect::Forbid) {
             reasons.determining.retain(|reason| reason.effect() == Effect::Forbid);
         }
-        reasons
+        (reasons, solver.steps_left())
     }
 }
 

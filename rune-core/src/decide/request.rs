@@ -3,32 +3,10 @@
 use std::{fmt, str::FromStr};
 
 use crate::{
-    base::value::quote,
+    base::{EntityRef, value::quote},
     schema::conform::parse_entity,
     syntax::{Key, Node, Shape, json},
 };
-
-/// An entity by its type and id, whether anything knows it or not.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct EntityRef {
-    /// The type, with its namespace: `App::User`.
-    pub kind: String,
-    /// The id.
-    pub id: String,
-}
-
-impl EntityRef {
-    /// The entity of this type and id.
-    pub fn new(kind: impl Into<String>, id: impl Into<String>) -> Self {
-        Self { kind: kind.into(), id: id.into() }
-    }
-}
-
-impl fmt::Display for EntityRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}::{}", self.kind, quote(&self.id))
-    }
-}
 
 /// The action of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,37 +8,19 @@
 //!
 //! A decision loads the pointer once and asks nothing else, so that two generations are never mixed, and no reader waits.
 
-mod decision;
-
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use crate::{
-    decide::{Request, Terms},
+    decide::{
+        Request, Terms,
+        decision::{Decision, Generation},
+    },
+    explain::{self, Explanation},
     facts::FactView,
     program::Program,
 };
-
-pub use decision::{Decision, Effect, Explanation, Failed, PolicyRef};
-
-/// Counts what has been served, from 1. No two lineups of one engine have the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Generation(u64);
-
-impl Generation {
-    /// The number.
-    #[must_use]
-    pub fn get(self) -> u64 {
-        self.0
-    }
-}
-
-impl fmt::Display for Generation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// What is served at one time.
 #[derive(Debug)]
@@ -53,13 +35,13 @@ impl Lineup {
     /// The first lineup of an engine.
     pub(crate) fn first(program: Program) -> Arc<Self> {
         let facts = program.facts().clone();
-        Arc::new(Self { generation: Generation(1), stable: Arc::new(program), facts })
+        Arc::new(Self { generation: Generation::FIRST, stable: Arc::new(program), facts })
     }
 
     /// The lineup after this one.
     pub(crate) fn followed_by(&self, stable: Arc<Program>) -> Arc<Self> {
         let facts = stable.facts().clone();
-        Arc::new(Self { generation: Generation(self.generation.0 + 1), stable, facts })
+        Arc::new(Self { generation: self.generation.next(), stable, facts })
     }
 
     /// The number of this lineup.
@@ -81,23 +63,10 @@ impl Lineup {
         Decision { why, generation: self.generation, version: self.stable.version() }
     }
 
-    /// Decides a request and adds every policy that determines the decision, and every one that failed.
+    /// Decides a request and says why: see [`Explanation`].
     #[must_use]
     pub fn explain(&self, request: &Request) -> Explanation {
-        let program = &*self.stable;
-        let reasons = self.terms().reasons(request);
-        let failed = reasons.failed.into_iter().map(|(reason, message)| {
-            let policy = PolicyRef::of(reason, program);
-            Failed { policy, message }
-        });
-        Explanation {
-            decision: self.decide(request),
-            failed: failed.collect(),
-            determining: reasons.determining.iter().map(|reason| PolicyRef::of(*reason, program)).collect(),
-            ignored: reasons.ignored,
-            is_incomplete: reasons.is_incomplete,
-            n_rows_touched: reasons.n_touched,
-        }
+        explain::explain(self.terms(), self.stable.sources(), request, self.decide(request))
     }
 
     fn terms(&self) -> Terms<'_> {

@@ -1,6 +1,7 @@
 //! What is given and what follows from it: entities with their attributes and tags, who is below whom, and the rows of
 //! relations.
 
+mod places;
 mod relations;
 mod table;
 
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use crate::{
-    base::{Pool, Symbol, Value, Values, View, limits},
+    base::{Pool, Span, Symbol, Value, Values, View, limits},
     check::{
         CheckedEntity,
         rules::{Names, PredicateId},
@@ -17,6 +18,7 @@ use crate::{
     expr::{Derived, Failure, Member, World},
 };
 
+pub use places::{Births, Places, Tick};
 pub use relations::{Doubts, Relation, Relations, matches};
 pub use table::{IndexId, Probe, RowId, Table};
 
@@ -44,18 +46,21 @@ pub trait Store: World {
     fn relation_mut(&mut self, id: PredicateId) -> Option<&mut Relation>;
 }
 
-/// An entity: three values, which entities that have the same share.
+/// An entity: four values, which entities that have the same share, and where it stands.
 #[derive(Debug, Clone, Copy)]
 struct Entity {
     attributes: Value,
     tags: Value,
+    /// What it is directly below, a set.
+    parents: Value,
     /// All that it is below, a set.
     ancestors: Value,
+    span: Span,
 }
 
-/// For each of a list of entities, the set of all that it is below. Entities with equal ancestors share one set.
+/// For each of a list of entities, the set of its parents and that of all that it is below. Entities with equal ones share them.
 #[derive(Debug)]
-pub struct Hierarchy(Vec<Value>);
+pub struct Hierarchy(Vec<[Value; 2]>);
 
 /// Why a list of entities has no hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,12 +101,27 @@ impl Facts {
     /// The facts with these entities and the hierarchy that was made of them.
     #[must_use]
     pub fn new(entities: &[CheckedEntity], hierarchy: Hierarchy, relations: Relations) -> Self {
-        let stored = |(entity, ancestors): (&CheckedEntity, Value)| {
-            let CheckedEntity { uid, attributes, tags, .. } = *entity;
-            (uid, Entity { attributes, tags, ancestors })
+        let stored = |(entity, [parents, ancestors]): (&CheckedEntity, [Value; 2])| {
+            let CheckedEntity { uid, attributes, tags, span, .. } = *entity;
+            (uid, Entity { attributes, tags, parents, ancestors, span: span.unwrap_or(Span::NOWHERE) })
         };
         let entities = entities.iter().zip(hierarchy.0).map(stored).collect();
         Self { entities, relations }
+    }
+
+    /// Where an entity is stored, if it is.
+    #[must_use]
+    pub fn place_of(&self, entity: Value) -> Option<Span> {
+        self.entities.get(&entity).map(|entity| entity.span)
+    }
+
+    /// The parents of an entity as its entry has them.
+    #[must_use]
+    pub fn stored_parents<'v>(&self, values: &'v impl Values, entity: Value) -> &'v [Value] {
+        match self.entities.get(&entity).map(|entity| values.view(entity.parents)) {
+            Some(View::Set(all)) => all,
+            _ => &[],
+        }
     }
 
     /// All that a stored entity is below, as the files say.
@@ -246,7 +266,12 @@ impl Hierarchy {
         for entity in entities {
             walk.from(entity.uid)?;
         }
-        Ok(Self(entities.iter().filter_map(|entity| walk.done.get(&entity.uid).copied()).collect()))
+        let Walk { values, done, .. } = walk;
+        let both = entities.iter().filter_map(|entity| {
+            let ancestors = done.get(&entity.uid).copied()?;
+            Some([values.set(entity.parents.clone()), ancestors])
+        });
+        Ok(Self(both.collect()))
     }
 }
 

@@ -10,7 +10,10 @@ use crate::{
     expr::{Derived, Failure, Form},
 };
 
-use super::table::{RowId, Table};
+use super::{
+    places::{Births, Places},
+    table::{RowId, Table},
+};
 
 /// A relation: its rows, and those that it may have because something that decides them has no value.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +22,10 @@ pub struct Relation {
     pub rows: Table,
     /// Rows that are neither there nor absent; [`Value::UNKNOWN`] in one stands for any value.
     pub doubts: Doubts,
+    /// Where the given rows stand.
+    pub places: Places,
+    /// When the derived rows came.
+    pub births: Births,
 }
 
 /// Undetermined rows, each with why it is so.
@@ -116,7 +123,7 @@ impl Relation {
     /// Without rows.
     #[must_use]
     pub fn new(arity: usize) -> Self {
-        Self { rows: Table::new(arity), doubts: Doubts::new(arity) }
+        Self { rows: Table::new(arity), doubts: Doubts::new(arity), ..Self::default() }
     }
 
     /// Whether a row is there.

@@ -18,7 +18,8 @@ pub use lower::{lower, lower_links};
 pub use pst::condition;
 
 /// What a satisfied policy does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// It allows, unless a forbid is satisfied too.
     Permit,
@@ -216,35 +217,65 @@ impl Policy {
         scope.chain(self.clauses.iter().cloned()).collect()
     }
 
-    /// Whether each of [`Self::clauses`] holds of a request; none for a clause that is not come to.
-    pub fn cover<V: Values, W: World>(&self, evaluator: &mut Evaluator<'_, V, W>) -> Vec<Option<bool>> {
-        let mut answers = Vec::new();
+    /// The clauses with the scope as it is written, the slots of a template filled.
+    #[must_use]
+    pub fn clause_texts(&self, values: &impl Values) -> Vec<String> {
+        let part = |name: &str, scope: Scope| match scope {
+            Scope::Any => None,
+            Scope::Equal(entity) => Some(format!("{name} == {}", values.show_briefly(entity))),
+            Scope::In(entity) => Some(format!("{name} in {}", values.show_briefly(entity))),
+            Scope::Is(kind) => Some(format!("{name} is {}", values.name(kind))),
+            Scope::IsIn(kind, entity) => {
+                Some(format!("{name} is {} in {}", values.name(kind), values.show_briefly(entity)))
+            }
+        };
+        let action = match &self.action {
+            ActionScope::Any => None,
+            ActionScope::Equal(action) => Some(format!("action == {}", values.show_briefly(*action))),
+            ActionScope::In(actions) => {
+                let actions: Vec<_> = actions.iter().map(|action| values.show_briefly(*action)).collect();
+                Some(format!("action in [{}]", actions.join(", ")))
+            }
+        };
+        let scope = [part("principal", self.principal), action, part("resource", self.resource)];
+        scope.into_iter().flatten().chain(self.clauses.iter().cloned()).collect()
+    }
+
+    /// Whether each of [`Self::clauses`] holds of a request, one after the other; none for a clause that is not come to.
+    pub fn each_clause<V: Values, W: World>(
+        &self,
+        evaluator: &mut Evaluator<'_, V, W>,
+        visit: &mut dyn FnMut(Option<Result<bool, Failure>>),
+    ) {
+        let mut is_reached = true;
         for (part, var) in [(self.principal, Var::Principal), (Scope::Any, Var::Action), (self.resource, Var::Resource)]
         {
-            if var == Var::Action && self.action != ActionScope::Any {
-                answers.push(self.holds_action(evaluator).ok());
-            } else if part != Scope::Any {
-                answers.push(holds(part, evaluator.var(var), evaluator).ok());
-            }
-        }
-        let mut is_reached = answers.iter().all(|answer| *answer == Some(true));
-        for (part, is_denied) in self.condition.iter().flat_map(|condition| condition.clauses()) {
-            let answer = match &self.condition {
-                Some(condition) if is_reached => {
-                    evaluator.test_part(condition, part).ok().map(|holds| holds != is_denied)
-                }
-                _ => None,
+            let answer = match var {
+                Var::Action if self.action != ActionScope::Any => self.holds_action(evaluator),
+                _ if part != Scope::Any => holds(part, evaluator.var(var), evaluator),
+                _ => continue,
             };
-            is_reached &= answer == Some(true);
-            answers.push(answer);
+            is_reached &= answer == Ok(true);
+            visit(Some(answer));
         }
-        answers
+        let Some(condition) = &self.condition else { return };
+        for (part, is_denied) in condition.clauses() {
+            let answer = is_reached.then(|| evaluator.test_part(condition, part).map(|holds| holds != is_denied));
+            is_reached &= answer == Some(Ok(true));
+            visit(answer);
+        }
     }
 
     /// Whether a failure of this policy keeps a request from being allowed.
     #[must_use]
     pub fn blocks(&self, failure: Failure) -> bool {
         self.effect == Effect::Forbid && (self.reads_rules || matches!(failure, Failure::Undetermined(_)))
+    }
+
+    /// Whether the scope takes the action of the request.
+    #[must_use]
+    pub fn is_about_action<V: Values, W: World>(&self, evaluator: &Evaluator<'_, V, W>) -> bool {
+        self.holds_action(evaluator) == Ok(true)
     }
 
     fn holds_action<V: Values, W: World>(&self, evaluator: &Evaluator<'_, V, W>) -> Result<bool, Failure> {

@@ -57,7 +57,11 @@ pub(super) fn clause_texts(body: &Template) -> Vec<String> {
                 Pst::Is { expr, entity_type, in_expr: Some(ancestor) } if !is_denied => {
                     texts.extend([format!("{expr} is {entity_type}"), format!("{expr} in {ancestor}")]);
                 }
-                other => texts.push(if is_denied { format!("not {other}") } else { other.to_string() }),
+                other => texts.push(match other {
+                    other if !is_denied => other.to_string(),
+                    Pst::BinaryOp { .. } => format!("not ({other})"),
+                    other => format!("not {other}"),
+                }),
             }
         }
     }

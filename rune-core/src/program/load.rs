@@ -50,7 +50,7 @@ impl<'a> Given<'a> {
         facts.relations.has_parent_rows |= self.facts().any(|fact| fact.predicate == Names::PARENT);
         let mut n_rows: u64 = 0;
         for fact in self.facts() {
-            n_rows += insert(&mut facts, fact.predicate, &fact.row);
+            n_rows += give(&mut facts, fact.predicate, &fact.row, fact.span);
             if bounds.rows_max < n_rows {
                 let message = format!("there are more than {} rows", bounds.rows_max);
                 findings.push(
@@ -94,27 +94,31 @@ impl<'a> Given<'a> {
                 _ => {}
             }
         }
-        let add_known = |facts: &mut Facts, value: Value| {
+        let add_known = |facts: &mut Facts, value: Value, span: Span| {
             each_entity(values, value, &mut |kind, entity| {
                 if let Some(id) = known.get(&kind) {
-                    insert(facts, *id, &[entity]);
+                    give(facts, *id, &[entity], span);
                 }
             });
         };
+        // Where an entity is stored says more of it than where it is named.
+        for entity in self.entities {
+            add_known(facts, entity.uid, entity.span.unwrap_or(Span::NOWHERE));
+        }
         for fact in self.facts() {
-            fact.row.iter().for_each(|value| add_known(facts, *value));
+            fact.row.iter().for_each(|value| add_known(facts, *value, fact.span));
         }
         for entity in self.entities {
             let View::Entity(kind, _) = values.view(entity.uid) else { continue };
-            add_known(facts, entity.uid);
-            entity.parents.iter().for_each(|parent| add_known(facts, *parent));
-            add_known(facts, entity.attributes);
-            add_known(facts, entity.tags);
+            let span = entity.span.unwrap_or(Span::NOWHERE);
+            entity.parents.iter().for_each(|parent| add_known(facts, *parent, span));
+            add_known(facts, entity.attributes, span);
+            add_known(facts, entity.tags, span);
             if let View::Record(members) = values.view(entity.attributes) {
                 for (name, value) in members {
                     let of_kind = stored.get(&kind).into_iter().flatten();
                     for (_, id) in of_kind.filter(|(wanted, _)| wanted == name) {
-                        insert(facts, *id, &[entity.uid, *value]);
+                        give(facts, *id, &[entity.uid, *value], span);
                     }
                 }
             }
@@ -123,10 +127,19 @@ impl<'a> Given<'a> {
         let is_read = reads_hierarchy(rules) || facts.relations.has_parent_rows;
         for entity in self.entities.iter().filter(|_| is_read) {
             for parent in &entity.parents {
-                insert(facts, Names::PARENT, &[entity.uid, *parent]);
+                give(facts, Names::PARENT, &[entity.uid, *parent], entity.span.unwrap_or(Span::NOWHERE));
             }
         }
     }
+}
+
+/// Adds a row that stands somewhere, and with a parent all that follows for `in`. Says how many rows are new.
+fn give(facts: &mut Facts, id: PredicateId, row: &[Value], span: Span) -> u64 {
+    let n_new = insert(facts, id, row);
+    if let Some(relation) = facts.relations.get_mut(id).filter(|_| 0 < n_new) {
+        relation.places.push(span);
+    }
+    n_new
 }
 
 /// Whether a rule or a test asks for parents, or who is in what.

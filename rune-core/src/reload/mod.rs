@@ -16,8 +16,9 @@ use std::{
 
 use crate::{
     base::{Sources, Version},
+    decide::decision::Generation,
     diag::Report,
-    engine::{Engine, Generation, Lineup},
+    engine::{Engine, Lineup},
     program::{BuildError, FileChange, Options, Program, not_in_force},
     watch::Trouble,
 };

@@ -3,12 +3,12 @@
 use std::{collections::BTreeSet, ops::Range};
 
 use crate::{
-    base::{Pool, Span},
+    base::{EntityRef, Pool, Span},
     check::{
         self, CheckedEntity,
         rules::{CheckedTest, Term, TestText},
     },
-    decide::{EntityRef, Request},
+    decide::Request,
     diag::{Code, Finding, Findings, nearest},
     schema::{Schema, Types, conform::parse_entity},
     syntax::{Node, Shape, cedar::Piece, rules},

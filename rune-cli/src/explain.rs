@@ -1,0 +1,38 @@
+//! `rune explain`: why a request is allowed or not, down to the lines where facts stand.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use rune_core::{Engine, Explanation, Options};
+use serde_json::{Value as Json, json};
+
+use crate::{Outcome, output::Output, report, request};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The folder of policies.
+    dir: PathBuf,
+    #[command(flatten)]
+    request: request::Arguments,
+    /// Show rules below rules so deep; 0 shows none.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    depth: usize,
+}
+
+pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
+    let request = arguments.request.request()?;
+    let sources = rune_core::reload::driver::read(&arguments.dir)?;
+    let Some(program) = report::program(sources, Options::default(), output)? else { return Ok(Outcome::Unusable) };
+    let explanation = Engine::new(program).explain(&request);
+    output.result(explanation.tree(arguments.depth).trim_end(), || json(&explanation));
+    Ok(if explanation.decision.is_allowed() { Outcome::Yes } else { Outcome::No })
+}
+
+/// The explanation under the number of its shape.
+pub(crate) fn json(explanation: &Explanation) -> Json {
+    let mut json = serde_json::to_value(explanation).unwrap_or_default();
+    if let Json::Object(members) = &mut json {
+        members.insert("format".to_owned(), json!("rune/explanation/1"));
+    }
+    json
+}

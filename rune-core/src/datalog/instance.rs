@@ -1,0 +1,266 @@
+//! Instances of a rule, one at a time: the one that derives a row, or the one that comes nearest to it, and what each of its
+//! conditions rests on.
+//!
+//! Rows know when they came ([`Tick`]), so that an instance can be looked for among older rows only. What follows from older
+//! rows, and those from older ones still, is a proof without a circle.
+
+use crate::{
+    base::{Value, Values, limits},
+    check::rules::{Names, PredicateId, Slot, Term},
+    expr::Failure,
+    facts::{RowId, Store, Tick, matches},
+};
+
+use super::{
+    Ask, AskKind, Body, CompiledRule, Plan, is_known, n_rows, plan,
+    solve::{Flow, Solver, Stop},
+};
+
+/// An instance of a rule, or the beginning of one.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    /// The values of the rule's variables; [`Value::UNKNOWN`] where there is none.
+    pub slots: Vec<Value>,
+    /// The conditions that hold, in the order in which they were asked.
+    pub done: Vec<usize>,
+    /// The first condition without an answer, if there is no whole instance: none of those that begin like this comes further.
+    pub failing: Option<usize>,
+}
+
+/// A condition of an instance.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    /// Whether it holds, or why there is no telling.
+    pub holds: Result<bool, Failure>,
+    /// What it binds its variable to, if that is what it does.
+    pub value: Option<Value>,
+    /// The rows that it rests on: what makes it true, and of a condition that denies, false. None for an expression, which asks
+    /// the world itself.
+    pub rows: Option<Vec<(PredicateId, RowId)>>,
+    /// The row that an atom asks for, denied or not: none for a value that is not known.
+    pub asked: Option<(PredicateId, Vec<Option<Value>>)>,
+}
+
+/// How far evaluation has come along a plan.
+#[derive(Debug)]
+pub(super) struct Furthest {
+    n_left: usize,
+    slots: Vec<Value>,
+}
+
+impl Furthest {
+    /// Notes that all but so many steps are taken.
+    pub(super) fn note(&mut self, n_left: usize, slots: &[Value]) {
+        if n_left < self.n_left {
+            self.n_left = n_left;
+            self.slots = slots.to_vec();
+        }
+    }
+}
+
+impl<'a, V: Values, S: Store> Solver<'a, V, S> {
+    /// The first instance of a rule that derives a row from rows older than `before`, or the beginning of the one that comes
+    /// furthest. None if the row is not of the form of the rule's head.
+    ///
+    /// # Errors
+    ///
+    /// If that takes more steps than there are.
+    pub fn instance(
+        &mut self,
+        rule: &'a CompiledRule,
+        row: &[Option<Value>],
+        before: Tick,
+    ) -> Result<Option<Instance>, Stop> {
+        let row: Vec<Value> = row.iter().map(|value| value.unwrap_or(Value::UNKNOWN)).collect();
+        let known: Vec<Slot> = rule.args.iter().zip(&row).filter_map(|(arg, value)| known_slot(*arg, *value)).collect();
+        let plan = plan::order(&rule.body, &known, None, &|id| n_rows(self.store, id));
+        self.begin(rule);
+        self.before = before;
+        self.furthest = Some(Furthest { n_left: usize::MAX, slots: Vec::new() });
+        let mut whole = None;
+        let flow = self.unify(&rule.args, &row, &mut |solver| {
+            solver.solve(&rule.body, &plan, &mut |solver| {
+                let mut derived = Vec::new();
+                solver.row(&rule.args, &mut derived);
+                // What does not fit its column is not derived.
+                if solver.fit(rule, &mut derived).is_some() {
+                    return Flow::Continue(());
+                }
+                whole = Some(solver.slots.clone());
+                Flow::Break(Stop::Enough)
+            })
+        });
+        let furthest = self.furthest.take();
+        self.before = Tick::END;
+        if flow == Flow::Break(Stop::TooManySteps) {
+            return Err(Stop::TooManySteps);
+        }
+        let asks = |n_left: usize| {
+            let n_done = plan.steps.len().saturating_sub(n_left);
+            plan.steps.iter().take(n_done).map(|step| step.ask).collect::<Vec<_>>()
+        };
+        Ok(match (whole, furthest) {
+            (Some(slots), _) => Some(Instance { slots, done: asks(0), failing: None }),
+            (None, Some(Furthest { n_left, slots })) if n_left <= plan.steps.len() => {
+                let done = asks(n_left);
+                let failing = plan.steps.get(done.len()).map(|step| step.ask);
+                Some(Instance { slots, done, failing })
+            }
+            _ => None,
+        })
+    }
+
+    /// What a condition of an instance comes to.
+    ///
+    /// # Errors
+    ///
+    /// If that takes more steps than there are.
+    pub fn condition(
+        &mut self,
+        rule: &'a CompiledRule,
+        at: usize,
+        instance: &Instance,
+        before: Tick,
+    ) -> Result<Condition, Stop> {
+        let nothing = Condition { holds: Ok(false), value: None, rows: None, asked: None };
+        let Some(ask) = rule.body.asks.get(at) else { return Ok(nothing) };
+        self.begin(rule);
+        self.slots.clone_from(&instance.slots);
+        self.before = before;
+        let condition = self.condition_of(ask, nothing);
+        self.before = Tick::END;
+        condition
+    }
+
+    fn condition_of(&mut self, ask: &Ask, nothing: Condition) -> Result<Condition, Stop> {
+        let holds = match &ask.kind {
+            AskKind::Atom(id, args) => {
+                let found = self.rows_of(*id, args, 1)?;
+                let asked = Some((*id, self.key(args)));
+                return Ok(Condition { holds: Ok(!found.is_empty()), rows: Some(found), asked, ..nothing });
+            }
+            AskKind::Not(inner) => match &inner.kind {
+                AskKind::Atom(id, args) => {
+                    let found = self.rows_of(*id, args, 1)?;
+                    let holds = if found.is_empty() { self.test(ask) } else { Ok(false) };
+                    return Ok(Condition { holds, rows: Some(found), asked: Some((*id, self.key(args))), ..nothing });
+                }
+                _ => self.test(ask),
+            },
+            AskKind::In(left, right, _) => {
+                let (low, high) = (self.term(*left), self.term(*right));
+                let asked = Some((Names::IN, self.key(&[*left, *right])));
+                let holds = if is_known(low) && is_known(high) { self.is_in(low, high) } else { Ok(false) };
+                return Ok(Condition { holds, asked, ..nothing });
+            }
+            AskKind::Bind(slot, expr) => match self.evaluate(expr) {
+                Ok(value) => {
+                    let known = self.term(Term::Slot(*slot));
+                    let holds = Ok(!is_known(known) || known == value);
+                    return Ok(Condition { holds, value: Some(value), ..nothing });
+                }
+                Err(failure) => Err(failure),
+            },
+            AskKind::Aggregate { result, fold, tuple, body, plan } => {
+                let folded = match self.aggregate(*fold, tuple, body, plan) {
+                    std::ops::ControlFlow::Continue(folded) => folded,
+                    std::ops::ControlFlow::Break(stop) => return Err(stop),
+                };
+                let rows = self.rows_folded(body, plan)?;
+                let known = self.term(Term::Slot(*result));
+                let holds = folded.map(|value| value.is_some_and(|value| !is_known(known) || known == value));
+                return Ok(Condition { holds, value: folded.ok().flatten(), rows: Some(rows), ..nothing });
+            }
+            AskKind::Guard(_) | AskKind::Is(..) => self.test(ask),
+        };
+        match holds {
+            Err(Failure::TooManySteps) => Err(Stop::TooManySteps),
+            holds => Ok(Condition { holds, ..nothing }),
+        }
+    }
+
+    /// The values that an atom asks for.
+    fn key(&self, args: &[Term]) -> Vec<Option<Value>> {
+        args.iter().map(|arg| Some(self.term(*arg)).filter(|value| is_known(*value))).collect()
+    }
+
+    /// Rows that are what an atom asks for, up to `n_max`.
+    fn rows_of(&mut self, id: PredicateId, args: &[Term], n_max: usize) -> Result<Vec<(PredicateId, RowId)>, Stop> {
+        let (store, key) = (self.store, self.key(args));
+        let Some(relation) = store.relation(id) else { return Ok(Vec::new()) };
+        let n = self.n_older(relation);
+        if let Some(row) = key.iter().copied().collect::<Option<Vec<Value>>>() {
+            let found = relation.rows.find(&row).filter(|at| *at < n);
+            return Ok(found.map(|at| (id, at)).into_iter().collect());
+        }
+        let mut found = Vec::new();
+        for at in 0..n {
+            if self.touch() != Flow::Continue(()) {
+                return Err(Stop::TooManySteps);
+            }
+            if matches(relation.rows.row(at), &key) {
+                found.push((id, at));
+            }
+            if found.len() == n_max {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The rows that the atoms of an aggregate read, up to a limit.
+    fn rows_folded(&mut self, body: &Body, plan: &Plan) -> Result<Vec<(PredicateId, RowId)>, Stop> {
+        let mut rows = Vec::new();
+        let flow = self.solve(body, plan, &mut |solver| {
+            for ask in &body.asks {
+                if let AskKind::Atom(id, args) = &ask.kind {
+                    let found = match solver.rows_of(*id, args, 1) {
+                        Ok(found) => found,
+                        Err(stop) => return Flow::Break(stop),
+                    };
+                    for row in found {
+                        if !rows.contains(&row) {
+                            rows.push(row);
+                        }
+                    }
+                }
+            }
+            if limits::FOLDED_ROWS_MAX <= rows.len() { Flow::Break(Stop::Enough) } else { Flow::Continue(()) }
+        });
+        match flow {
+            Flow::Break(Stop::TooManySteps) => Err(Stop::TooManySteps),
+            _ => Ok(rows),
+        }
+    }
+}
+
+impl CompiledRule {
+    /// Whether a condition of a rule that decides is about the action and nothing else.
+    pub(crate) fn asks_for_action_alone(&self, at: usize) -> bool {
+        let Some(ask) = self.body.asks.get(at) else { return false };
+        let slots: Vec<Slot> = match &ask.kind {
+            AskKind::In(left, right, _) => plan::slots(&[*left, *right]).collect(),
+            AskKind::Guard(_) => ask.needs.clone(),
+            _ => return false,
+        };
+        matches!((self.args.get(1), slots.as_slice()), (Some(Term::Slot(action)), [only]) if action == only)
+    }
+
+    /// The condition that a variable is of its types, where no goal says so.
+    pub(crate) fn type_filter(&self, at: usize, values: &impl Values) -> String {
+        match self.body.asks.get(at).map(|ask| &ask.kind) {
+            Some(AskKind::Is(slot, types)) => {
+                let name = self.variables.get(slot.0).map_or("_", String::as_str);
+                format!("{name} is {}", types.show(values))
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+fn known_slot(arg: Term, value: Value) -> Option<Slot> {
+    match arg {
+        Term::Slot(slot) if is_known(value) => Some(slot),
+        _ => None,
+    }
+}

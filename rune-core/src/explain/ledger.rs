@@ -1,0 +1,108 @@
+//! The facts of an explanation: each once, and in the end each after all that it follows from.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    base::{Symbol, Value},
+    check::rules::PredicateId,
+    facts::{RowId, Tick},
+};
+
+use super::{Because, Candidate, Clause, Explanation, Fact, Failed, Instance};
+
+/// Which fact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Key {
+    /// A row of a relation.
+    Row(PredicateId, RowId),
+    /// The parent of an entity, as its entry has it.
+    Parent(Value, Value),
+    /// An entity below another.
+    Below(Value, Value),
+    /// The attribute of an entity, and its value.
+    Attribute(Value, Symbol, Value),
+    /// The tag of an entity, and its value.
+    Tag(Value, Symbol, Value),
+}
+
+/// The facts that have been named, in the order in which they were.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    keys: Vec<Key>,
+    places: BTreeMap<Key, usize>,
+    /// Those that are explained, with what orders them: when they came, and of equals what rests on what.
+    done: Vec<((Tick, u8), Fact)>,
+}
+
+impl Ledger {
+    /// The place of a fact, for now.
+    pub(super) fn cite(&mut self, key: Key) -> usize {
+        *self.places.entry(key).or_insert_with(|| {
+            self.keys.push(key);
+            self.keys.len() - 1
+        })
+    }
+
+    /// The next fact that is to be explained.
+    pub(super) fn next(&self) -> Option<Key> {
+        self.keys.get(self.done.len()).copied()
+    }
+
+    /// How many facts are explained.
+    pub(super) fn len(&self) -> usize {
+        self.done.len()
+    }
+
+    /// Explains the next fact.
+    pub(super) fn add(&mut self, order: (Tick, u8), fact: Fact) {
+        self.done.push((order, fact));
+    }
+
+    /// Puts the facts into an explanation, in their order.
+    pub(super) fn finish(self, explanation: &mut Explanation) {
+        let mut order: Vec<usize> = (0..self.done.len()).collect();
+        order.sort_by_key(|at| self.done.get(*at).map(|(order, _)| *order));
+        let mut places = vec![0; order.len()];
+        for (new, old) in order.iter().enumerate() {
+            if let Some(place) = places.get_mut(*old) {
+                *place = new;
+            }
+        }
+        let mut facts: Vec<(usize, Fact)> =
+            places.iter().copied().zip(self.done.into_iter().map(|(_, fact)| fact)).collect();
+        facts.sort_by_key(|(place, _)| *place);
+        explanation.facts = facts.into_iter().map(|(_, fact)| fact).collect();
+        renumber(explanation, &places);
+    }
+}
+
+fn renumber(explanation: &mut Explanation, places: &[usize]) {
+    let of_failed = explanation.failed.iter_mut().map(|Failed { instance, .. }| instance);
+    let of_candidates = explanation.candidates.iter_mut().map(|Candidate { instance, .. }| instance);
+    for instance in explanation.determining.iter_mut().chain(of_failed).chain(of_candidates) {
+        renumber_instance(instance, places);
+    }
+    for fact in &mut explanation.facts {
+        match &mut fact.because {
+            Because::Parents { facts } => renumber_list(facts, places),
+            Because::Rule(instance) => renumber_instance(instance, places),
+            Because::Given(_) | Because::Schema | Because::Request | Because::Unshown => {}
+        }
+    }
+}
+
+// Recurses once per attempt within another, whose number is limited.
+fn renumber_instance(instance: &mut Instance, places: &[usize]) {
+    for Clause { facts, attempts, .. } in &mut instance.clauses {
+        renumber_list(facts, places);
+        for attempt in attempts {
+            renumber_instance(attempt, places);
+        }
+    }
+}
+
+fn renumber_list(facts: &mut [usize], places: &[usize]) {
+    for fact in facts {
+        *fact = places.get(*fact).copied().unwrap_or(*fact);
+    }
+}

@@ -1,0 +1,236 @@
+//! Why: what a decision rests on, down to the lines where facts stand, and what one that is no allow would have needed.
+//!
+//! ```text
+//!   decision ─▶ policies and rules ─▶ clauses ─▶ facts ─▶ rules ─▶ clauses ─▶ facts … ─▶ file:line
+//! ```
+//!
+//! The facts of an explanation are one list, in which each stands after all that it follows from: a proof that is read from
+//! its beginning and cannot go in a circle. What is shown is found again, not remembered: a derived row knows when it came, and
+//! some instance of a rule derives it from older ones (heights of well-founded proofs: Zhao, Subotić and Scholz, "Debugging
+//! Large-scale Datalog", 2020).
+
+mod builder;
+mod candidates;
+mod ledger;
+mod recorder;
+mod tree;
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use serde::Serialize;
+
+use crate::{
+    base::{EntityRef, OwnedValue, Sources},
+    decide::{Request, Terms, decision::Decision},
+    policy,
+};
+
+/// A decision and all that led to it.
+///
+/// As JSON: the members of the decision and those here, by these names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The decision.
+    #[serde(flatten)]
+    pub decision: Decision,
+    /// The satisfied forbids if there are any, else the satisfied permits, each with its clauses.
+    pub determining: Vec<Instance>,
+    /// The policies and rules that have no value.
+    pub failed: Vec<Failed>,
+    /// If no policy permits: the permits, those that come nearest first.
+    pub candidates: Vec<Candidate>,
+    /// How many permits there are besides [`Self::candidates`].
+    pub candidates_beyond: usize,
+    /// The facts that clauses rest on, each after those that it follows from; clauses name them by their places here, from 0.
+    pub facts: Vec<Fact>,
+    /// The principal and the resource, as far as no file names them.
+    pub unknown: Vec<EntityRef>,
+    /// Attributes that the request supplied and that the schema does not take from requests: `principal.role`.
+    pub ignored: Vec<String>,
+    /// Whether a limit was passed: then there may be more reasons, failures and facts.
+    #[serde(rename = "incomplete")]
+    pub is_incomplete: bool,
+    /// How many rows of relations rules looked at for the decision.
+    #[serde(rename = "rows_touched")]
+    pub n_rows_touched: u64,
+}
+
+/// A policy or a rule: what it is called and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RuleRef {
+    /// Its identity.
+    pub id: Arc<str>,
+    /// Whether it permits or forbids; none for a rule that derives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effect: Option<policy::Effect>,
+    /// Where it begins.
+    #[serde(flatten)]
+    pub place: Place,
+    /// Its annotations, by name.
+    pub annotations: Arc<BTreeMap<String, String>>,
+}
+
+/// Where something stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// The file.
+    pub path: Arc<str>,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1, in characters.
+    pub column: usize,
+}
+
+/// A policy or rule with the values of its variables and of its clauses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Instance {
+    /// Which.
+    #[serde(flatten)]
+    pub rule: RuleRef,
+    /// The values of the variables of a rule, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub bindings: BTreeMap<String, OwnedValue>,
+    /// Its clauses as they are written; of one that does not hold, up to and with the first that does not.
+    pub clauses: Vec<Clause>,
+}
+
+/// A part of a scope, an operand of a condition, a condition of a rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Clause {
+    /// As it is written.
+    pub text: String,
+    /// Where it begins; of a policy's clause, where the policy does.
+    #[serde(flatten)]
+    pub place: Place,
+    /// What it comes to.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// What it gives its variable, if that is what it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<OwnedValue>,
+    /// The facts that it was found to rest on, by their places in [`Explanation::facts`].
+    pub facts: Vec<usize>,
+    /// If it does not hold for want of rows: those that were asked for, `_` for any value.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<String>,
+    /// The rules that could have made it true, as far as they come.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<Instance>,
+}
+
+/// What a clause comes to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// It holds.
+    True,
+    /// It does not.
+    False,
+    /// It has no value.
+    Error {
+        /// Why.
+        message: String,
+    },
+    /// It was not come to.
+    Unreached,
+}
+
+/// A policy or rule that has no value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failed {
+    /// Which, with its clauses.
+    #[serde(flatten)]
+    pub instance: Instance,
+    /// Why it has none.
+    pub message: String,
+}
+
+/// A permit that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Candidate {
+    /// Which, with its clauses up to the first that does not hold.
+    #[serde(flatten)]
+    pub instance: Instance,
+    /// A few facts with which the request would be allowed, if some were found.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Atom>,
+}
+
+/// A row of a relation: `viewer(User::"ada", Folder::"specs")`, `in(User::"ada", Group::"eng")`, `User.level(User::"ada", 3)`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Atom {
+    /// The relation.
+    pub relation: Arc<str>,
+    /// The row.
+    pub row: Vec<OwnedValue>,
+}
+
+/// A row that is there, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fact {
+    /// The row.
+    #[serde(flatten)]
+    pub atom: Atom,
+    /// Why it is there.
+    #[serde(flatten)]
+    pub because: Because,
+}
+
+/// Why a fact is one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "because", rename_all = "snake_case")]
+pub enum Because {
+    /// It stands in a file.
+    Given(Place),
+    /// The schema has it.
+    Schema,
+    /// The request says so.
+    Request,
+    /// An entity is below another by way of these facts, each a parent of the one before.
+    Parents {
+        /// The facts, by their places in the list.
+        facts: Vec<usize>,
+    },
+    /// This instance of a rule derives it.
+    Rule(Instance),
+    /// It is there, and a limit kept the reason from being found.
+    Unshown,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.path, self.line, self.column)
+    }
+}
+
+/// As rules write it.
+impl fmt::Display for Atom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let ("in", [low, high]) = (&*self.relation, self.row.as_slice()) {
+            return write!(f, "{low} in {high}");
+        }
+        write!(f, "{}(", self.relation)?;
+        for (at, value) in self.row.iter().enumerate() {
+            write!(f, "{}{value}", if at == 0 { "" } else { ", " })?;
+        }
+        f.write_str(")")
+    }
+}
+
+impl Because {
+    /// The facts that a fact follows from directly, by their places in [`Explanation::facts`].
+    #[must_use]
+    pub fn facts(&self) -> Vec<usize> {
+        match self {
+            Self::Given(_) | Self::Schema | Self::Request | Self::Unshown => Vec::new(),
+            Self::Parents { facts } => facts.clone(),
+            Self::Rule(instance) => instance.clauses.iter().flat_map(|clause| clause.facts.iter().copied()).collect(),
+        }
+    }
+}
+
+/// Explains a decision that was made of a request by these terms. The result may stop at a limit, and says so.
+#[must_use]
+pub fn explain(terms: Terms<'_>, sources: &Sources, request: &Request, decision: Decision) -> Explanation {
+    builder::explain(terms, sources, request, decision)
+}

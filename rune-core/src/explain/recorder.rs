@@ -1,0 +1,140 @@
+//! A world that remembers what it was asked.
+
+use std::cell::RefCell;
+
+use crate::{
+    base::{Symbol, Value, Values},
+    check::rules::{Names, PredicateId},
+    expr::{Derived, Failure, Member, World},
+    facts::{Relation, Store},
+};
+
+/// Something that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Read {
+    /// A row of a relation.
+    Row(PredicateId, Vec<Value>),
+    /// An entity below another.
+    Below(Value, Value),
+    /// The attribute of an entity, and its value.
+    Attribute(Value, Symbol, Value),
+    /// The tag of an entity, and its value.
+    Tag(Value, Symbol, Value),
+    /// A row that was not there.
+    NoRow(PredicateId, Vec<Value>),
+}
+
+/// A world that remembers what it was asked.
+#[derive(Debug)]
+pub(super) struct Recorder<'w, W> {
+    pub(super) world: &'w W,
+    reads: RefCell<Vec<Read>>,
+    /// The entity whose ancestors were asked for last, and those.
+    above: RefCell<Option<(Value, Vec<Value>)>>,
+}
+
+impl<'w, W> Recorder<'w, W> {
+    pub(super) fn new(world: &'w W) -> Self {
+        Self { world, reads: RefCell::default(), above: RefCell::default() }
+    }
+
+    /// What was asked since the last time, each once.
+    pub(super) fn take(&self) -> Vec<Read> {
+        self.above.take();
+        self.reads.take()
+    }
+
+    fn note(&self, read: Read) {
+        let mut reads = self.reads.borrow_mut();
+        if !reads.contains(&read) {
+            reads.push(read);
+        }
+    }
+}
+
+impl<W: World> World for Recorder<'_, W> {
+    fn attribute(&self, values: &impl Values, entity: Value, name: Symbol) -> Member {
+        let member = self.world.attribute(values, entity, name);
+        if let Member::Is(value) = member {
+            self.note(Read::Attribute(entity, name, value));
+        }
+        member
+    }
+
+    fn stored(&self, values: &impl Values, entity: Value, name: Symbol) -> Member {
+        let member = self.world.stored(values, entity, name);
+        if let Member::Is(value) = member {
+            self.note(Read::Attribute(entity, name, value));
+        }
+        member
+    }
+
+    fn tag(&self, values: &impl Values, entity: Value, name: Symbol) -> Member {
+        let member = self.world.tag(values, entity, name);
+        if let Member::Is(value) = member {
+            self.note(Read::Tag(entity, name, value));
+        }
+        member
+    }
+
+    fn is_in(&self, values: &impl Values, entity: Value, ancestor: Value) -> Result<bool, Failure> {
+        let is_in = self.world.is_in(values, entity, ancestor);
+        match is_in {
+            Ok(true) if entity != ancestor => self.note(Read::Below(entity, ancestor)),
+            Ok(false) => self.note(Read::NoRow(Names::IN, vec![entity, ancestor])),
+            _ => {}
+        }
+        is_in
+    }
+
+    fn ancestors(&self, values: &impl Values, entity: Value) -> (Vec<Value>, Option<Failure>) {
+        let (ancestors, open) = self.world.ancestors(values, entity);
+        self.above.replace(Some((entity, ancestors.clone())));
+        (ancestors, open)
+    }
+
+    fn derived(&self, kind: Symbol, name: Symbol) -> Option<&Derived> {
+        self.world.derived(kind, name)
+    }
+
+    fn holds(&self, derived: &Derived, row: &[Value]) -> Result<bool, Failure> {
+        let holds = self.world.holds(derived, row);
+        if holds == Ok(false) {
+            self.note(Read::NoRow(PredicateId(derived.relation), row.to_vec()));
+        }
+        if holds == Ok(true) {
+            self.note(Read::Row(PredicateId(derived.relation), row.to_vec()));
+            // `x in e.p` asks for each that `x` is below, and stops at the first that `e.p` has.
+            if let (Some((below, above)), Some(last)) = (&*self.above.borrow(), row.last())
+                && below != last
+                && above.contains(last)
+            {
+                self.note(Read::Below(*below, *last));
+            }
+        }
+        holds
+    }
+
+    fn elements(&self, derived: &Derived, entity: Value) -> Vec<Value> {
+        self.world.elements(derived, entity)
+    }
+
+    fn rows_of(&self, derived: &Derived, entity: Value) -> Result<Vec<&[Value]>, Failure> {
+        let rows = self.world.rows_of(derived, entity);
+        for rest in rows.iter().flatten() {
+            let row = std::iter::once(entity).chain(rest.iter().copied()).collect();
+            self.note(Read::Row(PredicateId(derived.relation), row));
+        }
+        rows
+    }
+}
+
+impl<W: Store> Store for Recorder<'_, W> {
+    fn relation(&self, id: PredicateId) -> Option<&Relation> {
+        self.world.relation(id)
+    }
+
+    fn relation_mut(&mut self, _: PredicateId) -> Option<&mut Relation> {
+        None
+    }
+}

@@ -1,0 +1,173 @@
+//! An explanation as a tree of lines.
+//!
+//! ```text
+//!   allow
+//!   └─ permit readers (a.rune:27:1)
+//!      └─ ✓ principal.can_read.contains(resource)
+//!         └─ can_read(User::"ada", Document::"plan"), by a.rune:rule0 (a.rune:23:1)
+//!            ├─ ✓ viewer(S, F)
+//!            │  └─ viewer(Group::"eng", Folder::"specs") (a.rune:11:11)
+//!            └─ …
+//! ```
+//!
+//! A line is as long as what it says; nothing is aligned, so that it reads the same whatever the width of its characters.
+
+use std::{collections::BTreeSet, fmt};
+
+use crate::decide::Why;
+
+use super::{Because, Candidate, Clause, Explanation, Fact, Failed, Instance, Outcome, RuleRef};
+
+/// Lines below lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Tree {
+    line: String,
+    below: Vec<Tree>,
+}
+
+impl Explanation {
+    /// The explanation as a tree of lines, in which rules below rules are folded beyond `depth_max` of them.
+    #[must_use]
+    pub fn tree(&self, depth_max: usize) -> String {
+        let mut shower = Shower { facts: &self.facts, depth_max, shown: BTreeSet::new() };
+        let mut text = String::new();
+        shower.explanation(self).draw(&mut text, "", "");
+        text
+    }
+}
+
+/// The tree down to the files.
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.tree(usize::MAX))
+    }
+}
+
+impl Tree {
+    fn leaf(line: impl Into<String>) -> Self {
+        Self { line: line.into(), below: Vec::new() }
+    }
+
+    // Recurses once per level of what is shown, whose number is limited.
+    fn draw(&self, text: &mut String, first: &str, rest: &str) {
+        for (at, line) in self.line.lines().enumerate() {
+            text.push_str(if at == 0 { first } else { rest });
+            text.push_str(line);
+            text.push('\n');
+        }
+        for (at, below) in self.below.iter().enumerate() {
+            let is_last = at + 1 == self.below.len();
+            let (branch, trunk) = if is_last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            below.draw(text, &format!("{rest}{branch}"), &format!("{rest}{trunk}"));
+        }
+    }
+}
+
+struct Shower<'e> {
+    facts: &'e [Fact],
+    depth_max: usize,
+    /// The derived facts whose proofs are shown already.
+    shown: BTreeSet<usize>,
+}
+
+impl Shower<'_> {
+    fn explanation(&mut self, explanation: &Explanation) -> Tree {
+        let decision = &explanation.decision;
+        let line = match &decision.why {
+            Why::AllowedBy(_) => "allow".to_owned(),
+            Why::ForbiddenBy(_) => "deny: forbidden".to_owned(),
+            Why::NotPermitted => "deny: no policy permits it".to_owned(),
+            Why::Error(error) => format!("deny: {error}"),
+        };
+        let mut below: Vec<Tree> = explanation.determining.iter().map(|of| self.instance(of, "")).collect();
+        for Failed { instance, message } in &explanation.failed {
+            let mut tree = self.instance(instance, "");
+            tree.line = format!("passed over: {}: {message}", tree.line);
+            below.push(tree);
+        }
+        for Candidate { instance, missing } in &explanation.candidates {
+            let mut tree = self.instance(instance, "");
+            if !missing.is_empty() {
+                let facts = missing.iter().map(|atom| Tree::leaf(format!("+ {atom}"))).collect();
+                tree.below.push(Tree { line: "would be allowed with".to_owned(), below: facts });
+            }
+            below.push(tree);
+        }
+        if 0 < explanation.candidates_beyond {
+            below.push(Tree::leaf(format!("… and {} permits further away", explanation.candidates_beyond)));
+        }
+        below.extend(explanation.unknown.iter().map(|entity| Tree::leaf(format!("note: no file names {entity}"))));
+        below.extend(explanation.ignored.iter().map(|name| {
+            Tree::leaf(format!("note: the request supplies `{name}`, which the schema does not take from requests"))
+        }));
+        if explanation.is_incomplete {
+            below.push(Tree::leaf("note: a limit was passed, so this may not be all"));
+        }
+        Tree { line, below }
+    }
+
+    fn instance(&mut self, instance: &Instance, by: &str) -> Tree {
+        let RuleRef { id, effect, place, annotations } = &instance.rule;
+        let effect = match effect {
+            Some(crate::policy::Effect::Permit) => "permit ",
+            Some(crate::policy::Effect::Forbid) => "forbid ",
+            None => "",
+        };
+        let said = ["reason", "doc"].iter().filter_map(|name| annotations.get(*name));
+        let mut below: Vec<Tree> =
+            said.filter(|text| !text.is_empty()).map(|text| Tree::leaf(format!("“{text}”"))).collect();
+        below.extend(instance.clauses.iter().map(|clause| self.clause(clause, 0)));
+        Tree { line: format!("{by}{effect}{id} ({place})"), below }
+    }
+
+    fn clause(&mut self, clause: &Clause, depth: usize) -> Tree {
+        let (mark, told) = match &clause.outcome {
+            Outcome::True => ("✓", String::new()),
+            Outcome::False if clause.asked.is_empty() => ("✗", String::new()),
+            Outcome::False => ("✗", format!(": there is no {}", clause.asked.join(", no "))),
+            Outcome::Error { message } => ("!", format!(": {message}")),
+            Outcome::Unreached => ("·", String::new()),
+        };
+        let value = clause.value.as_ref().map(|value| format!(" [{value}]")).unwrap_or_default();
+        let text = clause.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut below: Vec<Tree> = clause.facts.iter().map(|fact| self.fact(*fact, depth)).collect();
+        let is_folded = self.depth_max <= depth && !clause.attempts.is_empty();
+        if !is_folded {
+            below.extend(clause.attempts.iter().map(|attempt| self.attempt(attempt, depth)));
+        }
+        let told = if is_folded { format!("{told} …") } else { told };
+        Tree { line: format!("{mark} {text}{value}{told}"), below }
+    }
+
+    fn attempt(&mut self, attempt: &Instance, depth: usize) -> Tree {
+        let below = attempt.clauses.iter().map(|clause| self.clause(clause, depth + 1)).collect();
+        Tree { line: format!("by {} ({})", attempt.rule.id, attempt.rule.place), below }
+    }
+
+    // Recurses once per fact that a fact follows from, down to `depth_max`.
+    fn fact(&mut self, at: usize, depth: usize) -> Tree {
+        let Some(Fact { atom, because }) = self.facts.get(at) else { return Tree::leaf("…") };
+        let is_folded = self.depth_max <= depth;
+        match because {
+            Because::Given(place) => Tree::leaf(format!("{atom} ({place})")),
+            Because::Schema => Tree::leaf(format!("{atom} (the schema)")),
+            Because::Request => Tree::leaf(format!("{atom} (the request)")),
+            Because::Unshown => Tree::leaf(format!("{atom} …")),
+            Because::Parents { facts } => {
+                let below = facts.iter().map(|fact| self.fact(*fact, depth)).collect();
+                Tree { line: atom.to_string(), below }
+            }
+            Because::Rule(instance) => {
+                let line = format!("{atom}, by {} ({})", instance.rule.id, instance.rule.place);
+                if is_folded {
+                    return Tree::leaf(format!("{line} …"));
+                }
+                if !self.shown.insert(at) {
+                    return Tree::leaf(format!("{line}, as above"));
+                }
+                let below = instance.clauses.iter().map(|clause| self.clause(clause, depth + 1)).collect();
+                Tree { line, below }
+            }
+        }
+    }
+}
