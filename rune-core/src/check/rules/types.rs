@@ -76,7 +76,9 @@ fn variables(rule: &Rule, checked: &CheckedRules, schema: Option<&Schema>, value
         narrow_row(checked, rule.head, &rule.args, &mut types);
     }
     narrow_all(rule, checked, schema, values, &mut types);
-    let columns = checked.predicate(rule.head).map(|of| of.columns.as_slice()).unwrap_or_default();
+    // What no declaration limits holds whatever its rules find.
+    let declared = checked.predicate(rule.head).filter(|of| of.is_declared);
+    let columns = declared.map(|of| of.columns.as_slice()).unwrap_or_default();
     for (column, arg) in columns.iter().zip(&rule.args) {
         if let Term::Slot(slot) = arg
             && types.get(slot.0) == Some(&Types::Any)
