@@ -67,6 +67,15 @@ pub const CANDIDATES_MAX: usize = 10;
 /// Rules below a condition that does not hold, within one another, that an explanation goes into.
 pub const ATTEMPTS_HEIGHT_MAX: usize = 4;
 
+/// Steps that looking for the missing facts of one permit may take.
+pub const MISSING_STEPS_MAX: u64 = 1_000_000;
+
+/// Values that a ruleset may have for missing facts to be looked for: each set of them is tried on a copy of all.
+pub const SUPPOSED_VALUES_MAX: usize = 1_000_000;
+
+/// Sets of missing facts that are tried for one permit.
+pub const SUPPOSED_SETS_MAX: usize = 8;
+
 /// Facts that are looked for at once to make a permit hold: what takes more is another policy.
 pub const MISSING_FACTS_MAX: usize = 3;
 

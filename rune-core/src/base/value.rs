@@ -276,7 +276,7 @@ pub fn each_entity(values: &impl Values, value: Value, visit: &mut dyn FnMut(Sym
 }
 
 /// Each value of a program and its facts, once. Frozen when the program is built.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Pool {
     data: Vec<Datum>,
     index: HashTable<u32>,

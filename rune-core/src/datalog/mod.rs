@@ -15,8 +15,10 @@ mod doubt;
 mod fold;
 mod goal;
 mod instance;
+mod missing;
 mod plan;
 mod solve;
+mod suppose;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,7 +27,9 @@ use std::{
 
 use crate::{
     base::{Pool, Span, Value, Values, View, limits},
-    check::rules::{CheckedRules, Column, Goal, GoalKind, Guard, KnownType, Names, PredicateId, Rule, Slot, Term},
+    check::rules::{
+        CheckedRules, Column, Goal, GoalKind, Guard, KnownType, Names, PredicateId, PredicateKind, Rule, Slot, Term,
+    },
     diag::{Code, Finding, Findings},
     expr::{self, Expr},
     facts::{RowId, Store},
@@ -36,7 +40,9 @@ use crate::{
 pub use derive::{Bound, Bounds, DeriveError, Strata, Work, derive, insert};
 pub use goal::{Answer, Answers};
 pub use instance::{Condition, Instance};
+pub use missing::{Missing, Wanted};
 pub use solve::{Solver, Stop};
+pub use suppose::suppose;
 
 /// Rules, compiled.
 #[derive(Debug, Default)]
@@ -64,6 +70,17 @@ struct RelationInfo {
     choice: Option<(usize, Choice)>,
     /// The columns that rules look rows up by.
     indexes: Vec<Box<[usize]>>,
+    /// What it takes, if files or the API give its rows.
+    giving: Option<Giving>,
+}
+
+/// What a relation takes whose rows files or the API give.
+#[derive(Debug, Clone)]
+struct Giving {
+    /// The types of its columns.
+    types: Vec<Types>,
+    /// How many columns are the key, if it is functional.
+    n_keys: Option<usize>,
 }
 
 /// A rule, compiled.
@@ -157,6 +174,12 @@ impl DatalogEngine {
             } else {
                 Vec::new()
             },
+            giving: (matches!(predicate.kind, PredicateKind::Base | PredicateKind::Live)
+                && predicate.template.is_none())
+            .then(|| Giving {
+                types: predicate.columns.iter().map(|column| column.types.clone()).collect(),
+                n_keys: predicate.key.map(|key| key.n_columns),
+            }),
         });
         let mut engine = Self { relations: relations.collect(), ..Self::default() };
         engine.strata.clone_from(&checked.strata);
@@ -231,6 +254,10 @@ impl DatalogEngine {
                 }
             }
         }
+    }
+
+    fn giving(&self, id: PredicateId) -> Option<&Giving> {
+        self.relations.get(id.0)?.giving.as_ref()
     }
 
     /// The name of a relation.

@@ -53,7 +53,7 @@ pub(super) fn explain(terms: Terms<'_>, sources: &Sources, request: &Request, de
     let failed = reasons.failed.into_iter();
     explanation.failed = failed.map(|(reason, message)| Failed { instance: builder.reason(reason), message }).collect();
     if is_open {
-        (explanation.candidates, explanation.candidates_beyond) = builder.candidates();
+        (explanation.candidates, explanation.candidates_beyond) = builder.candidates(request);
     }
     builder.settle();
     explanation.is_incomplete = builder.is_incomplete;

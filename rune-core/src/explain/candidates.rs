@@ -3,7 +3,7 @@
 use crate::{
     base::limits,
     datalog::CompiledRule,
-    decide::Reason,
+    decide::{Reason, Request},
     expr::Evaluator,
     facts::Tick,
     policy::{Effect, Policy},
@@ -13,7 +13,7 @@ use super::{Candidate, builder::Builder};
 
 impl<'p> Builder<'_, 'p> {
     /// The permits that come nearest to holding, and how many there are besides.
-    pub(super) fn candidates(&mut self) -> (Vec<Candidate>, usize) {
+    pub(super) fn candidates(&mut self, request: &Request) -> (Vec<Candidate>, usize) {
         let policies = self.terms.policies;
         let mut all: Vec<(usize, Reason<'p>)> = Vec::new();
         for policy in policies.iter().filter(|policy| policy.effect == Effect::Permit) {
@@ -34,7 +34,7 @@ impl<'p> Builder<'_, 'p> {
                 Reason::Policy(policy) => self.policy(policy),
                 Reason::Rule(rule) => self.deciding_rule(rule),
             };
-            Candidate { instance, missing: Vec::new() }
+            Candidate { instance, missing: self.missing(reason, request) }
         });
         (candidates.collect(), beyond)
     }

@@ -12,6 +12,7 @@
 mod builder;
 mod candidates;
 mod ledger;
+mod missing;
 mod recorder;
 mod tree;
 

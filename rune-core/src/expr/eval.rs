@@ -186,6 +186,11 @@ impl<'a, V: Values, W: World> Evaluator<'a, V, W> {
         self.truth(value)
     }
 
+    /// The value of one part of an expression, if it has one.
+    pub(super) fn value_of(&mut self, expr: &Expr, part: NodeId) -> Option<Value> {
+        self.node(expr, part).ok()
+    }
+
     /// Counts so many steps.
     ///
     /// # Errors
@@ -486,7 +491,7 @@ impl<'a, V: Values, W: World> Evaluator<'a, V, W> {
     }
 
     /// The derived attribute that is a set, if that is what an attribute of `owner` is.
-    fn derived_set(&self, owner: Value, attribute: Attribute) -> Option<&'a Derived> {
+    pub(super) fn derived_set(&self, owner: Value, attribute: Attribute) -> Option<&'a Derived> {
         match self.values.view(owner) {
             View::Entity(kind, _) => {
                 self.world.derived(kind, attribute.name).filter(|derived| derived.form == Form::Set)

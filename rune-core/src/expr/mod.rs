@@ -9,6 +9,7 @@ mod compile;
 pub mod eval;
 pub mod extension;
 mod like;
+mod want;
 mod world;
 
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
 
 pub use compile::{TooHigh, compile, compile_guard};
 pub use eval::{Evaluator, Failure, Member};
+pub use want::{Want, Ways, both};
 pub use world::{Derived, Form, World};
 
 /// A reference to a node of the same expression.

@@ -32,7 +32,7 @@ pub struct FactView {
 /// Entities and the rows of relations, given and derived.
 #[derive(Debug, Default)]
 pub struct Facts {
-    entities: HashMap<Value, Entity>,
+    entities: Arc<HashMap<Value, Entity>>,
     /// The relations.
     pub relations: Relations,
 }
@@ -105,8 +105,8 @@ impl Facts {
             let CheckedEntity { uid, attributes, tags, span, .. } = *entity;
             (uid, Entity { attributes, tags, parents, ancestors, span: span.unwrap_or(Span::NOWHERE) })
         };
-        let entities = entities.iter().zip(hierarchy.0).map(stored).collect();
-        Self { entities, relations }
+        let entities: HashMap<Value, Entity> = entities.iter().zip(hierarchy.0).map(stored).collect();
+        Self { entities: Arc::new(entities), relations }
     }
 
     /// Where an entity is stored, if it is.
@@ -122,6 +122,23 @@ impl Facts {
             Some(View::Set(all)) => all,
             _ => &[],
         }
+    }
+
+    /// The parents of all entities, as their entries have them: child and parent.
+    #[must_use]
+    pub fn all_stored_parents(&self, values: &impl Values) -> Vec<Vec<Value>> {
+        let mut children: Vec<Value> = self.entities.keys().copied().collect();
+        children.sort_unstable();
+        let pairs = |child: Value| {
+            self.stored_parents(values, child).iter().map(move |parent| vec![child, *parent]).collect::<Vec<_>>()
+        };
+        children.into_iter().flat_map(pairs).collect()
+    }
+
+    /// The same entities with the rows that are given, and nothing that follows from them.
+    #[must_use]
+    pub fn given_alone(&self, arity: impl Fn(PredicateId) -> usize) -> Self {
+        Self { entities: self.entities.clone(), relations: self.relations.given_alone(arity) }
     }
 
     /// All that a stored entity is below, as the files say.

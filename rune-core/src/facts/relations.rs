@@ -211,6 +211,24 @@ impl Relations {
         self.attributes.get(&(kind, name))
     }
 
+    /// The same relations with the rows that are given, and nothing that follows from them.
+    #[must_use]
+    pub fn given_alone(&self, arity: impl Fn(PredicateId) -> usize) -> Self {
+        let given = |(at, relation): (usize, &Relation)| {
+            let mut given = Relation::new(arity(PredicateId(at)));
+            for row in relation.rows.rows().take(relation.places.len() as usize) {
+                given.rows.insert(row);
+            }
+            Relation { places: relation.places.clone(), ..given }
+        };
+        Self {
+            all: self.all.iter().enumerate().map(given).collect(),
+            attributes: self.attributes.clone(),
+            given: BTreeMap::new(),
+            has_parent_rows: self.has_parent_rows,
+        }
+    }
+
     /// How many rows there are in all.
     #[must_use]
     pub fn n_rows(&self) -> u64 {

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     base::{Span, Symbol, Value, Values, View},
-    expr::{Evaluator, Expr, Failure, World},
+    expr::{Evaluator, Expr, Failure, Want, Ways, World, both},
     syntax::ast::Var,
 };
 
@@ -270,6 +270,30 @@ impl Policy {
     #[must_use]
     pub fn blocks(&self, failure: Failure) -> bool {
         self.effect == Effect::Forbid && (self.reads_rules || matches!(failure, Failure::Undetermined(_)))
+    }
+
+    /// The ways to make the policy hold of a request by rows that are added.
+    pub fn ways<V: Values, W: World>(&self, evaluator: &mut Evaluator<'_, V, W>) -> Ways {
+        if !self.is_about_action(evaluator) {
+            return Vec::new();
+        }
+        let mut ways = vec![Vec::new()];
+        for (part, var) in [(self.principal, Var::Principal), (self.resource, Var::Resource)] {
+            let entity = evaluator.var(var);
+            let of_part = match (holds(part, entity, evaluator), part) {
+                (Ok(true), _) => vec![Vec::new()],
+                (Ok(false), Scope::In(ancestor)) => vec![vec![Want::Below(entity, ancestor)]],
+                (Ok(false), Scope::IsIn(kind, ancestor)) if kind_of(evaluator.values(), entity) == Some(kind) => {
+                    vec![vec![Want::Below(entity, ancestor)]]
+                }
+                _ => Vec::new(),
+            };
+            ways = both(&ways, &of_part);
+        }
+        match &self.condition {
+            Some(condition) => both(&ways, &evaluator.ways(condition)),
+            None => ways,
+        }
     }
 
     /// Whether the scope takes the action of the request.

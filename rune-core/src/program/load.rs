@@ -167,10 +167,7 @@ pub(super) fn derive(
     findings: &mut Findings,
 ) -> Option<()> {
     engine.prepare(facts);
-    let followers: BTreeSet<PredicateId> = engine.known.iter().flat_map(|of| of.followers.iter().copied()).collect();
-    for id in followers {
-        facts.relations.keep_given(id);
-    }
+    engine.keep_given(facts);
     let rows_max = bounds.rows_max.saturating_sub(facts.relations.n_rows());
     let bounds = Bounds { rows_max, ..bounds };
     match datalog::derive(engine, facts, values, Strata::Lasting, bounds) {

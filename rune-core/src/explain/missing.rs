@@ -1,0 +1,73 @@
+//! The facts that a permit would have needed: a small set, with which the request is allowed.
+
+use crate::{
+    base::{OwnedValue, Values, limits},
+    check::rules::Names,
+    datalog::{self, Bounds, Missing, Solver, Wanted},
+    decide::{Reason, Request},
+    expr::Evaluator,
+};
+
+use super::{Atom, builder::Builder};
+
+impl<'p> Builder<'_, 'p> {
+    /// A few facts with which a permit would hold, and the request be allowed. None if none were found within the limits.
+    pub(super) fn missing(&mut self, reason: Reason<'p>, request: &Request) -> Vec<Atom> {
+        let terms = self.terms;
+        if limits::SUPPOSED_VALUES_MAX < self.values.n_values() {
+            self.is_incomplete = true;
+            return Vec::new();
+        }
+        let ways = match reason {
+            Reason::Policy(policy) => {
+                let mut evaluator = Evaluator::new(&mut *self.values, self.world.world, self.parts, self.steps);
+                let ways = policy.ways(&mut evaluator);
+                self.steps = evaluator.steps_left();
+                ways
+            }
+            Reason::Rule(_) => Vec::new(),
+        };
+        let [principal, action, resource, _] = self.parts;
+        let wanted: Vec<Wanted<'_>> = match reason {
+            Reason::Policy(_) => ways.iter().map(|way| Wanted::All(way)).collect(),
+            Reason::Rule(rule) => vec![Wanted::Row(rule, [principal, action, resource])],
+        };
+        let mut taken: Vec<Missing> = Vec::new();
+        let mut tried: Vec<Vec<Missing>> = Vec::new();
+        for wanted in wanted {
+            let mut solver = Solver::new(&mut *self.values, self.world.world, self.parts, limits::MISSING_STEPS_MAX);
+            let searched =
+                solver.missing(terms.rules, terms.schema, wanted, limits::MISSING_FACTS_MAX, &mut |values, rows| {
+                    let mut set = rows.to_vec();
+                    set.sort();
+                    if tried.contains(&set) {
+                        return false;
+                    }
+                    let is_enough = is_allowed_with(terms, request, values, rows);
+                    if is_enough {
+                        taken = rows.to_vec();
+                    }
+                    tried.push(set);
+                    is_enough || limits::SUPPOSED_SETS_MAX <= tried.len()
+                });
+            // What was not found within the limits may be there all the same.
+            self.is_incomplete |= searched.is_err();
+            if !taken.is_empty() || limits::SUPPOSED_SETS_MAX <= tried.len() {
+                break;
+            }
+        }
+        let atom = |(id, row): &Missing| Atom {
+            relation: if *id == Names::PARENT { "parent".into() } else { terms.rules.name(*id) },
+            row: row.iter().map(|value| OwnedValue::of(self.values, *value)).collect(),
+        };
+        taken.iter().map(atom).collect()
+    }
+}
+
+/// Whether a request would be allowed if these rows were given.
+fn is_allowed_with(terms: crate::decide::Terms<'_>, request: &Request, values: &impl Values, rows: &[Missing]) -> bool {
+    let mut pool = terms.values.clone();
+    let bounds = Bounds { steps_max: limits::EXPLANATION_STEPS_MAX, rows_max: u64::from(u32::MAX) };
+    let Ok(facts) = datalog::suppose(terms.rules, terms.facts, &mut pool, (values, rows), bounds) else { return false };
+    crate::decide::Terms { facts: &facts, values: &pool, ..terms }.decide(request).is_allowed()
+}
