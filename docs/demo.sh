@@ -26,13 +26,12 @@ until_true() {
 }
 is_state() { curl -s "$url/api/v1/status" | jq -e "$1" > is-state; }
 
-echo '$ rune serve --watch todo --listen 127.0.0.1:0 &'
+echo '$ rune serve --watch todo --listen 127.0.0.1:0 > address 2> log &'
 "$rune" serve --watch todo --listen 127.0.0.1:0 > address 2> log &
 server=$!
 until_true 'grep -q "^listening on " address && grep -q "^serving" log'
-cat address log
+show 'cat address log'
 url=$(sed -n 's/^listening on //p' address)
-echo
 printf '$ url=%s\n' "$url"
 
 cat > question.json <<'JSON'
