@@ -8,6 +8,7 @@ mod support;
 
 use std::{fs, path::Path, thread, time::Duration};
 
+use rune_cli::serve::limits;
 use support::{Client, Server};
 
 const RUNE: &str = env!("CARGO_BIN_EXE_rune");
@@ -355,4 +356,53 @@ fn sigterm_ends_what_is_in_flight_before_the_process_ends() {
     client.send(second.as_bytes());
     assert_eq!(client.receive().body, r#"{"decision":true}"#);
     assert_eq!(server.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn the_reference_says_each_limit_and_each_endpoint_as_it_is() {
+    let page = include_str!("../../docs/HTTP.md");
+    let seconds = |time: Duration| time.as_secs().to_string();
+    let limits = [
+        ("CONNECTIONS_MAX", limits::CONNECTIONS_MAX.to_string()),
+        ("HEAD_MAX", format!("{} s", seconds(limits::HEAD_MAX))),
+        ("BODY_MAX", format!("{} s", seconds(limits::BODY_MAX))),
+        ("SHUTDOWN_MAX", format!("{} s", seconds(limits::SHUTDOWN_MAX))),
+        ("LOG_QUEUE_MAX", limits::LOG_QUEUE_MAX.to_string()),
+        ("BATCH_EVALUATIONS_MAX", limits::BATCH_EVALUATIONS_MAX.to_string()),
+        ("BATCH_BYTES_MAX", format!("{} MiB", limits::BATCH_BYTES_MAX >> 20)),
+        ("BATCH_TIME_MAX", format!("{} s", seconds(limits::BATCH_TIME_MAX))),
+        ("BATCH_TURN_MAX", format!("{} ms", limits::BATCH_TURN_MAX.as_millis())),
+        ("METADATA_AGE_MAX", format!("{} s", seconds(limits::METADATA_AGE_MAX))),
+    ];
+    let source = include_str!("../src/serve/limits.rs");
+    let names = source.lines().filter_map(|line| line.strip_prefix("pub const ")?.split_once(':'));
+    for (name, _) in names {
+        assert!(limits.iter().any(|(known, _)| *known == name), "{name} is not in this list");
+    }
+    let plain = page.replace(',', "");
+    for (name, value) in limits {
+        assert!(plain.contains(&format!("| {value} | `{name}` |")), "{name} is {value}");
+    }
+    let readme = include_str!("../../README.md");
+    for (endpoint, _) in page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | [")) {
+        assert!(readme.contains(&format!("| `{endpoint}` |")), "the README has no {endpoint}");
+    }
+}
+
+#[test]
+fn the_status_has_the_members_that_the_reference_names() {
+    let page = include_str!("../../docs/HTTP.md");
+    let dir = folder(POLICIES);
+    let server = Server::start(RUNE, dir.path(), &[]);
+    fs::write(dir.path().join("p.rune"), POLICIES.replace("permit (principal ==", "allow (principal ==")).unwrap();
+    let status = server.status_when("the edit is refused", |status| status["state"] == "refused");
+    let words: Vec<&str> = page.split(|c: char| !c.is_ascii_lowercase() && c != '_').collect();
+    let refusal = &status["last_refusal"];
+    let parts =
+        [&status["counts"], &status["last_reload"], refusal, &refusal["findings"][0], &refusal["not_in_force"][0]];
+    for part in [&status].into_iter().chain(parts) {
+        for name in part.as_object().expect("an object").keys() {
+            assert!(words.contains(&name.as_str()), "the reference has no `{name}`");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::get,
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper_util::{
@@ -20,43 +20,42 @@ use hyper_util::{
 use rune_core::{
     base::limits::REQUEST_BYTES_MAX,
     reload::Served,
-    syntax::{Node, json},
+    syntax::{self, Node},
 };
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use tokio::{net::TcpListener, sync::Semaphore};
 
-use super::{Ended, authzen, limits, status};
+use super::{Ended, PublicUrl, authzen, limits, status};
 
 /// What every handler can ask.
 pub(super) type App = Arc<Served>;
 
-pub(super) fn router(served: Arc<Served>) -> Router {
-    Router::new()
-        .route("/access/v1/evaluation", post(authzen::evaluation))
+pub(super) fn router(served: Arc<Served>, public: Option<PublicUrl>) -> Router {
+    authzen::routes(public.as_ref())
         .route("/api/v1/status", get(status::status))
         .route("/health/live", get(|| async { "live" }))
         .route("/health/ready", get(ready))
-        .fallback(async || Fault::new(StatusCode::NOT_FOUND, "there is nothing at this path"))
+        .fallback(async || Fault::not_found("there is nothing at this path"))
         .method_not_allowed_fallback(async || {
             Fault::new(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method: see the header `Allow`")
         })
-        .layer(middleware::from_fn(check_host))
+        .layer(middleware::from_fn_with_state(public.map(Arc::new), check_host))
         .layer(middleware::from_fn(echo_request_id))
         .with_state(served)
 }
 
 /// Refuses what a page in somebody's browser sends: a request with an `Origin` that is not the host it is sent to, and, to a
-/// name that is no address, one whose `Host` is not this machine's own name. Names can be made to lead anywhere (DNS
-/// rebinding); a proxy in front of the server sends an address or `localhost`, or sets `Host`.
-async fn check_host(request: Request, next: Next) -> Response {
-    match stranger(request.headers()) {
+/// name that is no address, one whose `Host` is not this server's own name. Names can be made to lead anywhere (DNS
+/// rebinding); a proxy in front of the server sends an address, `localhost` or the public name.
+async fn check_host(State(public): State<Option<Arc<PublicUrl>>>, request: Request, next: Next) -> Response {
+    match stranger(request.headers(), public.as_deref()) {
         Some(message) => Fault::new(StatusCode::FORBIDDEN, message).into_response(),
         None => next.run(request).await,
     }
 }
 
 /// What is strange about where a request comes from, or is sent to.
-fn stranger(headers: &HeaderMap) -> Option<String> {
+fn stranger(headers: &HeaderMap, public: Option<&PublicUrl>) -> Option<String> {
     let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let host = header(header::HOST).unwrap_or_default();
     let name = match host.rsplit_once(':') {
@@ -64,11 +63,16 @@ fn stranger(headers: &HeaderMap) -> Option<String> {
         _ => host,
     };
     let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-    if !is_address && !name.eq_ignore_ascii_case("localhost") {
-        return Some(format!("`{host}` is not the name of this server: use its address, or localhost"));
+    let is_public = public.is_some_and(|public| name.eq_ignore_ascii_case(public.host()));
+    if !is_address && !is_public && !name.eq_ignore_ascii_case("localhost") {
+        let known = public.map_or_else(String::new, |public| format!("{}, ", public.host()));
+        return Some(format!("`{host}` is not the name of this server: use {known}its address, or localhost"));
     }
-    let is_other = |origin: &str| origin.split_once("://").map(|(_, of)| of) != Some(host);
-    header(header::ORIGIN).is_some_and(is_other).then(|| "a request from another origin".to_owned())
+    let is_own = |origin: &str| {
+        public.is_some_and(|public| origin.eq_ignore_ascii_case(public.origin()))
+            || !is_public && origin.split_once("://").map(|(_, of)| of) == Some(host)
+    };
+    header(header::ORIGIN).is_some_and(|origin| !is_own(origin)).then(|| "a request from another origin".to_owned())
 }
 
 /// Accepts connections until `stop` is ready, and then lets those that there are end.
@@ -120,7 +124,7 @@ async fn ready(State(served): State<App>) -> Response {
         return Fault::not_ready().into_response();
     }
     if status.is_unwatched {
-        return Fault::new(StatusCode::SERVICE_UNAVAILABLE, "the folder is no longer watched").into_response();
+        return Fault::unavailable("the folder is no longer watched").into_response();
     }
     if status.is_refused || status.trouble.is_some() {
         return "ready; the last edit is not in force: see /api/v1/status".into_response();
@@ -144,8 +148,21 @@ impl Fault {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, message)
+    }
+
+    pub(super) fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
+    }
+
     pub(super) fn not_ready() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "no version could be served yet")
+        Self::unavailable("no version could be served yet")
+    }
+
+    /// As a part of an answer: `{ status, message }`.
+    pub(super) fn json(&self) -> Json {
+        json!({ "status": self.status.as_u16(), "message": self.message })
     }
 }
 
@@ -175,7 +192,8 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
         }
         let body = read_body(request.into_body()).await?;
         let text = std::str::from_utf8(&body).map_err(|_| Fault::bad_request("the body is not UTF-8 text"))?;
-        let node = json::parse(text).map_err(|error| Fault::bad_request(format!("the body is not JSON: {error}")))?;
+        let node =
+            syntax::json::parse(text).map_err(|error| Fault::bad_request(format!("the body is not JSON: {error}")))?;
         Ok(Self(node))
     }
 }

@@ -16,3 +16,20 @@ pub const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
 
 /// Events that wait to be logged. Whoever reads the log too slowly misses some, and is told how many.
 pub const LOG_QUEUE_MAX: usize = 256;
+
+/// Evaluations of one batch. A page of a list asks for some hundred; what asks for more can ask twice.
+pub const BATCH_EVALUATIONS_MAX: usize = 1_000;
+
+/// Bytes of the evaluations of a batch, each with the defaults that it takes: names and strings by their length, any other value
+/// as one. A body without defaults never comes to as much, and no default is read more often than this allows.
+pub const BATCH_BYTES_MAX: usize = 4 << 20;
+
+/// How long the evaluations of a batch may take together. A decision takes microseconds; who has asked for so much is better told
+/// than kept waiting.
+pub const BATCH_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// After so long a batch lets others have its thread, between two evaluations. One decision is never interrupted.
+pub const BATCH_TURN_MAX: Duration = Duration::from_millis(1);
+
+/// How long clients may keep the metadata: after a restart with another public URL, so long until all of them know.
+pub const METADATA_AGE_MAX: Duration = Duration::from_secs(3600);

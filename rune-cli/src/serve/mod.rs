@@ -4,6 +4,7 @@ mod authzen;
 mod http;
 pub mod limits;
 mod log;
+mod public_url;
 mod status;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
@@ -17,6 +18,8 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::{Outcome, output::Output};
+
+pub use public_url::{PublicUrl, PublicUrlError};
 
 use log::Log;
 
@@ -32,6 +35,11 @@ pub struct Arguments {
     /// Start although the folder cannot be served yet, and answer 503 until it can.
     #[arg(long)]
     pub wait: bool,
+    /// The URL by which clients know the server, where a proxy with TLS stands before it: `https://pdp.example.com`, or
+    /// below a path, `https://pdp.example.com/tenant1`. Its host is then one that requests may be sent to, and AuthZEN's
+    /// metadata is served.
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<PublicUrl>,
 }
 
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
@@ -60,7 +68,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
             drop(watch);
             return Ok(Outcome::Unusable);
         }
-        let bound = Server::bind(arguments.listen, served).await?;
+        let bound = Server::bind(arguments.listen, served).await?.with_public_url(arguments.public_url.clone());
         let address = bound.address();
         output.result(
             &format!("listening on http://{address}"),
@@ -105,6 +113,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     served: Arc<Served>,
+    public: Option<PublicUrl>,
 }
 
 impl Server {
@@ -116,7 +125,13 @@ impl Server {
     pub async fn bind(address: SocketAddr, served: Arc<Served>) -> Result<Self> {
         let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen at {address}"))?;
         let address = listener.local_addr().context("cannot tell the address")?;
-        Ok(Self { listener, address, served })
+        Ok(Self { listener, address, served, public: None })
+    }
+
+    /// Known to clients by this URL, or by its address.
+    #[must_use]
+    pub fn with_public_url(self, public: Option<PublicUrl>) -> Self {
+        Self { public, ..self }
     }
 
     /// Where it listens.
@@ -131,7 +146,7 @@ impl Server {
     ///
     /// If connections can no longer be accepted.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<Ended> {
-        http::serve(self.listener, http::router(self.served), stop).await
+        http::serve(self.listener, http::router(self.served, self.public), stop).await
     }
 }
 

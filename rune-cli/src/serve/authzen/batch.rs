@@ -1,0 +1,126 @@
+//! Several evaluations in one body: what each asks, and what they are answered.
+//!
+//! ```text
+//!   { subject?, action?, resource?, context?, evaluations: [{ resource }, { action, resource }, {}] }
+//!     └────────────── defaults ─────────────┘                ▲
+//!                          └── whatever an item does not give ┘
+//! ```
+//!
+//! What is wrong with the body is a bad request. What is wrong with an item is that item's answer, a denial.
+
+use rune_core::{
+    Lineup,
+    syntax::{Node, Shape},
+};
+use serde_json::{Value as Json, json};
+
+use crate::serve::{http::Fault, limits};
+
+use super::{
+    decision_json,
+    request::{Evaluation, expect_object, given},
+};
+
+/// Evaluations in their order, and when to stop.
+#[derive(Debug)]
+pub(super) struct Batch<'b> {
+    items: Vec<Result<Evaluation<'b>, Fault>>,
+    semantic: Semantic,
+}
+
+impl<'b> Batch<'b> {
+    /// The batch that a body is; a body without evaluations is none.
+    pub(super) fn of(body: &'b Node) -> Result<Option<Self>, Fault> {
+        let defaults = Evaluation::of(body, "the body")?;
+        let semantic = Semantic::of(body)?;
+        let items = match given(body, "evaluations") {
+            None => return Ok(None),
+            Some(Node { shape: Shape::List(items), .. }) if items.is_empty() => return Ok(None),
+            Some(Node { shape: Shape::List(items), .. }) => items,
+            Some(other) => {
+                return Err(Fault::bad_request(format!("`evaluations` must be a list, not {}", other.kind())));
+            }
+        };
+        if limits::BATCH_EVALUATIONS_MAX < items.len() {
+            let (n, n_max) = (items.len(), limits::BATCH_EVALUATIONS_MAX);
+            return Err(Fault::bad_request(format!(
+                "there are {n} evaluations: at most {n_max} are answered at a time"
+            )));
+        }
+        defaults.check_types()?;
+        let of_item = |item| Evaluation::of(item, "an evaluation").map(|own| own.over(&defaults));
+        let items: Vec<_> = items.iter().map(of_item).collect();
+        // Counting is part of the work that it limits, and ends where that does.
+        let mut size = 0;
+        for item in items.iter().flatten() {
+            size += item.size();
+            if limits::BATCH_BYTES_MAX < size {
+                let message = format!(
+                    "the evaluations, each with the defaults that it takes, are larger than {} bytes together",
+                    limits::BATCH_BYTES_MAX
+                );
+                return Err(Fault::bad_request(message));
+            }
+        }
+        Ok(Some(Self { items, semantic }))
+    }
+
+    /// The answers of one lineup, each made when it is asked for; they end where the semantic says.
+    pub(super) fn answers(&self, lineup: &Lineup) -> impl Iterator<Item = Json> {
+        let mut is_over = false;
+        self.items.iter().map_while(move |item| {
+            if is_over {
+                return None;
+            }
+            let answer = item.as_ref().map_err(Fault::json).and_then(|evaluation| {
+                let request = evaluation.request().map_err(|fault| fault.json())?;
+                Ok(decision_json(&lineup.decide(&request)))
+            });
+            let mut answer = answer.unwrap_or_else(|error| json!({ "decision": false, "context": { "error": error } }));
+            is_over = self.semantic.ends_at(&answer);
+            if let (true, Some(reason), Json::Object(members)) = (is_over, self.semantic.reason(), &mut answer) {
+                members.entry("context").or_insert_with(|| json!({ "code": "200", "reason": reason }));
+            }
+            Some(answer)
+        })
+    }
+}
+
+/// Which evaluations are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Semantic {
+    ExecuteAll,
+    DenyOnFirstDeny,
+    PermitOnFirstPermit,
+}
+
+impl Semantic {
+    fn of(body: &Node) -> Result<Self, Fault> {
+        let Some(options) = given(body, "options") else { return Ok(Self::ExecuteAll) };
+        expect_object(options, "`options`")?;
+        let Some(semantic) = given(options, "evaluations_semantic") else { return Ok(Self::ExecuteAll) };
+        match semantic.as_text() {
+            Some("execute_all") => Ok(Self::ExecuteAll),
+            Some("deny_on_first_deny") => Ok(Self::DenyOnFirstDeny),
+            Some("permit_on_first_permit") => Ok(Self::PermitOnFirstPermit),
+            _ => Err(Fault::bad_request(
+                "`options.evaluations_semantic` is one of \"execute_all\", \"deny_on_first_deny\", \
+                 \"permit_on_first_permit\"",
+            )),
+        }
+    }
+
+    fn ends_at(self, answer: &Json) -> bool {
+        let is_allowed = answer["decision"] == true;
+        match self {
+            Self::ExecuteAll => false,
+            Self::DenyOnFirstDeny => !is_allowed,
+            Self::PermitOnFirstPermit => is_allowed,
+        }
+    }
+
+    /// What the specification's example says with the answer that is the last because of the semantic.
+    fn reason(self) -> Option<&'static str> {
+        (self == Self::DenyOnFirstDeny).then_some("deny_on_first_deny")
+    }
+}
