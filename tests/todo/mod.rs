@@ -8,8 +8,8 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::support::Client;
 
-/// Asks every request of a file of cases, and returns how many there were.
-pub(crate) fn run(cases: &Path, failures: &mut Vec<String>) -> usize {
+/// Asks every request and every batch of a file of cases, and returns how many of each there were.
+pub(crate) fn run(cases: &Path, failures: &mut Vec<String>) -> [usize; 2] {
     let cases: Json = serde_json::from_slice(&fs::read(cases).expect("the cases")).expect("JSON");
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/policies/todo");
     let (first, served) = std::sync::mpsc::channel();
@@ -26,16 +26,21 @@ pub(crate) fn run(cases: &Path, failures: &mut Vec<String>) -> usize {
         runtime.spawn(server.run(std::future::pending()));
         address
     });
-    let cases = cases["evaluation"].as_array().expect("a list of cases");
-    for case in cases {
-        let request = with_properties(&case["request"]);
-        let answer = client.post("/access/v1/evaluation", &request.to_string());
-        if answer.status != 200 || answer.json()["decision"] != case["expected"] {
-            failures.push(format!("{request}: expected {}, got {} {}", case["expected"], answer.status, answer.body));
+    let of = |name: &str| cases[name].as_array().map(Vec::as_slice).unwrap_or_default();
+    let (single, batches) = (of("evaluation"), of("evaluations"));
+    for (path, member, cases) in [("evaluation", "decision", single), ("evaluations", "evaluations", batches)] {
+        for case in cases {
+            let request = with_properties(&case["request"]);
+            let answer = client.post(&format!("/access/v1/{path}"), &request.to_string());
+            // Of a batch all is compared, as the scenario's own runner does: nothing may stand beside a decision.
+            if answer.status != 200 || answer.json()[member] != case["expected"] {
+                let got = format!("{} {}", answer.status, answer.body);
+                failures.push(format!("{request}: expected {}, got {got}", case["expected"]));
+            }
         }
     }
     runtime.shutdown_background();
-    cases.len()
+    [single.len(), batches.len()]
 }
 
 /// The first drafts put the properties of a subject or resource beside its type and id; now they have a place of their own.
