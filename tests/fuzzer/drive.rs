@@ -37,7 +37,7 @@ use super::{
     seeds::Seeds,
     targets::{self, Target},
 };
-use crate::support::Client;
+use crate::support::{Answer, Client};
 
 /// The stack of what builds do not do: a quarter of what threads are usually given.
 const STACK_BYTES: usize = 512 << 10;
@@ -242,17 +242,34 @@ impl Todo {
         Self { address, client: Client::connect(address), _runtime: runtime }
     }
 
-    /// Either the decision, or that the request is wrong.
+    /// Either the decision, or that the request is wrong. A batch of this one request says the same of it, and the endpoint for
+    /// batches answers whatever is sent to it.
     fn check(&mut self, body: &str) -> Result<bool, String> {
-        let answer = catch_unwind(AssertUnwindSafe(|| self.client.post("/access/v1/evaluation", body)));
-        let Ok(answer) = answer else {
-            self.client = Client::connect(self.address);
-            return Err("the server does not answer".to_owned());
+        let single = self.post("/access/v1/evaluation", body)?;
+        let batch = self.post("/access/v1/evaluations", &format!("{{\"evaluations\":[{body}]}}"))?;
+        let decision = |answer: &Answer| (answer.status == 200).then(|| answer.json()["decision"].as_bool());
+        let item = (batch.status == 200).then(|| batch.json()["evaluations"][0]["decision"].as_bool());
+        let is_same = match (decision(&single), item) {
+            (Some(Some(single)), Some(Some(item))) => single == item,
+            // What is wrong with the request denies in a batch, unless it is wrong with the whole body.
+            (None, None | Some(Some(false))) => single.status == 400 && matches!(batch.status, 200 | 400),
+            // A body may end what is around it, and may be nested as deep as it can be.
+            (Some(Some(_)), None) => batch.status == 400 && batch.body.contains("nested deeper"),
+            _ => false,
         };
-        match answer.status {
-            200 if answer.json()["decision"].is_boolean() => Ok(true),
-            400 => Ok(false),
-            _ => Err(format!("answered {answer:?}")),
+        if !is_same {
+            return Err(format!("answered {single:?}, and in a batch {batch:?}"));
         }
+        match self.post("/access/v1/evaluations", body)?.status {
+            200 | 400 => Ok(single.status == 200),
+            status => Err(format!("a batch is answered {status}")),
+        }
+    }
+
+    fn post(&mut self, path: &str, body: &str) -> Result<Answer, String> {
+        catch_unwind(AssertUnwindSafe(|| self.client.post(path, body))).map_err(|_| {
+            self.client = Client::connect(self.address);
+            "the server does not answer".to_owned()
+        })
     }
 }

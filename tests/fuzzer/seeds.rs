@@ -176,8 +176,8 @@ impl Seeds {
         for path in files_below(&root.join("authzen")) {
             let cases =
                 fs::read_to_string(path).ok().and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
-            let cases = cases.as_ref().and_then(|cases| cases["evaluation"].as_array());
-            for case in cases.into_iter().flatten() {
+            let of = |name: &str| cases.as_ref().and_then(|cases| cases[name].as_array()).into_iter().flatten();
+            for case in of("evaluation").chain(of("evaluations")) {
                 self.add(Target::Evaluation, &case["request"].to_string());
                 self.add(Target::Json, &case["request"].to_string());
             }
@@ -199,10 +199,12 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Bodies of requests, of the example that answers them.
-const BODIES: [&str; 3] = [
+const BODIES: [&str; 5] = [
     r#"{"subject": {"type": "user", "id": "rick@the-citadel.com"}, "action": {"name": "can_read_user"}, "resource": {"type": "user", "id": "beth@the-smiths.com"}}"#,
     r#"{"subject": {"type": "user", "id": "morty@the-citadel.com", "properties": {"level": 3, "roles": ["editor", null]}}, "action": {"name": "can_update_todo", "properties": {"method": "PUT"}}, "resource": {"type": "todo", "id": "7240d0db", "properties": {"ownerID": "morty@the-citadel.com"}}, "context": {"time": "2024-05-31T15:22-07:00", "ip": {"__extn": {"fn": "ip", "arg": "10.0.0.1"}}}}"#,
     r#"{"subject": {"type": "user", "id": "\u00e9\ud83d\ude00"}, "action": {"name": "can_delete_todo"}, "resource": {"type": "todo", "id": ""}, "context": {"who": {"__entity": {"type": "user", "id": "summer"}}, "n": -9223372036854775808}}"#,
+    r#"{"subject": {"type": "user", "id": "beth@the-smiths.com"}, "action": {"name": "can_read_todos"}, "options": {"evaluations_semantic": "deny_on_first_deny"}, "evaluations": [{"resource": {"type": "todo", "id": "1"}}, {"action": {"name": "can_delete_todo"}, "resource": {"type": "todo", "id": "2"}}, {}]}"#,
+    r#"{"resource": {"type": "todo"}, "context": {"time": "now"}, "options": {"evaluations_semantic": "permit_on_first_permit", "more": null}, "evaluations": [null, {"subject": {"type": "user", "id": "rick@the-citadel.com"}, "action": {"name": "can_create_todo", "properties": {}}, "resource": {"id": "1", "properties": null}, "context": null}]}"#,
 ];
 
 /// Texts that belong nowhere.
