@@ -111,6 +111,17 @@ fn a_large_default_is_not_read_for_many_items() {
     assert_eq!(answer.status, 400, "each item would look for its id among all members");
 }
 
+#[test]
+fn an_answer_does_not_repeat_what_is_wrong_at_length() {
+    let (_dir, server) = serve(OPEN);
+    let more = format!(r#","context":{{"x":{{"__entity":{{"type":"{}","id":"b"}}}}}}"#, "é\\u0001".repeat(1_000));
+    let answer = server.client().post(EVALUATIONS, &batch(1_000, &more));
+    assert!(!decisions(&answer).contains(&true));
+    let message = &answer.json()["evaluations"][0]["context"]["error"]["message"];
+    assert!(message.as_str().unwrap().ends_with('…'), "{message}");
+    assert!(answer.body.len() < 3 << 20, "{} bytes", answer.body.len());
+}
+
 /// Each decision looks at some ten million rows.
 fn slow_ruleset() -> String {
     let facts: String = (0..54).fold(String::new(), |mut facts, n| {

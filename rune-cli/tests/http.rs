@@ -370,6 +370,7 @@ fn the_reference_says_each_limit_and_each_endpoint_as_it_is() {
         ("LOG_QUEUE_MAX", limits::LOG_QUEUE_MAX.to_string()),
         ("BATCH_EVALUATIONS_MAX", limits::BATCH_EVALUATIONS_MAX.to_string()),
         ("BATCH_BYTES_MAX", format!("{} MiB", limits::BATCH_BYTES_MAX >> 20)),
+        ("MESSAGE_CHARS_MAX", limits::MESSAGE_CHARS_MAX.to_string()),
         ("BATCH_TIME_MAX", format!("{} s", seconds(limits::BATCH_TIME_MAX))),
         ("BATCH_TURN_MAX", format!("{} ms", limits::BATCH_TURN_MAX.as_millis())),
         ("METADATA_AGE_MAX", format!("{} s", seconds(limits::METADATA_AGE_MAX))),

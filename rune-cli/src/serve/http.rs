@@ -133,7 +133,7 @@ async fn ready(State(served): State<App>) -> Response {
 }
 
 /// What is wrong with a request, as a status and a sentence.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Fault {
     status: StatusCode,
     message: String,
@@ -160,9 +160,14 @@ impl Fault {
         Self::unavailable("no version could be served yet")
     }
 
-    /// As a part of an answer: `{ status, message }`.
+    /// As a part of an answer: `{ status, message }`, of a long message only the beginning.
     pub(super) fn json(&self) -> Json {
-        json!({ "status": self.status.as_u16(), "message": self.message })
+        let end = self.message.char_indices().nth(limits::MESSAGE_CHARS_MAX);
+        let message = match end.and_then(|(end, _)| self.message.get(..end)) {
+            Some(beginning) => format!("{beginning}…"),
+            None => self.message.clone(),
+        };
+        json!({ "status": self.status.as_u16(), "message": message })
     }
 }
 

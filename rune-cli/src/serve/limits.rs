@@ -24,6 +24,9 @@ pub const BATCH_EVALUATIONS_MAX: usize = 1_000;
 /// as one. A body without defaults never comes to as much, and no default is read more often than this allows.
 pub const BATCH_BYTES_MAX: usize = 4 << 20;
 
+/// Characters of a message within an answer. Some messages quote the request, and a batch may have one for each item.
+pub const MESSAGE_CHARS_MAX: usize = 300;
+
 /// How long the evaluations of a batch may take together. A decision takes microseconds; who has asked for so much is better told
 /// than kept waiting.
 pub const BATCH_TIME_MAX: Duration = Duration::from_secs(2);

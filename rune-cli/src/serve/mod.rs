@@ -35,9 +35,10 @@ pub struct Arguments {
     /// Start although the folder cannot be served yet, and answer 503 until it can.
     #[arg(long)]
     pub wait: bool,
-    /// The URL by which clients know the server, where a proxy with TLS stands before it: `https://pdp.example.com`, or
-    /// below a path, `https://pdp.example.com/tenant1`. Its host is then one that requests may be sent to, and AuthZEN's
-    /// metadata is served.
+    /// The URL by which clients know the server: `https://pdp.example.com`, or `https://pdp.example.com/tenant1`.
+    ///
+    /// A proxy with TLS stands before the server. The URL's host is then one that requests may be sent to, and AuthZEN's
+    /// metadata, which names the endpoints, is served.
     #[arg(long, value_name = "URL")]
     pub public_url: Option<PublicUrl>,
 }

@@ -19,6 +19,7 @@ use crate::serve::{http::Fault, limits};
 use super::{
     decision_json,
     request::{Evaluation, expect_object, given},
+    undecided,
 };
 
 /// Evaluations in their order, and when to stop.
@@ -41,8 +42,8 @@ impl<'b> Batch<'b> {
                 return Err(Fault::bad_request(format!("`evaluations` must be a list, not {}", other.kind())));
             }
         };
-        if limits::BATCH_EVALUATIONS_MAX < items.len() {
-            let (n, n_max) = (items.len(), limits::BATCH_EVALUATIONS_MAX);
+        let (n, n_max) = (items.len(), limits::BATCH_EVALUATIONS_MAX);
+        if n_max < n {
             return Err(Fault::bad_request(format!(
                 "there are {n} evaluations: at most {n_max} are answered at a time"
             )));
@@ -50,18 +51,7 @@ impl<'b> Batch<'b> {
         defaults.check_types()?;
         let of_item = |item| Evaluation::of(item, "an evaluation").map(|own| own.over(&defaults));
         let items: Vec<_> = items.iter().map(of_item).collect();
-        // Counting is part of the work that it limits, and ends where that does.
-        let mut size = 0;
-        for item in items.iter().flatten() {
-            size += item.size();
-            if limits::BATCH_BYTES_MAX < size {
-                let message = format!(
-                    "the evaluations, each with the defaults that it takes, are larger than {} bytes together",
-                    limits::BATCH_BYTES_MAX
-                );
-                return Err(Fault::bad_request(message));
-            }
-        }
+        check_size(items.iter().flatten())?;
         Ok(Some(Self { items, semantic }))
     }
 
@@ -72,11 +62,10 @@ impl<'b> Batch<'b> {
             if is_over {
                 return None;
             }
-            let answer = item.as_ref().map_err(Fault::json).and_then(|evaluation| {
-                let request = evaluation.request().map_err(|fault| fault.json())?;
-                Ok(decision_json(&lineup.decide(&request)))
-            });
-            let mut answer = answer.unwrap_or_else(|error| json!({ "decision": false, "context": { "error": error } }));
+            let mut answer = match item.as_ref().map_err(Clone::clone).and_then(Evaluation::request) {
+                Ok(request) => decision_json(&lineup.decide(&request)),
+                Err(fault) => undecided(&fault),
+            };
             is_over = self.semantic.ends_at(&answer);
             if let (true, Some(reason), Json::Object(members)) = (is_over, self.semantic.reason(), &mut answer) {
                 members.entry("context").or_insert_with(|| json!({ "code": "200", "reason": reason }));
@@ -84,6 +73,19 @@ impl<'b> Batch<'b> {
             Some(answer)
         })
     }
+}
+
+/// Counting is part of the work that it limits: it ends where that would.
+fn check_size<'i, 'b: 'i>(evaluations: impl Iterator<Item = &'i Evaluation<'b>>) -> Result<(), Fault> {
+    let (mut size, size_max) = (0, limits::BATCH_BYTES_MAX);
+    for evaluation in evaluations {
+        size += evaluation.size();
+        if size_max < size {
+            let what = "the evaluations, each with the defaults that it takes";
+            return Err(Fault::bad_request(format!("{what}, are larger than {size_max} bytes together")));
+        }
+    }
+    Ok(())
 }
 
 /// Which evaluations are answered.

@@ -85,12 +85,15 @@ fn decided(json: &Json, generation: Generation, version: Version) -> Response {
     response
 }
 
-/// Nothing but the decision, unless it could not be made: then the answer is a denial, and says so.
+/// Nothing but the decision, unless it could not be made.
 fn decision_json(decision: &Decision) -> Json {
     match &decision.why {
-        Why::Error(message) => {
-            json!({ "decision": false, "context": { "error": { "status": 400, "message": message } } })
-        }
+        Why::Error(message) => undecided(&Fault::bad_request(message)),
         _ => json!({ "decision": decision.is_allowed() }),
     }
+}
+
+/// The answer to what cannot be decided: a denial, and why.
+fn undecided(fault: &Fault) -> Json {
+    json!({ "decision": false, "context": { "error": fault.json() } })
 }
