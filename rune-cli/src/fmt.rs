@@ -85,7 +85,7 @@ struct Tally {
 
 impl Tally {
     fn fail(&mut self, path: String, message: String, output: Output) {
-        output.note(&format!("error: {}", printable(&message)));
+        output.complain(&message);
         self.results.push((path, Fate::Failed { message, findings: json!([]) }));
     }
 
@@ -187,7 +187,7 @@ fn one(path: &Path, form: Form, bytes: &Arc<[u8]>, tally: &mut Tally, output: Ou
             if let Some(report) = &failure.report {
                 output.note(&report::text(report, output.has_colour()));
             } else {
-                output.note(&format!("error: {}", printable(&failure.message)));
+                output.complain(&failure.message);
             }
             let findings = failure.report.as_ref().map_or_else(|| json!([]), report::json);
             Fate::Failed { message: failure.message, findings }

@@ -17,7 +17,7 @@ mod test;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{ColorChoice, Parser, Subcommand};
 
 /// What came of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,11 +31,19 @@ enum Outcome {
 }
 
 #[derive(Debug, Parser)]
-#[command(name = "rune", version, about = "Policies that are edited in place: check them, try them, serve them")]
+#[command(
+    name = "rune",
+    version,
+    about = "Policies that are edited in place: check them, try them, serve them",
+    color = output::color_before_parsing(std::env::args_os()),
+)]
 struct Arguments {
     /// Print JSON for machines instead of text for people.
     #[arg(long, global = true)]
     json: bool,
+    /// When findings are coloured; results never are.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
+    color: ColorChoice,
     #[command(subcommand)]
     command: Command,
 }
@@ -43,18 +51,32 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Say everything that is wrong with a folder of policies.
+    ///
+    /// Names, types, rules, policies and tests are checked as they are before a version is served. Findings go to standard
+    /// error, each with its place; a summary goes to standard output.
     Check(check::Arguments),
-    /// Run the tests of a folder of policies: exit code 0 if all pass.
+    /// Run the tests of a folder of policies.
+    ///
+    /// Tests stand in the files that they test, in sections `[test."…"]`. They run before anything is served, too.
     Test(test::Arguments),
     /// Print the schema with the attributes that rules derive, for Cedar's own tools.
+    ///
+    /// For a ruleset without a schema it prints one that follows from what is in use, to begin with.
     Schema(schema::Arguments),
-    /// Decide one request by a folder of policies: exit code 0 allows, 1 denies.
+    /// Decide one request by a folder of policies.
+    ///
+    /// The decision is told with the policies that determine it, and with those that were passed over because they failed.
     Eval(eval::Arguments),
     /// Say why a request is allowed or not: exit code 0 allows, 1 denies.
     Explain(explain::Arguments),
     /// Lay out `.rune` and `.cedar` files, each in the one way there is.
+    ///
+    /// Comments stay, meaning stays, and a file that does not parse stays as it is.
     Fmt(fmt::Arguments),
     /// Serve a folder of policies over HTTP, and follow every edit.
+    ///
+    /// An edit is in force a few milliseconds after it was saved, whole or not at all; one with errors changes nothing, and is
+    /// told.
     Serve(serve::Arguments),
 }
 
@@ -62,7 +84,7 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let output = output::Output::new(arguments.json);
+    let output = output::Output::new(arguments.json, arguments.color);
     let outcome = match &arguments.command {
         Command::Check(arguments) => check::run(arguments, output),
         Command::Test(arguments) => test::run(arguments, output),

@@ -1,8 +1,15 @@
 //! Where words go: results to standard output, what is wrong and what happens meanwhile to standard error.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+};
 
+use anstream::AutoStream;
+use clap::{ColorChoice, ValueEnum as _};
 use serde_json::{Value as Json, json};
+
+use crate::report;
 
 /// Text for people or JSON for machines.
 #[derive(Debug, Clone, Copy)]
@@ -12,10 +19,14 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    pub(crate) fn new(is_json: bool) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
-        let wants_none = std::env::var("NO_COLOR").is_ok_and(|set| !set.is_empty());
-        Self { is_json, has_colour: io::stderr().is_terminal() && !wants_none }
+    pub(crate) fn new(is_json: bool, color: ColorChoice) -> Self {
+        let has_colour = match color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            // What `NO_COLOR`, `CLICOLOR_FORCE` and the terminal say, as for help and wrong usage.
+            ColorChoice::Auto => AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never,
+        };
+        Self { is_json, has_colour }
     }
 
     /// Whether standard error takes colours.
@@ -58,9 +69,25 @@ impl Output {
         if self.is_json {
             line(&json!({ "error": message }).to_string());
         } else {
-            drop(writeln!(io::stderr().lock(), "error: {}", printable(message)));
+            self.complain(message);
         }
     }
+
+    /// What is wrong, for people, where machines learn it from a result.
+    pub(crate) fn complain(self, message: &str) {
+        self.note(&report::error(message, self.has_colour));
+    }
+}
+
+/// The choice of `--color` among arguments that are not parsed yet: help and wrong usage are told in colours as well.
+pub(crate) fn color_before_parsing(arguments: impl IntoIterator<Item = OsString>) -> ColorChoice {
+    let arguments = arguments.into_iter().take_while(|argument| argument != "--");
+    let arguments: Vec<_> = arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let chosen = arguments.iter().enumerate().find_map(|(at, argument)| match argument.strip_prefix("--color")? {
+        "" => arguments.get(at + 1).map(String::as_str),
+        value => value.strip_prefix('='),
+    });
+    chosen.and_then(|choice| ColorChoice::from_str(choice, false).ok()).unwrap_or_default()
 }
 
 /// The text without what a terminal would obey: control characters as the pictures that Unicode has of them, except where

@@ -14,18 +14,40 @@ pub(crate) fn program(sources: Arc<Sources>, options: Options, output: Output) -
     match Program::build(sources, options) {
         Ok(program) => Ok(Some(program)),
         Err(BuildError::Refused(refusal)) => {
-            output.note(&text(&refusal, output.has_colour()));
-            output.json(|| json!({ "error": "the ruleset is refused", "findings": self::json(&refusal) }));
+            refused(&refusal, output);
             Ok(None)
         }
         Err(error @ BuildError::NoThread(_)) => Err(error.into()),
     }
 }
 
+/// Tells why there is nothing to say more about.
+pub(crate) fn refused(refusal: &Report, output: Output) {
+    output.note(&text(refusal, output.has_colour()));
+    output.json(|| {
+        json!({
+            "error": "the ruleset is refused",
+            "findings": json(refusal),
+            "findings_beyond": refusal.n_beyond,
+        })
+    });
+}
+
+/// Why there is no result, in the look of a finding.
+#[must_use]
+pub(crate) fn error(message: &str, has_colour: bool) -> String {
+    let title = Level::ERROR.primary_title(printable(message));
+    renderer(has_colour).render(&[title.elements(Vec::<Snippet<'_, Annotation<'_>>>::new())])
+}
+
+fn renderer(has_colour: bool) -> Renderer {
+    if has_colour { Renderer::styled() } else { Renderer::plain() }
+}
+
 /// The findings as the Rust compiler shows them.
 #[must_use]
 pub fn text(report: &Report, has_colour: bool) -> String {
-    let renderer = if has_colour { Renderer::styled() } else { Renderer::plain() };
+    let renderer = renderer(has_colour);
     let mut shown: Vec<String> = report.findings.iter().map(|finding| show(&renderer, report, finding)).collect();
     if 0 < report.n_beyond {
         shown.push(format!("and {} more", report.n_beyond));

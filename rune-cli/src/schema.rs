@@ -11,6 +11,7 @@ use crate::{Outcome, output::Output, report};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The folder of policies.
+    #[arg(value_hint = clap::ValueHint::DirPath)]
     dir: PathBuf,
 }
 
@@ -21,8 +22,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     let Some(program) = report::program(sources, options, output)? else { return Ok(Outcome::Unusable) };
     let Some(schema) = program.extended_schema() else {
         let message = "the ruleset has no schema, and shows nothing of one";
-        output.note(message);
-        output.json(|| json!({ "error": message }));
+        output.error(message);
         return Ok(Outcome::No);
     };
     let schema = schema.map_err(|fault| anyhow!("the schema cannot be written: {fault}"))?;
