@@ -7,6 +7,7 @@ mod check;
 mod eval;
 mod explain;
 mod fmt;
+mod init;
 mod junit;
 mod output;
 pub mod report;
@@ -50,6 +51,11 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a first ruleset, to read and to change.
+    ///
+    /// It has facts, a rule, a policy and tests, and says what each is for. Nothing that is there is overwritten: a folder that
+    /// holds files of a ruleset is left as it is.
+    Init(init::Arguments),
     /// Say everything that is wrong with a folder of policies.
     ///
     /// Names, types, rules, policies and tests are checked as they are before a version is served. Findings go to standard
@@ -86,6 +92,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let output = output::Output::new(arguments.json, arguments.color);
     let outcome = match &arguments.command {
+        Command::Init(arguments) => init::run(arguments, output),
         Command::Check(arguments) => check::run(arguments, output),
         Command::Test(arguments) => test::run(arguments, output),
         Command::Schema(arguments) => schema::run(arguments, output),

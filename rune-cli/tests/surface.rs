@@ -1,10 +1,11 @@
-//! What all commands have in common: colours.
+//! What all commands have in common: colours. And how one begins: `rune init`.
 
 #![expect(clippy::disallowed_methods, reason = "the test writes files")]
-#![expect(clippy::expect_used, reason = "a panic is how a test reports")]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 use std::{
     fs,
+    path::Path,
     process::{Command, Output},
 };
 
@@ -21,6 +22,68 @@ fn command(arguments: &[&str]) -> Command {
 
 fn rune(arguments: &[&str]) -> Output {
     command(arguments).output().expect("the binary runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// What a command prints that succeeds, and has nothing to say on standard error.
+fn printed(arguments: &[&str]) -> String {
+    let run = rune(arguments);
+    assert!(run.status.success() && run.stderr.is_empty(), "{arguments:?}: {run:?}");
+    text(&run.stdout)
+}
+
+#[test]
+fn a_first_ruleset_is_in_order_passes_its_tests_and_is_laid_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let new = dir.path().join("a/new folder");
+    let new = new.to_str().unwrap();
+    let expected = format!("wrote {new}/main.rune\n\nnext:\n  rune test '{new}'\n  rune serve --watch '{new}'\n");
+    assert_eq!(printed(&["init", new]), expected);
+    assert!(printed(&["check", new]).starts_with("ok: "), "without a warning");
+    let tests = printed(&["test", new]);
+    assert!(tests.ends_with("\n2 tests passed, 0 failed\n"), "{tests}");
+    assert_eq!(printed(&["fmt", "--check", new]), "0 files would change, 1 laid out\n");
+    let ask = ["--principal", "User::\"ada\"", "--action", "Action::\"read\"", "--resource", "Document::\"plan\""];
+    let decided = printed(&[&["eval", new][..], &ask].concat());
+    assert!(decided.starts_with("allow\nallowed by viewers-read"), "its rows decide as its comments say: {decided}");
+}
+
+#[test]
+fn init_writes_beside_other_files_and_over_none() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("README.md"), "mine").unwrap();
+    let run = command(&["init"]).current_dir(dir.path()).output().unwrap();
+    assert_eq!(run.status.code(), Some(0), "{run:?}");
+    assert!(text(&run.stdout).ends_with("  rune test .\n  rune serve --watch .\n"), "{run:?}");
+    assert_eq!(fs::read_to_string(dir.path().join("README.md")).unwrap(), "mine");
+    // Of another name, and yet a part of the same ruleset.
+    let check = |path: &Path, expected: &str| {
+        let before = fs::read_dir(path).map(Iterator::count).ok();
+        let run = rune(&["init", path.to_str().unwrap()]);
+        assert_eq!(run.status.code(), Some(2), "{run:?}");
+        assert_eq!(text(&run.stderr), format!("error: {}{expected}\n", path.display()));
+        assert_eq!(fs::read_dir(path).map(Iterator::count).ok(), before);
+    };
+    check(dir.path(), " holds a ruleset already: main.rune");
+    let other = tempfile::tempdir().unwrap();
+    fs::write(other.path().join("a.cedar"), "").unwrap();
+    check(other.path(), " holds a ruleset already: a.cedar");
+    #[cfg(unix)]
+    {
+        // A link that leads nowhere yet.
+        let linked = tempfile::tempdir().unwrap();
+        let target = linked.path().join("target");
+        std::os::unix::fs::symlink(&target, linked.path().join("main.rune")).unwrap();
+        let run = rune(&["init", linked.path().to_str().unwrap()]);
+        assert_eq!(run.status.code(), Some(2), "{run:?}");
+        assert!(!target.exists(), "{run:?}");
+    }
+    let file = dir.path().join("README.md");
+    assert_eq!(rune(&["init", file.to_str().unwrap()]).status.code(), Some(2));
+    assert_eq!(fs::read_to_string(file).unwrap(), "mine");
 }
 
 #[test]
