@@ -6,26 +6,33 @@ use anyhow::Result;
 use rune_core::{BuildError, Options, Program, Report, Severity};
 use serde_json::json;
 
-use crate::{Outcome, output::Output, report};
+use crate::{Outcome, output::Output, report, watch};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The folder of policies.
+    #[arg(value_hint = clap::ValueHint::DirPath)]
     dir: PathBuf,
+    /// Check again after every edit, until Ctrl-C.
+    #[arg(long)]
+    watch: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
-    let built = build(&arguments.dir)?;
-    let report = match &built {
-        Ok(program) => program.warnings(),
-        Err(report) => report,
-    };
+    if arguments.watch {
+        return watch::run(&arguments.dir, Options::default(), output, move |built| Ok(tell(built, output)));
+    }
+    Ok(tell(build(&arguments.dir)?.as_ref(), output))
+}
+
+fn tell(built: Result<&Program, &Report>, output: Output) -> Outcome {
+    let report = built.map_or_else(|report| report, Program::warnings);
     let count = |severity| report.findings.iter().filter(|finding| finding.severity == severity).count();
     let (n_errors, n_warnings) = (count(Severity::Error), count(Severity::Warning));
     if !report.findings.is_empty() {
         output.note(&report::text(report, output.has_colour()));
     }
-    let mut summary = match &built {
+    let mut summary = match built {
         Ok(program) => format!("ok: {program}"),
         Err(_) => format!("refused: {}", number(n_errors, "error")),
     };
@@ -40,7 +47,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
             "findings_beyond": report.n_beyond,
         })
     });
-    Ok(if built.is_ok() { Outcome::Yes } else { Outcome::No })
+    if built.is_ok() { Outcome::Yes } else { Outcome::No }
 }
 
 /// The program that a folder is, or every reason why it is none.

@@ -14,7 +14,9 @@ pub mod report;
 mod request;
 mod schema;
 pub mod serve;
+mod stop;
 mod test;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     io::{self, Write},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use anstream::AutoStream;
@@ -79,6 +80,14 @@ impl Output {
     }
 }
 
+/// Whether standard output can still be written to: whoever read it may have gone away.
+pub(crate) fn is_heard() -> bool {
+    !IS_UNHEARD.load(Ordering::Relaxed)
+}
+
+/// A process has one standard output.
+static IS_UNHEARD: AtomicBool = AtomicBool::new(false);
+
 /// The choice of `--color` among arguments that are not parsed yet: help and wrong usage are told in colours as well.
 pub(crate) fn color_before_parsing(arguments: impl IntoIterator<Item = OsString>) -> ColorChoice {
     let arguments = arguments.into_iter().take_while(|argument| argument != "--");
@@ -105,5 +114,7 @@ pub(crate) fn printable(text: &str) -> String {
 
 fn line(text: &str) {
     let mut out = io::stdout().lock();
-    drop(writeln!(out, "{text}").and_then(|()| out.flush()));
+    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+        IS_UNHEARD.store(true, Ordering::Relaxed);
+    }
 }

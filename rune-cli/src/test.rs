@@ -9,11 +9,12 @@ use rune_core::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::{Outcome, check::number, junit, output::Output, report};
+use crate::{Outcome, check::number, junit, output::Output, report, watch};
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Arguments {
     /// The folder of policies.
+    #[arg(value_hint = clap::ValueHint::DirPath)]
     dir: PathBuf,
     /// Show and count only tests whose name holds this text; all of them run, and all count for `--coverage`.
     #[arg(long, value_name = "TEXT")]
@@ -24,26 +25,43 @@ pub(crate) struct Arguments {
     /// Write the results to this file in the format of `JUnit`.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Run them again after every edit, until Ctrl-C.
+    #[arg(long)]
+    watch: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
-    let sources = rune_core::reload::driver::read(&arguments.dir)?;
     // A failing test is a result here, and no reason not to run the others.
     let options = Options { failing_test: Severity::Warning, coverage: arguments.coverage, ..Options::default() };
+    if arguments.watch {
+        let again = arguments.clone();
+        return watch::run(&arguments.dir, options, output, move |built| match built {
+            Ok(program) => tell(program, &again, output),
+            Err(refusal) => {
+                report::refused(refusal, output);
+                Ok(Outcome::Unusable)
+            }
+        });
+    }
+    let sources = rune_core::reload::driver::read(&arguments.dir)?;
     let Some(program) = report::program(sources, options, output)? else { return Ok(Outcome::Unusable) };
+    tell(&program, arguments, output)
+}
+
+fn tell(program: &Program, arguments: &Arguments, output: Output) -> Result<Outcome> {
     let is_meant = |result: &&TestResult| arguments.filter.as_ref().is_none_or(|text| result.name.contains(text));
     let results: Vec<_> = program.tests().iter().filter(is_meant).collect();
     let n_failed = results.iter().filter(|result| result.failure.is_some()).count();
-    let mut lines: Vec<String> = results.iter().map(|result| text(&program, result)).collect();
+    let mut lines: Vec<String> = results.iter().map(|result| text(program, result)).collect();
     let uncovered: Vec<_> = program.coverage().iter().filter(|clause| !(clause.was_true && clause.was_false)).collect();
-    lines.extend(uncovered.iter().map(|clause| uncovered_text(&program, clause)));
+    lines.extend(uncovered.iter().map(|clause| uncovered_text(program, clause)));
     if arguments.coverage {
         let n = program.coverage().len();
         lines.push(format!("{} of {} true in one test and false in another", n - uncovered.len(), number(n, "clause")));
     }
     if let Some(path) = &arguments.junit {
         #[expect(clippy::disallowed_methods, reason = "the file that was asked for")]
-        std::fs::write(path, junit::xml(&program, &results)).with_context(|| format!("{}", path.display()))?;
+        std::fs::write(path, junit::xml(program, &results)).with_context(|| format!("{}", path.display()))?;
     }
     if let (Some(text), true) = (&arguments.filter, results.is_empty()) {
         lines.push(format!("no test has \"{text}\" in its name, of {}", program.tests().len()));
@@ -51,10 +69,10 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     lines.push(format!("{} passed, {n_failed} failed", number(results.len() - n_failed, "test")));
     output.result(&lines.join("\n"), || {
         json!({
-            "tests": results.iter().map(|result| result_json(&program, result)).collect::<Json>(),
+            "tests": results.iter().map(|result| result_json(program, result)).collect::<Json>(),
             "passed": results.len() - n_failed,
             "failed": n_failed,
-            "coverage": program.coverage().iter().map(|clause| clause_json(&program, clause)).collect::<Json>(),
+            "coverage": program.coverage().iter().map(|clause| clause_json(program, clause)).collect::<Json>(),
             "version": program.version().to_string(),
         })
     });
