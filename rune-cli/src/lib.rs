@@ -4,11 +4,14 @@
 //! cannot be served, or a failure.
 
 mod check;
+mod completions;
 mod eval;
 mod explain;
 mod fmt;
+mod help;
 mod init;
 mod junit;
+mod man;
 mod output;
 pub mod report;
 mod request;
@@ -38,6 +41,7 @@ enum Outcome {
     name = "rune",
     version,
     about = "Policies that are edited in place: check them, try them, serve them",
+    after_long_help = help::RUNE,
     color = output::color_before_parsing(std::env::args_os()),
 )]
 struct Arguments {
@@ -57,35 +61,52 @@ enum Command {
     ///
     /// It has facts, a rule, a policy and tests, and says what each is for. Nothing that is there is overwritten: a folder that
     /// holds files of a ruleset is left as it is.
+    #[command(after_long_help = help::INIT)]
     Init(init::Arguments),
     /// Say everything that is wrong with a folder of policies.
     ///
     /// Names, types, rules, policies and tests are checked as they are before a version is served. Findings go to standard
     /// error, each with its place; a summary goes to standard output.
+    #[command(after_long_help = help::CHECK)]
     Check(check::Arguments),
     /// Run the tests of a folder of policies.
     ///
     /// Tests stand in the files that they test, in sections `[test."…"]`. They run before anything is served, too.
+    #[command(after_long_help = help::TEST)]
     Test(test::Arguments),
     /// Print the schema with the attributes that rules derive, for Cedar's own tools.
     ///
     /// For a ruleset without a schema it prints one that follows from what is in use, to begin with.
+    #[command(after_long_help = help::SCHEMA)]
     Schema(schema::Arguments),
     /// Decide one request by a folder of policies.
     ///
     /// The decision is told with the policies that determine it, and with those that were passed over because they failed.
+    #[command(after_long_help = help::EVAL)]
     Eval(eval::Arguments),
     /// Say why a request is allowed or not: exit code 0 allows, 1 denies.
     Explain(explain::Arguments),
     /// Lay out `.rune` and `.cedar` files, each in the one way there is.
     ///
     /// Comments stay, meaning stays, and a file that does not parse stays as it is.
+    #[command(after_long_help = help::FMT)]
     Fmt(fmt::Arguments),
     /// Serve a folder of policies over HTTP, and follow every edit.
     ///
     /// An edit is in force a few milliseconds after it was saved, whole or not at all; one with errors changes nothing, and is
     /// told.
+    #[command(after_long_help = help::SERVE)]
     Serve(serve::Arguments),
+    /// Print what lets a shell complete the words of `rune`.
+    ///
+    /// What is printed goes where the shell looks for it.
+    #[command(after_long_help = help::COMPLETIONS)]
+    Completions(completions::Arguments),
+    /// Print the manual page of a command, or write those of all.
+    ///
+    /// Pages are in the language of `man`.
+    #[command(after_long_help = help::MAN)]
+    Man(man::Arguments),
 }
 
 /// Runs the command that the process was started with.
@@ -102,6 +123,8 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(arguments, output),
         Command::Fmt(arguments) => fmt::run(arguments, output),
         Command::Serve(arguments) => serve::run(arguments, output),
+        Command::Completions(arguments) => completions::run(arguments, output),
+        Command::Man(arguments) => man::run(arguments, output),
     };
     match outcome {
         Ok(Outcome::Yes) => ExitCode::SUCCESS,

@@ -1,12 +1,13 @@
-//! What all commands have in common: colours. And how one begins: `rune init`.
+//! What all commands have in common: help, manual pages, completions and colours. And how one begins: `rune init`.
 
 #![expect(clippy::disallowed_methods, reason = "the test writes files")]
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 use std::{
     fs,
+    io::Write as _,
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 const RUNE: &str = env!("CARGO_BIN_EXE_rune");
@@ -33,6 +34,12 @@ fn printed(arguments: &[&str]) -> String {
     let run = rune(arguments);
     assert!(run.status.success() && run.stderr.is_empty(), "{arguments:?}: {run:?}");
     text(&run.stdout)
+}
+
+fn commands() -> Vec<String> {
+    let help = printed(&["-h"]);
+    let commands = help.split("Commands:\n").nth(1).unwrap().lines().take_while(|line| !line.is_empty());
+    commands.map(|line| line.split_whitespace().next().unwrap().to_owned()).filter(|name| name != "help").collect()
 }
 
 #[test]
@@ -84,6 +91,54 @@ fn init_writes_beside_other_files_and_over_none() {
     let file = dir.path().join("README.md");
     assert_eq!(rune(&["init", file.to_str().unwrap()]).status.code(), Some(2));
     assert_eq!(fs::read_to_string(file).unwrap(), "mine");
+}
+
+#[test]
+fn every_command_says_in_its_help_how_it_is_used_and_what_it_exits_with() {
+    assert!(commands().contains(&"check".to_owned()), "commands are found");
+    for name in commands() {
+        let help = printed(&[&name, "--help"]);
+        let example = format!("\n  rune {name}");
+        for part in ["\nUsage: ", "\nExamples:\n", &example, "\nExit codes:\n  0  "] {
+            assert!(help.contains(part), "{name}: no {part:?} in {help}");
+        }
+        assert!(help.lines().all(|line| line.chars().count() <= 100), "it is not broken by a terminal: {help}");
+        let about = help.lines().next().unwrap();
+        assert!(printed(&["-h"]).contains(about.trim_end_matches('.')), "{name}: {about}");
+    }
+    assert!(printed(&["--help"]).contains("\nExit codes:\n"));
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("man1");
+    let written = printed(&["man", "--out", out.to_str().unwrap()]);
+    assert_eq!(written.lines().count(), commands().len() + 1);
+    for name in commands() {
+        let page = fs::read_to_string(out.join(format!("rune-{name}.1"))).unwrap();
+        for part in [".TH ", ".SH NAME\n", ".SH SYNOPSIS\n", ".SH EXAMPLES\n", ".SH \"EXIT CODES\"\n"] {
+            assert!(page.contains(part), "{name}: no {part:?} in {page}");
+        }
+        assert_eq!(printed(&["man", &name]).trim_end(), page.trim_end());
+    }
+    assert!(fs::read_to_string(out.join("rune.1")).unwrap().contains(".SH SUBCOMMANDS\n"));
+    assert_eq!(rune(&["man", "nonsense"]).status.code(), Some(2));
+    assert!(printed(&["man"]).contains(".SH SUBCOMMANDS\n"));
+}
+
+#[test]
+fn completions_know_every_command_and_are_what_the_shell_reads() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = printed(&["completions", shell]);
+        for name in commands() {
+            assert!(script.contains(&name), "{shell}: {name}");
+        }
+    }
+    let mut bash = Command::new("bash").arg("-n").stdin(Stdio::piped()).spawn().expect("bash runs");
+    bash.stdin.take().unwrap().write_all(printed(&["completions", "bash"]).as_bytes()).unwrap();
+    assert!(bash.wait().unwrap().success());
+    assert_eq!(rune(&["completions", "command.com"]).status.code(), Some(2));
 }
 
 #[test]

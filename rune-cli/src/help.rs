@@ -1,0 +1,107 @@
+//! What stands below the options in the help of each command: examples, and what it exits with.
+
+pub(crate) const RUNE: &str = "\
+Examples:
+  rune init policies            a first ruleset
+  rune test policies --watch    its tests, again after every edit
+  rune serve --watch policies   decisions over HTTP
+
+Exit codes:
+  0  in order, or allowed
+  1  findings, failing tests, or denied
+  2  wrong usage, a refused ruleset, or a failure
+
+Environment:
+  NO_COLOR        if set and not empty: no colours
+  CLICOLOR_FORCE  if set and not empty: colours although standard error is no terminal";
+
+pub(crate) const INIT: &str = "\
+Examples:
+  rune init            into the folder where you are
+  rune init policies   into a folder that may be there or not
+
+Exit codes:
+  0  written
+  2  the folder holds a ruleset already, or cannot be written to";
+
+pub(crate) const CHECK: &str = "\
+Examples:
+  rune check policies
+  rune check policies --watch
+  rune check policies --json | jq '.findings[] | [.path, .line, .message]'
+
+Exit codes:
+  0  in order; there may be warnings
+  1  errors
+  2  the folder cannot be read
+  With --watch, that of the last run, once Ctrl-C or SIGTERM ends it.";
+
+pub(crate) const TEST: &str = "\
+Examples:
+  rune test policies
+  rune test policies --watch --filter \"reads\"
+  rune test policies --coverage --junit results.xml
+
+Exit codes:
+  0  all pass
+  1  some fail, there are none, or --coverage found clauses that matter in none
+  2  the ruleset is refused, or cannot be read
+  With --watch, that of the last run, once Ctrl-C or SIGTERM ends it.";
+
+pub(crate) const SCHEMA: &str = "\
+Examples:
+  rune schema policies
+  rune schema policies > policies.cedarschema
+
+Exit codes:
+  0  printed
+  1  there is no schema, and nothing in use shows one
+  2  the ruleset is refused, or cannot be read";
+
+pub(crate) const EVAL: &str = "\
+Examples:
+  rune eval policies --principal 'User::\"ada\"' --action 'Action::\"read\"' \\
+      --resource 'Document::\"plan\"' --context '{ \"hour\": 9 }'
+
+Exit codes:
+  0  allowed
+  1  denied
+  2  the ruleset is refused or cannot be read, or the request is no request";
+
+pub(crate) const FMT: &str = "\
+Examples:
+  rune fmt policies
+  rune fmt --check policies
+  rune fmt --stdin-name a.cedar < a.cedar
+
+Exit codes:
+  0  laid out
+  1  --check found files that are not
+  2  a file does not parse, or cannot be read or written; the others are laid out";
+
+pub(crate) const SERVE: &str = "\
+Examples:
+  rune serve --watch policies
+  rune serve --watch policies --listen 127.0.0.1:0 --wait
+
+Exit codes:
+  0  told to stop, by Ctrl-C or SIGTERM
+  2  the folder cannot be served, or the address cannot be had";
+
+pub(crate) const COMPLETIONS: &str = "\
+Examples:
+  rune completions bash > ~/.local/share/bash-completion/completions/rune
+  rune completions zsh > ~/.zfunc/_rune
+  rune completions fish > ~/.config/fish/completions/rune.fish
+
+Exit codes:
+  0  printed";
+
+pub(crate) const MAN: &str = "\
+Examples:
+  rune man check | man -l -
+  rune man --out ~/.local/share/man/man1
+
+Exit codes:
+  0  printed or written
+  2  there is no such command, or the folder cannot be written to";
