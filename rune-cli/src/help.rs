@@ -68,6 +68,17 @@ Exit codes:
   1  denied
   2  the ruleset is refused or cannot be read, or the request is no request";
 
+pub(crate) const EXPLAIN: &str = "\
+Examples:
+  rune explain policies --principal 'User::\"ada\"' --action 'Action::\"read\"' \\
+      --resource 'Document::\"plan\"'
+  rune explain policies … --depth 9    with rules below rules, nine deep
+
+Exit codes:
+  0  allowed
+  1  denied
+  2  the ruleset is refused or cannot be read, or the request is no request";
+
 pub(crate) const FMT: &str = "\
 Examples:
   rune fmt policies

@@ -84,7 +84,12 @@ enum Command {
     /// The decision is told with the policies that determine it, and with those that were passed over because they failed.
     #[command(after_long_help = help::EVAL)]
     Eval(eval::Arguments),
-    /// Say why a request is allowed or not: exit code 0 allows, 1 denies.
+    /// Say why a request is allowed or not.
+    ///
+    /// What decides is shown with its clauses and what they come to, the facts that they rest on, and what those follow from, down
+    /// to the lines where facts stand. Of a request that no policy permits: the permits that come nearest, the first clause of each
+    /// that does not hold, and a few facts with which it would be allowed.
+    #[command(after_long_help = help::EXPLAIN)]
     Explain(explain::Arguments),
     /// Lay out `.rune` and `.cedar` files, each in the one way there is.
     ///

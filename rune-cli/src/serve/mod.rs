@@ -17,7 +17,7 @@ use rune_core::{
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::{Outcome, output::Output};
+use crate::{Outcome, output::Output, stop::Stop};
 
 pub use public_url::{PublicUrl, PublicUrlError};
 
@@ -81,31 +81,6 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
         }
         Ok(Outcome::Yes)
     })
-}
-
-/// The signals that tell the process to end: `SIGTERM`, or `SIGINT` from a terminal.
-struct Stop {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Stop {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            #[cfg(unix)]
-            terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?,
-        })
-    }
-
-    async fn told(&mut self) {
-        #[cfg(unix)]
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
-        #[cfg(not(unix))]
-        drop(tokio::signal::ctrl_c().await);
-    }
 }
 
 /// A server that has its address.
