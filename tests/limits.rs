@@ -113,6 +113,7 @@ fn the_reference_says_each_limit_as_it_is() {
         ("DERIVATION_STEPS_MAX", in_words(limits::DERIVATION_STEPS_MAX)),
         ("DECISION_STEPS_MAX", in_words(limits::DECISION_STEPS_MAX)),
         ("EXPLANATION_STEPS_MAX", in_words(limits::EXPLANATION_STEPS_MAX)),
+        ("LIST_STEPS_MAX", in_words(limits::LIST_STEPS_MAX)),
         ("EXPLAINED_FACTS_MAX", in_words(limits::EXPLAINED_FACTS_MAX as u64)),
         ("FOLDED_ROWS_MAX", in_words(limits::FOLDED_ROWS_MAX as u64)),
         ("CANDIDATES_MAX", in_words(limits::CANDIDATES_MAX as u64)),

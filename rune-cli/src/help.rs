@@ -79,6 +79,28 @@ Exit codes:
   1  denied
   2  the ruleset is refused or cannot be read, or the request is no request";
 
+pub(crate) const QUERY: &str = "\
+Examples:
+  rune query policies 'can_read(User::\"ada\", D)?'
+  rune query policies 'viewer(S, F), User::\"ada\" in S' --count
+  rune query policies 'User(U), not can_read(U, Document::\"plan\")' --limit 10
+
+Exit codes:
+  0  there are rows
+  1  there are none
+  2  the ruleset or the query is refused, or takes too many steps";
+
+pub(crate) const LIST: &str = "\
+Examples:
+  rune list resources policies --principal 'User::\"ada\"' --action 'Action::\"read\"'
+  rune list principals policies --action 'Action::\"read\"' --resource 'Document::\"plan\"'
+  rune list actions policies --principal 'User::\"ada\"' --resource 'Document::\"plan\"'
+
+Exit codes:
+  0  there are some
+  1  there are none
+  2  the ruleset is refused or cannot be read, or the list is not whole";
+
 pub(crate) const FMT: &str = "\
 Examples:
   rune fmt policies

@@ -11,8 +11,10 @@ mod fmt;
 mod help;
 mod init;
 mod junit;
+mod list;
 mod man;
 mod output;
+mod query;
 pub mod report;
 mod request;
 mod schema;
@@ -91,6 +93,17 @@ enum Command {
     /// that does not hold, and a few facts with which it would be allowed.
     #[command(after_long_help = help::EXPLAIN)]
     Explain(explain::Arguments),
+    /// Print the rows that satisfy conditions, as in the body of a rule.
+    ///
+    /// A query may be about every relation that rules may read, known entities, stored attributes and who is in what included.
+    /// It is whole, in an order of its own.
+    #[command(after_long_help = help::QUERY)]
+    Query(query::Arguments),
+    /// List who may, what one may do, or to what.
+    ///
+    /// Each known entity is decided about, as a request for it would be; what cannot be decided about is told.
+    #[command(after_long_help = help::LIST)]
+    List(list::Arguments),
     /// Lay out `.rune` and `.cedar` files, each in the one way there is.
     ///
     /// Comments stay, meaning stays, and a file that does not parse stays as it is.
@@ -126,6 +139,8 @@ pub fn main() -> ExitCode {
         Command::Schema(arguments) => schema::run(arguments, output),
         Command::Eval(arguments) => eval::run(arguments, output),
         Command::Explain(arguments) => explain::run(arguments, output),
+        Command::Query(arguments) => query::run(arguments, output),
+        Command::List(arguments) => list::run(arguments, output),
         Command::Fmt(arguments) => fmt::run(arguments, output),
         Command::Serve(arguments) => serve::run(arguments, output),
         Command::Completions(arguments) => completions::run(arguments, output),

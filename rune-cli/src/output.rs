@@ -74,6 +74,11 @@ impl Output {
         }
     }
 
+    /// What a result leaves open, for people, where machines learn it from the result.
+    pub(crate) fn warn(self, message: &str) {
+        self.note(&report::warning(message, self.has_colour));
+    }
+
     /// What is wrong, for people, where machines learn it from a result.
     pub(crate) fn complain(self, message: &str) {
         self.note(&report::error(message, self.has_colour));

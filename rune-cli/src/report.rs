@@ -14,7 +14,7 @@ pub(crate) fn program(sources: Arc<Sources>, options: Options, output: Output) -
     match Program::build(sources, options) {
         Ok(program) => Ok(Some(program)),
         Err(BuildError::Refused(refusal)) => {
-            refused(&refusal, output);
+            refused("the ruleset", &refusal, output);
             Ok(None)
         }
         Err(error @ BuildError::NoThread(_)) => Err(error.into()),
@@ -22,11 +22,11 @@ pub(crate) fn program(sources: Arc<Sources>, options: Options, output: Output) -
 }
 
 /// Tells why there is nothing to say more about.
-pub(crate) fn refused(refusal: &Report, output: Output) {
+pub(crate) fn refused(what: &str, refusal: &Report, output: Output) {
     output.note(&text(refusal, output.has_colour()));
     output.json(|| {
         json!({
-            "error": "the ruleset is refused",
+            "error": format!("{what} is refused"),
             "findings": json(refusal),
             "findings_beyond": refusal.n_beyond,
         })
@@ -36,7 +36,17 @@ pub(crate) fn refused(refusal: &Report, output: Output) {
 /// Why there is no result, in the look of a finding.
 #[must_use]
 pub(crate) fn error(message: &str, has_colour: bool) -> String {
-    let title = Level::ERROR.primary_title(printable(message));
+    alone(Level::ERROR, message, has_colour)
+}
+
+/// What a result leaves open, in the look of a finding.
+#[must_use]
+pub(crate) fn warning(message: &str, has_colour: bool) -> String {
+    alone(Level::WARNING, message, has_colour)
+}
+
+fn alone(level: Level<'static>, message: &str, has_colour: bool) -> String {
+    let title = level.primary_title(printable(message));
     renderer(has_colour).render(&[title.elements(Vec::<Snippet<'_, Annotation<'_>>>::new())])
 }
 

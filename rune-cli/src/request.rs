@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use rune_core::{
     EntityRef, Request,
-    syntax::{Shape, json},
+    syntax::{Node, Shape, json},
 };
 
 #[derive(Debug, clap::Args)]
@@ -31,9 +31,17 @@ impl Arguments {
 }
 
 /// A request with the context that was given, if one was.
-pub(crate) fn in_context(request: Request, context: Option<&str>) -> Result<Request> {
-    let Some(text) = context else { return Ok(request) };
+pub(crate) fn in_context(request: Request, text: Option<&str>) -> Result<Request> {
+    Ok(match context(text)? {
+        Some(context) => request.with_context(context),
+        None => request,
+    })
+}
+
+/// The context that was given, if one was.
+pub(crate) fn context(text: Option<&str>) -> Result<Option<Node>> {
+    let Some(text) = text else { return Ok(None) };
     let context = json::parse(text).context("the context is not JSON")?;
     anyhow::ensure!(matches!(context.shape, Shape::Table(_)), "the context is not an object");
-    Ok(request.with_context(context))
+    Ok(Some(context))
 }

@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
         return watch::run(&arguments.dir, options, output, move |built| match built {
             Ok(program) => tell(program, &again, output),
             Err(refusal) => {
-                report::refused(refusal, output);
+                report::refused("the ruleset", refusal, output);
                 Ok(Outcome::Unusable)
             }
         });

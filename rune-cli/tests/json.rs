@@ -22,7 +22,7 @@ const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/JSON.md");
 /// What is under a heading, and what makes the examples there, in their order.
 type Case = (&'static str, fn(&Path) -> Vec<Json>);
 
-const CASES: [Case; 11] = [
+const CASES: [Case; 14] = [
     ("Errors", |dir| vec![rune(dir, &["check", "nowhere"]), rune(dir, &["schema", "broken"])]),
     ("`rune check`", |dir| vec![rune(dir, &["check", "broken"])]),
     ("`rune test`", |dir| vec![rune(dir, &["test", "--coverage", "failing"])]),
@@ -30,6 +30,12 @@ const CASES: [Case; 11] = [
     ("`rune eval`", |dir| {
         let wrong = r#"{ "hour": "nine" }"#;
         vec![rune(dir, &ask("cedar", "{}")), rune(dir, &ask(&example("cedar"), wrong))]
+    }),
+    ("`rune explain`", |dir| vec![rune(dir, &explain("User::\"ada\"")), rune(dir, &explain("User::\"bob\""))]),
+    ("`rune query`", |dir| vec![rune(dir, &["query", "first", "can_read(U, D)"])]),
+    ("`rune list`", |dir| {
+        let asked = ["--action", "Action::\"read\"", "--resource", "Document::\"plan\""];
+        vec![rune(dir, &[&["list", "principals", "first"], asked.as_slice()].concat())]
     }),
     ("`rune fmt`", |dir| vec![rune(dir, &["fmt", "--check", "loose"]), rune(dir, &["fmt", "--stdin-name", "a.cedar"])]),
     ("`rune init`", |dir| vec![rune(dir, &["init", "another"])]),
@@ -52,6 +58,11 @@ fn example(name: &str) -> String {
 fn ask<'a>(dir: &'a str, context: &'a str) -> [&'a str; 10] {
     let [principal, action, resource] = ["User::\"ada\"", "Action::\"read\"", "Document::\"plan\""];
     ["eval", dir, "--principal", principal, "--action", action, "--resource", resource, "--context", context]
+}
+
+fn explain(principal: &str) -> [&str; 8] {
+    let [action, resource] = ["Action::\"read\"", "Document::\"plan\""];
+    ["explain", "first", "--principal", principal, "--action", action, "--resource", resource]
 }
 
 /// A folder with the rulesets that the examples are about.

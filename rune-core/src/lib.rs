@@ -31,6 +31,7 @@ pub mod datalog;
 pub mod policy;
 pub mod decide;
 pub mod explain;
+pub mod query;
 pub mod program;
 pub mod engine;
 #[cfg(feature = "watch")]
@@ -47,6 +48,7 @@ pub use diag::{Finding, Report, Severity};
 pub use engine::{Engine, Lineup};
 pub use explain::Explanation;
 pub use program::{BuildError, Options, Program};
+pub use query::{List, Listed, QueryError, Rows};
 #[cfg(feature = "watch")]
 pub use reload::{Status, Watch};
 pub use syntax::json::JsonError;

@@ -82,6 +82,9 @@ pub const MISSING_FACTS_MAX: usize = 3;
 /// Nodes visited while one decision is explained: every policy is looked at, where a decision stops at the first.
 pub const EXPLANATION_STEPS_MAX: u64 = 10 * DECISION_STEPS_MAX;
 
+/// Nodes visited while the entities are listed for which a request is allowed: each is decided about.
+pub const LIST_STEPS_MAX: u64 = 100 * DECISION_STEPS_MAX;
+
 /// Rows of all relations together, given and derived, with who is in what. Each takes four bytes a column, and more for indexes.
 pub const ROWS_MAX: u64 = 50_000_000;
 

@@ -240,6 +240,15 @@ impl Sources {
         Self::new(vec![File::new(path, text.as_bytes())])
     }
 
+    /// These files, and a text beside them that belongs to no version: a question, with its id.
+    #[must_use]
+    pub fn with_text(&self, name: &str, text: &str) -> (Self, FileId) {
+        let mut all = self.clone();
+        let id = FileId(u32::try_from(all.files.len()).unwrap_or(u32::MAX));
+        all.files.push(File::new(name, text.as_bytes()));
+        (all, id)
+    }
+
     /// The files with their ids, by path.
     pub fn files(&self) -> impl Iterator<Item = (FileId, &File)> {
         (0..).map(FileId).zip(&self.files)

@@ -9,7 +9,7 @@
 //! Equal values have equal ids: a pool holds each value once, and a scratch first asks its pool. So `==` on ids is Cedar's
 //! `==`, sets are sorted ids, and a request never grows the pool.
 
-use std::{cmp::Ordering, hash::BuildHasher, net::IpAddr};
+use std::{cmp::Ordering, hash::BuildHasher, net::IpAddr, sync::Arc};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -276,8 +276,11 @@ pub fn each_entity(values: &impl Values, value: Value, visit: &mut dyn FnMut(Sym
 }
 
 /// Each value of a program and its facts, once. Frozen when the program is built.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Pool {
+    /// The pool that this one adds to, if it adds to one.
+    below: Option<Arc<Pool>>,
+    n_below: u32,
     data: Vec<Datum>,
     index: HashTable<u32>,
     hasher: DefaultHashBuilder,
@@ -285,7 +288,8 @@ pub struct Pool {
 
 impl Default for Pool {
     fn default() -> Self {
-        let mut pool = Self { data: Vec::new(), index: HashTable::new(), hasher: DefaultHashBuilder::default() };
+        let (data, index, hasher) = (Vec::new(), HashTable::new(), DefaultHashBuilder::default());
+        let mut pool = Self { below: None, n_below: 0, data, index, hasher };
         let (no, yes) = (pool.intern(Datum::Bool(false)), pool.intern(Datum::Bool(true)));
         debug_assert!(no == Value::FALSE && yes == Value::TRUE, "booleans have fixed ids");
         pool
@@ -293,30 +297,54 @@ impl Default for Pool {
 }
 
 impl Pool {
+    /// A pool that has all values of another, and takes more.
+    #[must_use]
+    pub fn over(below: Arc<Self>) -> Self {
+        let n_below = u32::try_from(below.len()).unwrap_or(u32::MAX);
+        let hasher = below.hasher.clone();
+        Self { below: Some(below), n_below, data: Vec::new(), index: HashTable::new(), hasher }
+    }
+
     /// How many values are held.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.data.len()
+        self.n_below as usize + self.data.len()
     }
 
     /// Whether nothing but the booleans is held.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.data.len() <= 2
+        self.len() <= 2
     }
 
-    fn find(&self, hash: u64, is_it: impl Fn(&Datum) -> bool) -> Option<Value> {
-        self.index.find(hash, |at| self.data.get(*at as usize).is_some_and(&is_it)).map(|at| Value(*at))
+    /// Visits each entity that is held, with its type.
+    // Recurses once per pool below, of which there is one.
+    pub fn each_entity(&self, visit: &mut dyn FnMut(Symbol, Value)) {
+        if let Some(below) = &self.below {
+            below.each_entity(visit);
+        }
+        for (at, datum) in (self.n_below..).zip(&self.data) {
+            if let Datum::Entity(kind, _) = datum {
+                visit(*kind, Value(at));
+            }
+        }
+    }
+
+    // Recurses once per pool below, of which there is one.
+    fn find(&self, hash: u64, is_it: &impl Fn(&Datum) -> bool) -> Option<Value> {
+        let below = self.below.as_ref().and_then(|below| below.find(hash, is_it));
+        let here = || self.index.find(hash, |at| self.data.get(*at as usize).is_some_and(is_it));
+        below.or_else(|| here().map(|at| Value(*at + self.n_below)))
     }
 
     fn find_text(&self, text: &str) -> Option<Value> {
-        self.find(hash_text(&self.hasher, text), |held| matches!(held, Datum::Text(held) if **held == *text))
+        self.find(hash_text(&self.hasher, text), &|held| matches!(held, Datum::Text(held) if **held == *text))
     }
 }
 
 impl Values for Pool {
     fn n_values(&self) -> usize {
-        self.data.len()
+        self.len()
     }
 
     fn intern(&mut self, datum: Datum) -> Value {
@@ -326,10 +354,10 @@ impl Values for Pool {
             return value;
         }
         let hash = hash_of(&self.hasher, &datum);
-        if let Some(value) = self.find(hash, |held| *held == datum) {
+        if let Some(value) = self.find(hash, &|held| *held == datum) {
             return value;
         }
-        Value(push(&mut self.data, &mut self.index, &self.hasher, hash, datum))
+        Value(push(&mut self.data, &mut self.index, &self.hasher, hash, datum) + self.n_below)
     }
 
     fn text(&mut self, text: &str) -> Value {
@@ -339,7 +367,10 @@ impl Values for Pool {
     fn view(&self, value: Value) -> View<'_> {
         match value.as_inline() {
             Some(number) => View::Long(number),
-            None => self.data.get(value.0 as usize).map_or(NOTHING, Datum::view),
+            None => match (value.0.checked_sub(self.n_below), &self.below) {
+                (None, Some(below)) => below.view(value),
+                (at, _) => self.data.get(at.unwrap_or_default() as usize).map_or(NOTHING, Datum::view),
+            },
         }
     }
 }
@@ -372,7 +403,7 @@ impl Values for Scratch<'_> {
             return value;
         }
         let hash = hash_of(&self.pool.hasher, &datum);
-        if let Some(value) = self.pool.find(hash, |held| *held == datum) {
+        if let Some(value) = self.pool.find(hash, &|held| *held == datum) {
             return value;
         }
         let local = self.index.find(hash, |at| self.data.get(*at as usize).is_some_and(|held| *held == datum));

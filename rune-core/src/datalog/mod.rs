@@ -514,6 +514,16 @@ impl Query {
     pub fn rule(&self) -> &CompiledRule {
         &self.rule
     }
+
+    /// The ways that the query looks rows up: relations with columns.
+    #[must_use]
+    pub fn indexes(&self) -> Vec<(PredicateId, Box<[usize]>)> {
+        let mut needed = Vec::new();
+        for plan in &self.rule.plans {
+            plan.indexes(&self.rule.body, &mut needed);
+        }
+        needed
+    }
 }
 
 fn n_rows(store: &impl Store, id: PredicateId) -> RowId {

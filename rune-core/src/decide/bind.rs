@@ -19,10 +19,7 @@ use crate::{
     syntax::{Node, Shape},
 };
 
-use super::{
-    Terms,
-    request::{ActionRef, Request},
-};
+use super::{Terms, request::Request};
 
 /// A request that a program can decide.
 pub(crate) struct Bound<'p> {
@@ -44,6 +41,18 @@ impl<'p> Bound<'p> {
     /// The values that the request brought along.
     pub(crate) fn into_values(self) -> Scratch<'p> {
         self.values
+    }
+
+    /// No request: what asks for one has nothing to ask.
+    pub(crate) fn without_request(terms: Terms<'p>) -> Self {
+        let world = RequestWorld::new(terms.facts, terms.rules);
+        let (values, parts) = (Scratch::new(terms.values), [Value::UNKNOWN; 4]);
+        Self { values, world, parts, anew: BTreeSet::new(), ignored: Vec::new() }
+    }
+
+    /// Values, world and parts, to change the world.
+    pub(crate) fn with_world(&mut self, change: impl FnOnce(&mut RequestWorld<'p>, &Scratch<'p>, [Value; 4])) {
+        change(&mut self.world, &self.values, self.parts);
     }
 
     /// Derives what rules say of this request.
@@ -72,6 +81,11 @@ impl<'p> RequestWorld<'p> {
         // Rows that files give are there for every request, before anything is derived.
         let given = |id| (id, facts.relation(id).cloned().unwrap_or_else(|| Relation::new(rules.arity(id))));
         Self { facts, supplied: Vec::new(), relations: rules.request_relations().map(given).collect() }
+    }
+
+    /// Lays a relation over the facts.
+    pub(crate) fn add(&mut self, id: PredicateId, relation: Relation) {
+        self.relations.insert(id, relation);
     }
 
     /// Makes the entities that the request names known, and says which relations must be derived anew for those that were not.
@@ -181,10 +195,7 @@ pub(crate) fn bind<'p>(terms: Terms<'p>, request: &Request) -> Result<Bound<'p>,
     let mut values = Scratch::new(terms.values);
     let mut entity = |of: &EntityRef| values.entity(&of.kind, &of.id);
     let (principal, resource) = (entity(&request.principal), entity(&request.resource));
-    let action = match &request.action {
-        ActionRef::Entity(action) => values.entity(&action.kind, &action.id),
-        ActionRef::Named(name) => values.entity(action_type, name),
-    };
+    let action = request.action_value(&mut values, action_type);
     let reader = Reader { schema, undeclared: Undeclared::Drop };
     let Shape::Table(context) = &request.context.shape else { return Err("the context is not an object".to_owned()) };
     let context_type = match schema {

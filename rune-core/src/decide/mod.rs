@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     base::{Pool, Scratch, Span, Value, limits},
     check::rules::Names,
-    datalog::{Answer, Answers, CompiledRule, DatalogEngine, Query, Solver},
+    datalog::{Answer, Answers, CompiledRule, DatalogEngine, Query, Solver, Work},
     expr::{Evaluator, Failure},
     facts::Facts,
     policy::{Effect, Policy, PolicySet, Verdict},
@@ -131,25 +131,45 @@ pub struct Reasons<'a> {
     pub n_touched: u64,
 }
 
+/// What settles a decision, and what it took to find out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// What settles it.
+    pub why: Why,
+    /// How many steps it took.
+    pub n_steps: u64,
+    /// How many rows of relations were looked at.
+    pub n_touched: u64,
+}
+
 impl<'a> Terms<'a> {
     /// Decides a request, and stops as soon as the decision is certain.
     #[must_use]
     pub fn decide(self, request: &Request) -> Why {
-        self.try_decide(request).unwrap_or_else(Why::Error)
+        self.decide_within(request, limits::DECISION_STEPS_MAX).why
     }
 
-    fn try_decide(self, request: &Request) -> Result<Why, String> {
+    /// Decides a request in at most so many steps, and says how many it took.
+    #[must_use]
+    pub fn decide_within(self, request: &Request, steps_max: u64) -> Decided {
+        let mut work = Work { steps_left: steps_max, n_touched: 0 };
+        let why = self.try_decide(request, &mut work).unwrap_or_else(Why::Error);
+        Decided { why, n_steps: steps_max - work.steps_left, n_touched: work.n_touched }
+    }
+
+    fn try_decide(self, request: &Request, work: &mut Work) -> Result<Why, String> {
         let mut bound = bind::bind(self, request)?;
-        let work = bound.derive(self.rules, limits::DECISION_STEPS_MAX).map_err(|error| error.to_string())?;
-        let mut steps = work.steps_left;
+        let steps_max = std::mem::take(&mut work.steps_left);
+        *work = bound.derive(self.rules, steps_max).map_err(|error| error.to_string())?;
+        let Work { steps_left: steps, n_touched } = work;
         let (values, world, parts) = bound.parts();
         for effect in [Effect::Forbid, Effect::Permit] {
-            let mut evaluator = Evaluator::new(&mut *values, world, parts, steps);
+            let mut evaluator = Evaluator::new(&mut *values, world, parts, *steps);
             let verdict = match effect {
                 Effect::Forbid => self.policies.forbidden(&mut evaluator),
                 Effect::Permit => self.policies.permitted(&mut evaluator),
             };
-            steps = evaluator.steps_left();
+            *steps = evaluator.steps_left();
             let mut undecided = None;
             match verdict {
                 Verdict::Nothing => {}
@@ -157,9 +177,11 @@ impl<'a> Terms<'a> {
                 Verdict::Undecided(_, Failure::TooManySteps) => return Err(Failure::TooManySteps.describe(&*values)),
                 Verdict::Undecided(policy, failure) => undecided = Some((&policy.id, failure)),
             }
-            let mut solver = Solver::new(&mut *values, world, parts, steps);
+            let mut solver = Solver::new(&mut *values, world, parts, *steps);
             for rule in self.deciding(effect) {
-                match solver.decide(rule, subject(parts)) {
+                let answer = solver.decide(rule, subject(parts));
+                *steps = solver.steps_left();
+                match answer {
                     Ok(Answer::Yes) => return Ok(Self::settled(effect, &rule.id)),
                     Ok(Answer::No) => {}
                     Ok(Answer::Undetermined(cause)) => {
@@ -168,7 +190,7 @@ impl<'a> Terms<'a> {
                     Err(_) => return Err(Failure::TooManySteps.describe(&*values)),
                 }
             }
-            steps = solver.steps_left();
+            *n_touched += solver.n_touched();
             // What may forbid is not known not to.
             if let (Effect::Forbid, Some((id, failure))) = (effect, undecided) {
                 return Err(format!("the forbid {id} is undetermined: {}", failure.describe(&*values)));

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use crate::{
-    base::{EntityRef, value::quote},
+    base::{EntityRef, Value, Values, value::quote},
     schema::conform::parse_entity,
     syntax::{Key, Node, Shape, json},
 };
@@ -65,9 +65,9 @@ impl FromStr for EntityRef {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
-    pub(super) principal: EntityRef,
+    pub(crate) principal: EntityRef,
     pub(super) action: ActionRef,
-    pub(super) resource: EntityRef,
+    pub(crate) resource: EntityRef,
     pub(super) context: Node,
     pub(super) principal_attributes: Option<Node>,
     pub(super) resource_attributes: Option<Node>,
@@ -89,6 +89,19 @@ impl Request {
     fn of(principal: EntityRef, action: ActionRef, resource: EntityRef) -> Self {
         let context = Node { span: 0..0, shape: Shape::Table(Vec::new()) };
         Self { principal, action, resource, context, principal_attributes: None, resource_attributes: None }
+    }
+
+    /// The same request for another action.
+    pub(crate) fn for_action(self, action: EntityRef) -> Self {
+        Self { action: ActionRef::Entity(action), ..self }
+    }
+
+    /// The action as a value.
+    pub(crate) fn action_value(&self, values: &mut impl Values, action_type: &str) -> Value {
+        match &self.action {
+            ActionRef::Entity(action) => values.entity(&action.kind, &action.id),
+            ActionRef::Named(name) => values.entity(action_type, name),
+        }
     }
 
     /// With this context, a table.

@@ -20,6 +20,7 @@ use crate::{
     explain::{self, Explanation},
     facts::FactView,
     program::Program,
+    query::{Asked, List, Listed, QueryError, Rows},
 };
 
 /// What is served at one time.
@@ -66,7 +67,38 @@ impl Lineup {
     /// Decides a request and says why: see [`Explanation`].
     #[must_use]
     pub fn explain(&self, request: &Request) -> Explanation {
-        explain::explain(self.terms(), self.stable.sources(), request, self.decide(request))
+        let (pool, sources) = (self.facts.values(), self.stable.sources());
+        explain::explain(self.terms(), (pool, sources), request, self.decide(request))
+    }
+
+    /// The rows that satisfy a query, for a request if it depends on one: see [`Rows`].
+    ///
+    /// ```
+    /// # use rune_core::{Engine, Options, Program, Sources};
+    /// let rules = "version = \"rune/1.0\"\n[rules]\nrelation edge(String, String).\nedge(a, b).\nedge(b, c).";
+    /// let program = Program::build(Sources::single("a.rune", rules), Options::default()).map_err(|error| error.to_string())?;
+    /// let engine = Engine::new(program);
+    /// let rows = engine.query("edge(X, Y), edge(Y, Z)", None).map_err(|error| error.to_string())?;
+    /// assert_eq!((rows.columns.join(" "), rows.rows.len()), ("X Y Z".to_owned(), 1));
+    /// # Ok::<(), String>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the text is no query, if it depends on a request that was not given or does not fit, or if it takes too many steps.
+    pub fn query(&self, query: &str, request: Option<&Request>) -> Result<Rows, QueryError> {
+        self.asked().query(query, request)
+    }
+
+    /// The entities for which a request with one side open is allowed.
+    #[must_use]
+    pub fn list(&self, list: &List) -> Listed {
+        self.asked().list(list)
+    }
+
+    fn asked(&self) -> Asked<'_> {
+        let (pool, sources, relations) = (self.facts.values(), self.stable.sources(), self.stable.relations());
+        Asked { terms: self.terms(), pool, sources, relations }
     }
 
     fn terms(&self) -> Terms<'_> {
@@ -109,6 +141,21 @@ impl Engine {
     #[must_use]
     pub fn explain(&self, request: &Request) -> Explanation {
         self.lineup().explain(request)
+    }
+
+    /// The rows that satisfy a query, by what is served now: see [`Lineup::query`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Lineup::query`].
+    pub fn query(&self, query: &str, request: Option<&Request>) -> Result<Rows, QueryError> {
+        self.lineup().query(query, request)
+    }
+
+    /// The entities for which a request with one side open is allowed, by what is served now.
+    #[must_use]
+    pub fn list(&self, list: &List) -> Listed {
+        self.lineup().list(list)
     }
 
     /// Serves `program` from now on, and returns what was served before. Decisions that have begun end where they began.

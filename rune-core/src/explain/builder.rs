@@ -1,9 +1,9 @@
 //! Builds an explanation: reasons to instances, instances to facts, and facts to what they follow from.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    base::{EntityRef, OwnedValue, Scratch, Sources, Span, Symbol, Value, Values, View, limits},
+    base::{EntityRef, OwnedValue, Pool, Scratch, Sources, Span, Symbol, Value, Values, View, limits},
     check::rules::{Names, PredicateId},
     datalog::{self, CompiledRule, Condition, Solver, Stop},
     decide::{Reason, Request, RequestWorld, Terms, Why, bind, decision::Decision},
@@ -18,7 +18,12 @@ use super::{
     recorder::{Read, Recorder},
 };
 
-pub(super) fn explain(terms: Terms<'_>, sources: &Sources, request: &Request, decision: Decision) -> Explanation {
+pub(super) fn explain(
+    terms: Terms<'_>,
+    (pool, sources): (&Arc<Pool>, &Sources),
+    request: &Request,
+    decision: Decision,
+) -> Explanation {
     let is_open = decision.why == Why::NotPermitted;
     let mut explanation = Explanation {
         decision,
@@ -37,6 +42,7 @@ pub(super) fn explain(terms: Terms<'_>, sources: &Sources, request: &Request, de
     let (values, world, parts) = bound.parts();
     let mut builder = Builder {
         terms,
+        pool,
         sources,
         values,
         world: Recorder::new(world),
@@ -63,6 +69,7 @@ pub(super) fn explain(terms: Terms<'_>, sources: &Sources, request: &Request, de
 
 pub(super) struct Builder<'x, 'p> {
     pub(super) terms: Terms<'p>,
+    pub(super) pool: &'x Arc<Pool>,
     sources: &'x Sources,
     pub(super) values: &'x mut Scratch<'p>,
     pub(super) world: Recorder<'x, RequestWorld<'p>>,

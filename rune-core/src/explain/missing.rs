@@ -1,10 +1,12 @@
 //! The facts that a permit would have needed: a small set, with which the request is allowed.
 
+use std::sync::Arc;
+
 use crate::{
-    base::{OwnedValue, Values, limits},
+    base::{OwnedValue, Pool, Values, limits},
     check::rules::Names,
     datalog::{self, Bounds, Missing, Solver, Wanted},
-    decide::{Reason, Request},
+    decide::{Reason, Request, Terms},
     expr::Evaluator,
 };
 
@@ -13,7 +15,7 @@ use super::{Atom, builder::Builder};
 impl<'p> Builder<'_, 'p> {
     /// A few facts with which a permit would hold, and the request be allowed. None if none were found within the limits.
     pub(super) fn missing(&mut self, reason: Reason<'p>, request: &Request) -> Vec<Atom> {
-        let terms = self.terms;
+        let (terms, pool) = (self.terms, self.pool);
         if limits::SUPPOSED_VALUES_MAX < self.values.n_values() {
             self.is_incomplete = true;
             return Vec::new();
@@ -43,7 +45,7 @@ impl<'p> Builder<'_, 'p> {
                     if tried.contains(&set) {
                         return false;
                     }
-                    let is_enough = is_allowed_with(terms, request, values, rows);
+                    let is_enough = is_allowed_with(terms, pool, request, values, rows);
                     if is_enough {
                         taken = rows.to_vec();
                     }
@@ -65,9 +67,17 @@ impl<'p> Builder<'_, 'p> {
 }
 
 /// Whether a request would be allowed if these rows were given.
-fn is_allowed_with(terms: crate::decide::Terms<'_>, request: &Request, values: &impl Values, rows: &[Missing]) -> bool {
-    let mut pool = terms.values.clone();
+fn is_allowed_with(
+    terms: Terms<'_>,
+    pool: &Arc<Pool>,
+    request: &Request,
+    values: &impl Values,
+    rows: &[Missing],
+) -> bool {
+    let mut pool = Pool::over(pool.clone());
     let bounds = Bounds { steps_max: limits::EXPLANATION_STEPS_MAX, rows_max: u64::from(u32::MAX) };
-    let Ok(facts) = datalog::suppose(terms.rules, terms.facts, &mut pool, (values, rows), bounds) else { return false };
-    crate::decide::Terms { facts: &facts, values: &pool, ..terms }.decide(request).is_allowed()
+    match datalog::suppose(terms.rules, terms.facts, &mut pool, (values, rows), bounds) {
+        Ok(facts) => Terms { facts: &facts, values: &pool, ..terms }.decide(request).is_allowed(),
+        Err(_) => false,
+    }
 }

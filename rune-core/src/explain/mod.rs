@@ -21,7 +21,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use serde::Serialize;
 
 use crate::{
-    base::{EntityRef, OwnedValue, Sources},
+    base::{EntityRef, OwnedValue, Pool, Sources},
     decide::{Request, Terms, decision::Decision},
     policy,
 };
@@ -230,8 +230,13 @@ impl Because {
     }
 }
 
-/// Explains a decision that was made of a request by these terms. The result may stop at a limit, and says so.
+/// Explains a decision that was made of a request by these terms; `pool` has their values, `sources` their text. The result may stop at a limit, and says so.
 #[must_use]
-pub fn explain(terms: Terms<'_>, sources: &Sources, request: &Request, decision: Decision) -> Explanation {
-    builder::explain(terms, sources, request, decision)
+pub fn explain(
+    terms: Terms<'_>,
+    (pool, sources): (&Arc<Pool>, &Sources),
+    request: &Request,
+    decision: Decision,
+) -> Explanation {
+    builder::explain(terms, (pool, sources), request, decision)
 }

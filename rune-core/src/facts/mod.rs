@@ -10,7 +10,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use crate::{
-    base::{Pool, Span, Symbol, Value, Values, View, limits},
+    base::{Pool, Span, Symbol, Value, Values, View, limits, value::each_entity},
     check::{
         CheckedEntity,
         rules::{Names, PredicateId},
@@ -121,6 +121,34 @@ impl Facts {
         match self.entities.get(&entity).map(|entity| values.view(entity.parents)) {
             Some(View::Set(all)) => all,
             _ => &[],
+        }
+    }
+
+    /// Visits each entity that is stored or that a given row names, with its type; some more than once.
+    pub fn each_known(&self, values: &impl Values, visit: &mut dyn FnMut(Symbol, Value)) {
+        let mut stored: Vec<(&Value, &Entity)> = self.entities.iter().collect();
+        stored.sort_unstable_by_key(|(uid, _)| **uid);
+        for (uid, entity) in stored {
+            for value in [*uid, entity.parents, entity.attributes, entity.tags] {
+                each_entity(values, value, visit);
+            }
+        }
+        for row in self.relations.given_rows() {
+            for value in row {
+                each_entity(values, *value, visit);
+            }
+        }
+    }
+
+    /// Visits each entity of a type that has a stored attribute, with its value.
+    pub fn each_stored(&self, values: &impl Values, kind: Symbol, name: Symbol, visit: &mut dyn FnMut(Value, Value)) {
+        let mut stored: Vec<(&Value, &Entity)> = self.entities.iter().collect();
+        stored.sort_unstable_by_key(|(uid, _)| **uid);
+        for (uid, entity) in stored {
+            let is_of_kind = matches!(values.view(*uid), View::Entity(of, _) if of == kind);
+            if let (true, Member::Is(value)) = (is_of_kind, member(values, entity.attributes, name)) {
+                visit(*uid, value);
+            }
         }
     }
 

@@ -211,6 +211,11 @@ impl Relations {
         self.attributes.get(&(kind, name))
     }
 
+    /// The rows that are given, of all relations.
+    pub fn given_rows(&self) -> impl Iterator<Item = &[Value]> {
+        self.all.iter().flat_map(|relation| relation.rows.rows().take(relation.places.len() as usize))
+    }
+
     /// The same relations with the rows that are given, and nothing that follows from them.
     #[must_use]
     pub fn given_alone(&self, arity: impl Fn(PredicateId) -> usize) -> Self {

@@ -101,6 +101,8 @@ pub struct Program {
     schema: Option<Schema>,
     policies: PolicySet,
     rules: DatalogEngine,
+    /// The relations as they were checked, for questions.
+    relations: CheckedRules,
     facts: Arc<FactView>,
     action_type: String,
     tests: Vec<TestResult>,
@@ -173,6 +175,12 @@ impl Program {
     #[must_use]
     pub fn rules(&self) -> &DatalogEngine {
         &self.rules
+    }
+
+    /// The relations that questions can be about.
+    #[must_use]
+    pub fn relations(&self) -> &CheckedRules {
+        &self.relations
     }
 
     /// The facts that stand in the sources, and what follows from them.
@@ -369,6 +377,7 @@ impl Build<'_> {
             schema,
             policies,
             rules: engine,
+            relations: rules.relations_alone(),
             facts,
             action_type,
             tests: results,

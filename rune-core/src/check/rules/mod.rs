@@ -15,6 +15,7 @@ mod lints;
 mod modes;
 mod names;
 mod points;
+mod question;
 mod reads;
 mod resolve;
 mod scope;
@@ -38,6 +39,7 @@ use crate::{
 
 pub use expressions::ExprTypes;
 pub use names::Names;
+pub use question::Question;
 
 /// A clause and its file.
 pub type Written = (FileId, Clause);

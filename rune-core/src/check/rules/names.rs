@@ -18,9 +18,9 @@ use super::{Column, Key, Predicate, PredicateId, PredicateKind, Written};
 #[derive(Debug, Default)]
 pub struct Names {
     pub(super) predicates: Vec<Predicate>,
-    by_name: BTreeMap<String, PredicateId>,
+    pub(super) by_name: BTreeMap<String, PredicateId>,
     /// Entity types that are in use where no schema lists them.
-    types: BTreeSet<String>,
+    pub(super) types: BTreeSet<String>,
 }
 
 impl Names {

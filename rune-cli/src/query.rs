@@ -1,0 +1,105 @@
+//! `rune query`: the rows that satisfy conditions, as in the body of a rule.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use rune_core::{Engine, EntityRef, Options, QueryError, Request, Rows};
+use serde_json::{Value as Json, json};
+
+use crate::{Outcome, check::number, output::Output, report, request};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The folder of policies.
+    dir: PathBuf,
+    /// Conditions: `can_read(User::"ada", D), D in Folder::"specs"`.
+    query: String,
+    /// For a query that depends on a request: who asks.
+    #[arg(long, requires_all = ["action", "resource"])]
+    principal: Option<EntityRef>,
+    /// To do what.
+    #[arg(long, requires = "principal")]
+    action: Option<EntityRef>,
+    /// To what.
+    #[arg(long, requires = "principal")]
+    resource: Option<EntityRef>,
+    /// The circumstances, a JSON object.
+    #[arg(long, value_name = "JSON", requires = "principal")]
+    context: Option<String>,
+    /// Print how many rows there are, and none of them.
+    #[arg(long)]
+    count: bool,
+    /// Print so many rows at most, and how many more there are.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Print what finding them took.
+    #[arg(long)]
+    stats: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
+    let request = match (&arguments.principal, &arguments.action, &arguments.resource) {
+        (Some(principal), Some(action), Some(resource)) => {
+            let request = Request::new(principal.clone(), action.clone(), resource.clone());
+            Some(request::in_context(request, arguments.context.as_deref())?)
+        }
+        _ => None,
+    };
+    let sources = rune_core::reload::driver::read(&arguments.dir)?;
+    let Some(program) = report::program(sources, Options::default(), output)? else { return Ok(Outcome::Unusable) };
+    let rows = match Engine::new(program).query(&arguments.query, request.as_ref()) {
+        Ok(rows) => rows,
+        Err(QueryError::Refused(refusal)) => {
+            report::refused("the query", &refusal, output);
+            return Ok(Outcome::Unusable);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    output.result(&text(&rows, arguments), || json(&rows, arguments));
+    if let Some(cause) = &rows.undetermined {
+        output.warn(&format!("there may be more rows: {cause}"));
+    }
+    Ok(if rows.rows.is_empty() { Outcome::No } else { Outcome::Yes })
+}
+
+/// How many rows are printed.
+fn n_shown(rows: &Rows, arguments: &Arguments) -> usize {
+    if arguments.count { 0 } else { arguments.limit.unwrap_or(usize::MAX).min(rows.rows.len()) }
+}
+
+fn text(rows: &Rows, arguments: &Arguments) -> String {
+    let n_shown = n_shown(rows, arguments);
+    let row = |row: &Vec<rune_core::OwnedValue>| {
+        let values: Vec<_> = rows.columns.iter().zip(row).map(|(name, value)| format!("{name} = {value}")).collect();
+        values.join(", ")
+    };
+    let mut lines: Vec<String> = match (rows.columns.is_empty(), arguments.count) {
+        (_, true) => vec![rows.rows.len().to_string()],
+        (true, false) => vec![if rows.rows.is_empty() { "no" } else { "yes" }.to_owned()],
+        (false, false) if rows.rows.is_empty() => vec!["no rows".to_owned()],
+        (false, false) => rows.rows.iter().take(n_shown).map(row).collect(),
+    };
+    if !arguments.count && !rows.columns.is_empty() && n_shown < rows.rows.len() {
+        lines.push(format!("… and {} more", rows.rows.len() - n_shown));
+    }
+    if arguments.stats {
+        let stats = rows.stats;
+        lines.push(format!("{}, {} looked at", number_of(stats.steps, "step"), number_of(stats.rows_touched, "row")));
+    }
+    lines.join("\n")
+}
+
+fn number_of(n: u64, thing: &str) -> String {
+    number(usize::try_from(n).unwrap_or(usize::MAX), thing)
+}
+
+fn json(rows: &Rows, arguments: &Arguments) -> Json {
+    let n_shown = n_shown(rows, arguments);
+    json!({
+        "columns": rows.columns,
+        "rows": rows.rows.get(..n_shown),
+        "count": rows.rows.len(),
+        "undetermined": rows.undetermined,
+        "stats": rows.stats,
+    })
+}

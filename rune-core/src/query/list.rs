@@ -1,0 +1,187 @@
+//! What a request with one side open is allowed for.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::{
+    base::{Datum, EntityRef, Scratch, Value, Values, View, limits},
+    decide::{Request, Why},
+    schema::{ActionType, Schema, is_action_type},
+    syntax::Node,
+};
+
+use super::{Asked, Stats, kind_of};
+
+/// Which side of a request is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Open {
+    Principals,
+    Actions,
+    Resources,
+}
+
+/// A request with one side open: who may, what may one do, to what?
+///
+/// ```
+/// use rune_core::{EntityRef, List};
+///
+/// // The documents that Ada may read.
+/// let list = List::resources(EntityRef::new("User", "ada"), EntityRef::new("Action", "read")).of_type("Document");
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct List {
+    open: Open,
+    request: Request,
+    kind: Option<String>,
+}
+
+/// What a request with one side open is allowed for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Listed {
+    /// The entities, by type and id.
+    pub entities: Vec<EntityRef>,
+    /// How many entities were looked at.
+    pub candidates: usize,
+    /// How many of those could not be decided about: the request does not fit the schema for them or errs.
+    pub undecided: usize,
+    /// Why the first of them could not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Whether the steps ran out before all had been looked at.
+    #[serde(rename = "incomplete")]
+    pub is_incomplete: bool,
+    /// What it took.
+    pub stats: Stats,
+}
+
+impl List {
+    /// Who may do this to that?
+    #[must_use]
+    pub fn principals(action: EntityRef, resource: EntityRef) -> Self {
+        Self::of(Open::Principals, Request::new(EntityRef::new("", ""), action, resource))
+    }
+
+    /// What may somebody do to something?
+    #[must_use]
+    pub fn actions(principal: EntityRef, resource: EntityRef) -> Self {
+        Self::of(Open::Actions, Request::new(principal, EntityRef::new("", ""), resource))
+    }
+
+    /// To what may somebody do this?
+    #[must_use]
+    pub fn resources(principal: EntityRef, action: EntityRef) -> Self {
+        Self::of(Open::Resources, Request::new(principal, action, EntityRef::new("", "")))
+    }
+
+    fn of(open: Open, request: Request) -> Self {
+        Self { open, request, kind: None }
+    }
+
+    /// Only entities of this type.
+    #[must_use]
+    pub fn of_type(self, kind: impl Into<String>) -> Self {
+        Self { kind: Some(kind.into()), ..self }
+    }
+
+    /// With this context, a table.
+    #[must_use]
+    pub fn with_context(self, context: Node) -> Self {
+        Self { request: self.request.with_context(context), ..self }
+    }
+
+    fn request(&self, entity: EntityRef) -> Request {
+        let mut request = self.request.clone();
+        match self.open {
+            Open::Principals => request.principal = entity,
+            Open::Actions => return request.for_action(entity),
+            Open::Resources => request.resource = entity,
+        }
+        request
+    }
+}
+
+impl Asked<'_> {
+    /// The known entities for which a request with one side open is allowed. Actions are those of the schema, or without one
+    /// those that policies name.
+    #[must_use]
+    pub fn list(&self, list: &List) -> Listed {
+        let mut candidates: Vec<EntityRef> = self.candidates(list).into_iter().collect();
+        candidates.retain(|entity| list.kind.as_ref().is_none_or(|kind| *kind == entity.kind));
+        let mut listed = Listed {
+            entities: Vec::new(),
+            candidates: candidates.len(),
+            undecided: 0,
+            error: None,
+            is_incomplete: false,
+            stats: Stats::default(),
+        };
+        let mut left = limits::LIST_STEPS_MAX;
+        for entity in candidates {
+            let work = self.terms.decide_within(&list.request(entity.clone()), left.min(limits::DECISION_STEPS_MAX));
+            listed.stats.rows_touched += work.n_touched;
+            left = left.saturating_sub(work.n_steps);
+            match work.why {
+                Why::AllowedBy(_) => listed.entities.push(entity),
+                Why::ForbiddenBy(_) | Why::NotPermitted => {}
+                Why::Error(error) => {
+                    listed.undecided += 1;
+                    listed.error.get_or_insert(error);
+                }
+            }
+            if left == 0 {
+                listed.is_incomplete = true;
+                break;
+            }
+        }
+        listed.stats.steps = limits::LIST_STEPS_MAX - left;
+        listed
+    }
+
+    /// The entities that may be at the open side, by type and id.
+    fn candidates(&self, list: &List) -> BTreeSet<EntityRef> {
+        let mut values = Scratch::new(self.terms.values);
+        let mut found: BTreeSet<Value> = BTreeSet::new();
+        let schema = self.terms.schema;
+        if list.open == Open::Actions {
+            match schema {
+                Some(schema) => {
+                    let Request { principal, resource, .. } = &list.request;
+                    let (principal, resource) = (values.symbol(&principal.kind), values.symbol(&resource.kind));
+                    let takes =
+                        |of: &ActionType| of.principals.contains(&principal) && of.resources.contains(&resource);
+                    found.extend(schema.actions().filter(|(_, of)| takes(of)).map(|(action, _)| action));
+                }
+                None => self.terms.values.each_entity(&mut |kind, entity| {
+                    if is_action_type(values.name(kind)) {
+                        found.insert(entity);
+                    }
+                }),
+            }
+        } else {
+            // A schema says which types the action takes.
+            let action = list.request.action_value(&mut values, self.terms.action_type);
+            let types = schema.map(|schema| match (schema.action(action), list.open) {
+                (Some(of), Open::Principals) => of.principals.clone(),
+                (Some(of), _) => of.resources.clone(),
+                (None, _) => Vec::new(),
+            });
+            self.terms.facts.each_known(&values, &mut |kind, entity| {
+                if types.as_ref().is_none_or(|types| types.contains(&kind)) {
+                    found.insert(entity);
+                }
+            });
+            // What a type lists is known, whether anything names it or not.
+            for (kind, of) in schema.into_iter().flat_map(Schema::entity_types) {
+                for id in of.choices.iter().flatten().filter(|_| types.iter().flatten().any(|of| *of == kind)) {
+                    found.insert(values.intern(Datum::Entity(kind, *id)));
+                }
+            }
+        }
+        let owned = |entity: Value| match values.view(entity) {
+            View::Entity(kind, id) => Some(EntityRef::new(values.name(kind), values.name(id))),
+            _ => None,
+        };
+        found.into_iter().filter(|entity| kind_of(&values, *entity).is_some()).filter_map(owned).collect()
+    }
+}

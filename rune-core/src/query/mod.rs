@@ -1,0 +1,209 @@
+//! Questions: the rows that satisfy a conjunction of conditions, and what a request with one side open is allowed for.
+//!
+//! Both are whole, or say that they are not; both have an order of their own, which does not depend on how they were found.
+
+mod list;
+
+use std::{fmt, sync::Arc};
+
+use serde::Serialize;
+
+use crate::{
+    base::{OwnedValue, Pool, Sources, Value, Values, View, limits, value::each_entity},
+    check::rules::{CheckedRules, Names, PredicateId, PredicateKind, Question, Term},
+    datalog::{self, Solver, insert},
+    decide::{Bound, Request, RequestWorld, Terms, bind},
+    diag::{Findings, Report},
+    expr::Failure,
+    facts::{Relation, Store as _},
+    syntax::{cedar::Piece, rules},
+};
+
+pub use list::{List, Listed};
+
+/// What questions are put to.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// What requests are decided by.
+    pub terms: Terms<'a>,
+    /// The values of all that.
+    pub pool: &'a Arc<Pool>,
+    /// Its text.
+    pub sources: &'a Sources,
+    /// The relations, as they were checked.
+    pub relations: &'a CheckedRules,
+}
+
+/// The rows that answer a query.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rows {
+    /// The variables of the query, in the order in which they are written. None if it only asks whether.
+    pub columns: Vec<String>,
+    /// Their values, each row once, in the order of [`OwnedValue`]. Of a query without variables that holds, one row.
+    pub rows: Vec<Vec<OwnedValue>>,
+    /// Why there may be more rows, if something that decides one has no value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undetermined: Option<String>,
+    /// What finding them took.
+    pub stats: Stats,
+}
+
+/// What answering a question took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Stats {
+    /// Steps, of which there is a limit.
+    pub steps: u64,
+    /// Rows of relations that were looked at.
+    pub rows_touched: u64,
+}
+
+/// Why a question has no answer.
+#[derive(Debug)]
+pub enum QueryError {
+    /// The text is not a query that can be asked here; the report holds at least one error.
+    Refused(Report),
+    /// What it asks depends on a request, and none was given.
+    NoRequest,
+    /// The request does not fit the schema; why.
+    Request(String),
+    /// It takes more than this many steps.
+    TooManySteps(u64),
+}
+
+impl fmt::Display for QueryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(report) => report.fmt(f),
+            Self::NoRequest => {
+                f.write_str("the query depends on a request: give a principal, an action and a resource")
+            }
+            Self::Request(message) => f.write_str(message),
+            Self::TooManySteps(n) => write!(f, "the query takes more than {n} steps: ask for less at once"),
+        }
+    }
+}
+
+impl std::error::Error for QueryError {}
+
+impl Asked<'_> {
+    /// The rows that satisfy a query: conditions as in the body of a rule, with a `?` or `.` after them or not.
+    ///
+    /// # Errors
+    ///
+    /// If the text is no query, if it depends on a request that was not given or does not fit, or if it takes too many steps.
+    pub fn query(&self, text: &str, request: Option<&Request>) -> Result<Rows, QueryError> {
+        let mut pool = Pool::over(self.pool.clone());
+        let mut findings = Findings::default();
+        let compiled = self.compile(text, &mut pool, &mut findings);
+        let (question, query) = match compiled {
+            (_, Some(compiled)) if !findings.has_error() => compiled,
+            (sources, _) => return Err(QueryError::Refused(findings.into_report(Arc::new(sources)))),
+        };
+        if question.is_about_request && request.is_none() {
+            return Err(QueryError::NoRequest);
+        }
+        let terms = Terms { values: &pool, ..self.terms };
+        let mut bound = match request {
+            Some(request) => bind(terms, request).map_err(QueryError::Request)?,
+            None => Bound::without_request(terms),
+        };
+        let steps_max = limits::EXPLANATION_STEPS_MAX;
+        let too_many = || QueryError::TooManySteps(steps_max);
+        let work = bound.derive(terms.rules, steps_max).map_err(|_| too_many())?;
+        bound.with_world(|world, values, parts| {
+            self.complete(&question, world, values, &parts);
+            prepare(&query, world);
+        });
+        let (values, world, parts) = bound.parts();
+        let mut solver = Solver::new(&mut *values, world, parts, work.steps_left);
+        let answers = solver.query(&query).map_err(|_| too_many())?;
+        let stats = Stats { steps: steps_max - solver.steps_left(), rows_touched: work.n_touched + solver.n_touched() };
+        let shown = |row: &Vec<Value>| row.iter().map(|value| OwnedValue::of(values, *value)).collect();
+        let mut rows: Vec<Vec<OwnedValue>> = answers.rows.iter().map(shown).collect();
+        rows.sort();
+        let name = |arg: &Term| match arg {
+            Term::Slot(slot) => question.rule.variables.get(slot.0).map(|variable| variable.name.clone()),
+            Term::Constant(_) | Term::Any => None,
+        };
+        Ok(Rows {
+            columns: question.rule.args.iter().filter_map(name).collect(),
+            rows,
+            undetermined: answers.undetermined.map(|cause| Failure::Undetermined(cause).describe(values)),
+            stats,
+        })
+    }
+
+    fn compile(
+        &self,
+        text: &str,
+        pool: &mut Pool,
+        findings: &mut Findings,
+    ) -> (Sources, Option<(Question, datalog::Query)>) {
+        let body = text.trim_end();
+        let body = body.strip_suffix(['?', '.']).unwrap_or(body);
+        let (sources, file) = self.sources.with_text("query", body);
+        let piece = Piece { file, start: 0, text: body.to_owned() };
+        let goal = rules::parse_goal(&piece, findings);
+        let question = goal.and_then(|goal| self.relations.question((file, goal), self.terms.schema, pool, findings));
+        let compiled = question.and_then(|question| {
+            let Question { rules, rule, .. } = &question;
+            let query = datalog::Query::compile(rules, rule, self.terms.facts, pool, findings)?;
+            Some((question, query))
+        });
+        (sources, compiled)
+    }
+
+    /// Gives a world the rows of relations that no rule asked for: who is known of a type, stored attributes, parents.
+    fn complete(&self, question: &Question, world: &mut RequestWorld<'_>, values: &impl Values, parts: &[Value; 4]) {
+        let facts = self.terms.facts;
+        for (at, predicate) in question.rules.predicates.iter().enumerate().skip(self.relations.predicates.len()) {
+            let mut relation = Relation::new(predicate.columns.len());
+            match predicate.kind {
+                PredicateKind::Known(kind) => {
+                    let mut add = |of, entity| {
+                        if of == kind {
+                            relation.rows.insert(&[entity]);
+                        }
+                    };
+                    facts.each_known(values, &mut add);
+                    for part in parts.iter().filter(|part| **part != Value::UNKNOWN) {
+                        each_entity(values, *part, &mut add);
+                    }
+                }
+                PredicateKind::Stored(kind, name) => facts.each_stored(values, kind, name, &mut |entity, value| {
+                    relation.rows.insert(&[entity, value]);
+                }),
+                _ => continue,
+            }
+            world.add(PredicateId(at), relation);
+        }
+        let is_loaded = |id| world.relation(id).is_some_and(|relation| !relation.rows.is_empty());
+        if !is_loaded(Names::PARENT) && !is_loaded(Names::IN) {
+            world.add(Names::PARENT, Relation::new(2));
+            world.add(Names::IN, Relation::new(2));
+            for parent in facts.all_stored_parents(values) {
+                insert(world, Names::PARENT, &parent);
+            }
+        }
+    }
+}
+
+/// Gives a world the indexes that a query needs: on copies, where the facts have none.
+fn prepare(query: &datalog::Query, world: &mut RequestWorld<'_>) {
+    for (id, columns) in query.indexes() {
+        let Some(relation) = world.relation(id).filter(|relation| relation.rows.find_index(&columns).is_none()) else {
+            continue;
+        };
+        let mut relation = relation.clone();
+        relation.rows.index_on(&columns);
+        world.add(id, relation);
+    }
+}
+
+/// The type of an entity.
+fn kind_of(values: &impl Values, entity: Value) -> Option<crate::base::Symbol> {
+    match values.view(entity) {
+        View::Entity(kind, _) => Some(kind),
+        _ => None,
+    }
+}
