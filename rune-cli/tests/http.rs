@@ -373,6 +373,8 @@ fn the_reference_says_each_limit_and_each_endpoint_as_it_is() {
         ("MESSAGE_CHARS_MAX", limits::MESSAGE_CHARS_MAX.to_string()),
         ("BATCH_TIME_MAX", format!("{} s", seconds(limits::BATCH_TIME_MAX))),
         ("BATCH_TURN_MAX", format!("{} ms", limits::BATCH_TURN_MAX.as_millis())),
+        ("EXPLANATIONS_MAX", limits::EXPLANATIONS_MAX.to_string()),
+        ("TOKEN_CHARS_MIN", limits::TOKEN_CHARS_MIN.to_string()),
         ("METADATA_AGE_MAX", format!("{} s", seconds(limits::METADATA_AGE_MAX))),
     ];
     let source = include_str!("../src/serve/limits.rs");

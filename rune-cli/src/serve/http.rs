@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     body::{Body, Bytes},
     extract::{FromRequest, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -25,12 +25,12 @@ use rune_core::{
 use serde_json::{Value as Json, json};
 use tokio::{net::TcpListener, sync::Semaphore};
 
-use super::{Ended, PublicUrl, authzen, limits, status};
+use super::{Ended, PublicUrl, Tokens, authzen, limits, status};
 
 /// What every handler can ask.
 pub(super) type App = Arc<Served>;
 
-pub(super) fn router(served: Arc<Served>, public: Option<PublicUrl>) -> Router {
+pub(super) fn router(served: Arc<Served>, public: Option<PublicUrl>, tokens: Tokens) -> Router {
     authzen::routes(public.as_ref())
         .route("/api/v1/status", get(status::status))
         .route("/health/live", get(|| async { "live" }))
@@ -39,6 +39,7 @@ pub(super) fn router(served: Arc<Served>, public: Option<PublicUrl>) -> Router {
         .method_not_allowed_fallback(async || {
             Fault::new(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method: see the header `Allow`")
         })
+        .layer(Extension(Arc::new(authzen::Explainer::new(tokens))))
         .layer(middleware::from_fn_with_state(public.map(Arc::new), check_host))
         .layer(middleware::from_fn(echo_request_id))
         .with_state(served)
@@ -140,12 +141,16 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    fn new(status: StatusCode, message: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self { status, message: message.into() }
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    pub(super) fn unauthorized(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, message)
     }
 
     pub(super) fn not_found(message: impl Into<String>) -> Self {
@@ -173,7 +178,11 @@ impl Fault {
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        (self.status, self.message).into_response()
+        let mut response = (self.status, self.message).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"rune\""));
+        }
+        response
     }
 }
 

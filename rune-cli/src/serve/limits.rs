@@ -34,5 +34,11 @@ pub const BATCH_TIME_MAX: Duration = Duration::from_secs(2);
 /// After so long a batch lets others have its thread, between two evaluations. One decision is never interrupted.
 pub const BATCH_TURN_MAX: Duration = Duration::from_millis(1);
 
+/// Explanations that are made at one time. Each may take a thread for seconds where a ruleset is large.
+pub const EXPLANATIONS_MAX: usize = 2;
+
+/// Characters of a token. Half as many of hexadecimal digits are beyond guessing.
+pub const TOKEN_CHARS_MIN: usize = 32;
+
 /// How long clients may keep the metadata: after a restart with another public URL, so long until all of them know.
 pub const METADATA_AGE_MAX: Duration = Duration::from_secs(3600);

@@ -6,6 +6,7 @@ pub mod limits;
 mod log;
 mod public_url;
 mod status;
+mod tokens;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
@@ -20,6 +21,7 @@ use tokio::net::TcpListener;
 use crate::{Outcome, output::Output, stop::Stop};
 
 pub use public_url::{PublicUrl, PublicUrlError};
+pub use tokens::Tokens;
 
 use log::Log;
 
@@ -41,9 +43,13 @@ pub struct Arguments {
     /// metadata, which names the endpoints, is served.
     #[arg(long, value_name = "URL")]
     pub public_url: Option<PublicUrl>,
+    /// A file with tokens for those who may ask why, which nobody else may read: lines of `inspect TOKEN`.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
 }
 
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
+    let tokens = arguments.token_file.as_deref().map(Tokens::read).transpose()?.unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
     runtime.block_on(async {
         // Before anything that takes time: a server that is told to stop while it loads stops as any other.
@@ -69,7 +75,8 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
             drop(watch);
             return Ok(Outcome::Unusable);
         }
-        let bound = Server::bind(arguments.listen, served).await?.with_public_url(arguments.public_url.clone());
+        let bound = Server::bind(arguments.listen, served).await?;
+        let bound = bound.with_public_url(arguments.public_url.clone()).with_tokens(tokens);
         let address = bound.address();
         output.result(
             &format!("listening on http://{address}"),
@@ -90,6 +97,7 @@ pub struct Server {
     address: SocketAddr,
     served: Arc<Served>,
     public: Option<PublicUrl>,
+    tokens: Tokens,
 }
 
 impl Server {
@@ -101,13 +109,19 @@ impl Server {
     pub async fn bind(address: SocketAddr, served: Arc<Served>) -> Result<Self> {
         let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen at {address}"))?;
         let address = listener.local_addr().context("cannot tell the address")?;
-        Ok(Self { listener, address, served, public: None })
+        Ok(Self { listener, address, served, public: None, tokens: Tokens::default() })
     }
 
     /// Known to clients by this URL, or by its address.
     #[must_use]
     pub fn with_public_url(self, public: Option<PublicUrl>) -> Self {
         Self { public, ..self }
+    }
+
+    /// With those who may ask for more than decisions.
+    #[must_use]
+    pub fn with_tokens(self, tokens: Tokens) -> Self {
+        Self { tokens, ..self }
     }
 
     /// Where it listens.
@@ -122,7 +136,7 @@ impl Server {
     ///
     /// If connections can no longer be accepted.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<Ended> {
-        http::serve(self.listener, http::router(self.served, self.public), stop).await
+        http::serve(self.listener, http::router(self.served, self.public, self.tokens), stop).await
     }
 }
 

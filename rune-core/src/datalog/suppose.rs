@@ -6,9 +6,10 @@ use crate::{
     facts::{Facts, Relation},
 };
 
-use super::{Bounds, DatalogEngine, DeriveError, Missing, Strata, derive, insert};
+use super::{Bounds, DatalogEngine, DeriveError, Missing, Strata, Work, derive, insert};
 
-/// The facts that there would be with these rows besides those that are given; `from` knows the values of the rows.
+/// The facts that there would be with these rows besides those that are given, and what finding them took; `from` knows the
+/// values of the rows.
 ///
 /// # Errors
 ///
@@ -19,7 +20,7 @@ pub fn suppose(
     values: &mut Pool,
     (from, rows): (&impl Values, &[Missing]),
     bounds: Bounds,
-) -> Result<Facts, DeriveError> {
+) -> Result<(Facts, Work), DeriveError> {
     let rows: Vec<Missing> =
         rows.iter().map(|(id, row)| (*id, row.iter().map(|value| carry(from, *value, values)).collect())).collect();
     let mut supposed = facts.given_alone(|id| engine.arity(id));
@@ -50,8 +51,10 @@ pub fn suppose(
     }
     engine.prepare(&mut supposed);
     engine.keep_given(&mut supposed);
-    derive(engine, &mut supposed, values, Strata::Lasting, bounds)?;
-    Ok(supposed)
+    // Each row that is copied is a step.
+    let steps_max = bounds.steps_max.saturating_sub(supposed.relations.n_rows());
+    let work = derive(engine, &mut supposed, values, Strata::Lasting, Bounds { steps_max, ..bounds })?;
+    Ok((supposed, work))
 }
 
 /// A value of one store in another.

@@ -34,6 +34,8 @@ impl<'p> Builder<'_, 'p> {
             Reason::Policy(_) => ways.iter().map(|way| Wanted::All(way)).collect(),
             Reason::Rule(rule) => vec![Wanted::Row(rule, [principal, action, resource])],
         };
+        // What is tried is paid for by the explanation.
+        let mut steps = self.steps;
         let mut taken: Vec<Missing> = Vec::new();
         let mut tried: Vec<Vec<Missing>> = Vec::new();
         for wanted in wanted {
@@ -45,7 +47,7 @@ impl<'p> Builder<'_, 'p> {
                     if tried.contains(&set) {
                         return false;
                     }
-                    let is_enough = is_allowed_with(terms, pool, request, values, rows);
+                    let is_enough = is_allowed_with((terms, pool), request, values, rows, &mut steps);
                     if is_enough {
                         taken = rows.to_vec();
                     }
@@ -58,6 +60,7 @@ impl<'p> Builder<'_, 'p> {
                 break;
             }
         }
+        self.steps = steps;
         let atom = |(id, row): &Missing| Atom {
             relation: if *id == Names::PARENT { "parent".into() } else { terms.rules.name(*id) },
             row: row.iter().map(|value| OwnedValue::of(self.values, *value)).collect(),
@@ -68,16 +71,19 @@ impl<'p> Builder<'_, 'p> {
 
 /// Whether a request would be allowed if these rows were given.
 fn is_allowed_with(
-    terms: Terms<'_>,
-    pool: &Arc<Pool>,
+    (terms, pool): (Terms<'_>, &Arc<Pool>),
     request: &Request,
     values: &impl Values,
     rows: &[Missing],
+    steps: &mut u64,
 ) -> bool {
     let mut pool = Pool::over(pool.clone());
-    let bounds = Bounds { steps_max: limits::EXPLANATION_STEPS_MAX, rows_max: u64::from(u32::MAX) };
-    match datalog::suppose(terms.rules, terms.facts, &mut pool, (values, rows), bounds) {
-        Ok(facts) => Terms { facts: &facts, values: &pool, ..terms }.decide(request).is_allowed(),
-        Err(_) => false,
-    }
+    let bounds = Bounds { steps_max: *steps, rows_max: u64::from(u32::MAX) };
+    let supposed = datalog::suppose(terms.rules, terms.facts, &mut pool, (values, rows), bounds);
+    *steps = supposed.as_ref().map_or(0, |(_, work)| work.steps_left);
+    let Ok((facts, _)) = supposed else { return false };
+    let steps_max = limits::DECISION_STEPS_MAX.min(*steps);
+    let decided = Terms { facts: &facts, values: &pool, ..terms }.decide_within(request, steps_max);
+    *steps -= decided.n_steps.min(*steps);
+    decided.why.is_allowed()
 }

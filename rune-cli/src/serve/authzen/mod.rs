@@ -9,16 +9,20 @@
 //! What the specification does not name is ignored; what it names and is of another JSON type is a bad request.
 
 mod batch;
+mod explanation;
 mod metadata;
 mod request;
 
+use std::sync::Arc;
+
 use axum::{
-    Router,
+    Extension, Router,
     extract::State,
-    http::{HeaderName, HeaderValue},
+    http::{HeaderMap, HeaderName, HeaderValue},
     response::Response,
     routing::post,
 };
+pub(super) use explanation::Explainer;
 use rune_core::{Decision, Generation, Why, base::Version};
 use serde_json::{Value as Json, json};
 use tokio::{task::yield_now, time::Instant};
@@ -46,16 +50,36 @@ pub(super) fn routes(public: Option<&PublicUrl>) -> Router<App> {
 }
 
 /// `POST /access/v1/evaluation`.
-async fn evaluation(State(served): State<App>, JsonBody(body): JsonBody) -> Result<Response, Fault> {
+async fn evaluation(
+    State(served): State<App>,
+    Extension(explainer): Extension<Arc<Explainer>>,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Fault> {
+    let is_explained = explainer.is_asked(&headers)?;
     let engine = served.engine().ok_or_else(Fault::not_ready)?;
-    let decision = engine.decide(&Evaluation::of(&body, "the body")?.request()?);
+    let request = Evaluation::of(&body, "the body")?.request()?;
+    if is_explained {
+        let lineup = engine.lineup();
+        let answer = explainer.explain(lineup.clone(), request).await?;
+        return Ok(decided(&answer, lineup.generation(), lineup.stable().version()));
+    }
+    let decision = engine.decide(&request);
     Ok(decided(&decision_json(&decision), decision.generation, decision.version))
 }
 
 /// `POST /access/v1/evaluations`: all of a batch is decided by one lineup.
-async fn evaluations(served: State<App>, JsonBody(body): JsonBody) -> Result<Response, Fault> {
+async fn evaluations(
+    served: State<App>,
+    explainer: Extension<Arc<Explainer>>,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Fault> {
     let lineup = served.engine().ok_or_else(Fault::not_ready)?.lineup();
-    let Some(batch) = Batch::of(&body)? else { return evaluation(served, JsonBody(body)).await };
+    let Some(batch) = Batch::of(&body)? else { return evaluation(served, explainer, headers, JsonBody(body)).await };
+    if explainer.is_asked(&headers)? {
+        return Err(Fault::bad_request(format!("explanations are made one at a time: ask {EVALUATION} for them")));
+    }
     let start = Instant::now();
     let mut turn = start;
     let mut answers = Vec::new();
