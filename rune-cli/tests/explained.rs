@@ -1,7 +1,7 @@
 //! Explanations over HTTP: on request, and only for who may see them.
 
 #![expect(clippy::disallowed_methods, reason = "the test writes files")]
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a panic is how a test reports")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 #[path = "../../tests/support/mod.rs"]
 mod support;
