@@ -178,7 +178,7 @@ fn coverage_tells_the_clauses_that_no_test_shows_to_matter() {
     assert_eq!(
         text(&run.stdout),
         "ok      an owner <reads>\nnever false: owner(D, U) (a.rune:rule0, a.rune:8:15)\n\
-         never false: principal.owns.contains(resource) (owners, a.rune:10:1)\n\
+         never false: principal.owns.contains(resource) (owners, a.rune:10:59)\n\
          0 of 2 clauses true in one test and false in another\n1 test passed, 0 failed\n"
     );
     let other = "[test.\"nobody else does\"]\nexpect = \"deny\"\n\

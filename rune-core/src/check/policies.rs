@@ -9,6 +9,7 @@ use cedar_policy::{
     EntityUid, PolicyId, PolicySet as CedarSet, SlotId, ValidationMode, Validator,
     pst::{self, Template as Pst},
 };
+use cedar_policy_core::{ast, parser::Loc};
 
 use super::{
     arity,
@@ -37,6 +38,8 @@ pub struct Statement {
     pub id: Arc<str>,
     /// Where it stands.
     pub span: Span,
+    /// Where each clause of its conditions stands: operands of `&&`, and of `||` in what is denied.
+    pub clauses: Vec<Span>,
     /// Cedar's public syntax tree.
     pub body: Pst,
     pub(super) cedar: CedarStatement,
@@ -160,19 +163,21 @@ fn parse(
         }
     };
     let policies = set.policies().map(|policy| {
-        let range = AsRef::<cedar_policy_core::ast::Policy>::as_ref(policy).loc().map(|loc| loc.start()..loc.end());
-        let body = arity::policy(policy);
-        (policy.id().to_string(), policy.annotation("id"), range, body, CedarStatement::Policy(policy.clone()))
+        let ast: &ast::Policy = policy.as_ref();
+        let places = Places { whole: ast.loc(), conditions: ast.non_scope_constraints() };
+        let (body, cedar) = (arity::policy(policy), CedarStatement::Policy(policy.clone()));
+        (policy.id().to_string(), policy.annotation("id"), places, body, cedar)
     });
     let templates = set.templates().map(|template| {
-        let range = AsRef::<cedar_policy_core::ast::Template>::as_ref(template).loc().map(|loc| loc.start()..loc.end());
-        let body = arity::template(template);
-        (template.id().to_string(), template.annotation("id"), range, body, CedarStatement::Template(template.clone()))
+        let ast: &ast::Template = template.as_ref();
+        let places = Places { whole: ast.loc(), conditions: ast.non_scope_constraints() };
+        let (body, cedar) = (arity::template(template), CedarStatement::Template(template.clone()));
+        (template.id().to_string(), template.annotation("id"), places, body, cedar)
     });
     let mut found = Vec::new();
-    for (parser_id, id, range, body, cedar) in policies.chain(templates) {
+    for (parser_id, id, places, body, cedar) in policies.chain(templates) {
         let position: usize = parser_id.strip_prefix("policy").and_then(|n| n.parse().ok()).unwrap_or_default();
-        let span = piece.span(range.unwrap_or(0..piece.text.len()));
+        let span = places.whole(piece);
         let body = match body {
             Ok((body, calls)) => {
                 for call in calls {
@@ -189,12 +194,45 @@ fn parse(
         };
         let fallback: Arc<str> = format!("{path}:policy{}", n_before + position).into();
         let id = id.filter(|id| !id.is_empty()).map_or_else(|| fallback.clone(), Into::into);
-        found.push((position, Statement { id, span, body, cedar, origin, fallback, piece: piece_idx }));
+        let clauses = places.clauses(piece);
+        found.push((position, Statement { id, span, clauses, body, cedar, origin, fallback, piece: piece_idx }));
     }
     found.sort_by_key(|(position, _)| *position);
     let n = set.policies().count() + set.templates().count();
     statements.extend(found.into_iter().map(|(_, statement)| statement));
     n
+}
+
+/// Where a policy and its conditions stand, as Cedar's parser has it.
+struct Places<'p> {
+    whole: Option<&'p Loc>,
+    conditions: Option<&'p ast::Expr>,
+}
+
+impl Places<'_> {
+    fn whole(&self, piece: &Piece) -> Span {
+        piece.span(self.whole.map_or(0..piece.text.len(), |loc| loc.start()..loc.end()))
+    }
+
+    /// The places of the clauses, in the order in which they are written.
+    fn clauses(&self, piece: &Piece) -> Vec<Span> {
+        let mut clauses = Vec::new();
+        let mut pending: Vec<(&ast::Expr, bool)> = self.conditions.into_iter().map(|expr| (expr, false)).collect();
+        while let Some((expr, is_denied)) = pending.pop() {
+            match expr.expr_kind() {
+                ast::ExprKind::And { left, right } if !is_denied => {
+                    pending.extend([(&**right, false), (&**left, false)])
+                }
+                ast::ExprKind::Or { left, right } if is_denied => pending.extend([(&**right, true), (&**left, true)]),
+                ast::ExprKind::UnaryApp { op: ast::UnaryOp::Not, arg } if !is_denied => pending.push((&**arg, true)),
+                _ => clauses.push(match expr.source_loc() {
+                    Some(loc) => piece.span(loc.start()..loc.end()),
+                    None => self.whole(piece),
+                }),
+            }
+        }
+        clauses
+    }
 }
 
 /// Sees to it that no two statements have one identity.

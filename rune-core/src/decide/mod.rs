@@ -315,7 +315,7 @@ pub(crate) struct Coverage {
 #[derive(Debug, Clone)]
 pub(crate) struct PolicyCoverage {
     pub(crate) id: Arc<str>,
-    pub(crate) clauses: Vec<String>,
+    pub(crate) clauses: Vec<(String, Span)>,
     pub(crate) seen: Vec<[bool; 2]>,
 }
 

@@ -127,16 +127,16 @@ impl<'p> Builder<'_, 'p> {
         policy.each_clause(&mut evaluator, &mut |answer| answers.push((answer, world.take())));
         self.steps = evaluator.steps_left();
         let rule = self.rule_ref(Reason::Policy(policy));
-        let texts = policy.clause_texts(self.values);
+        let texts = policy.clauses_filled(self.values);
         let mut clauses = Vec::new();
-        for (text, (answer, reads)) in texts.into_iter().zip(answers) {
+        for ((text, span), (answer, reads)) in texts.into_iter().zip(answers) {
             let outcome = match answer {
                 Some(answer) => self.outcome(answer),
                 None => Outcome::Unreached,
             };
             let mut clause = Clause {
                 text,
-                place: rule.place.clone(),
+                place: self.place(span),
                 outcome,
                 value: None,
                 facts: self.cite(&reads),

@@ -100,7 +100,7 @@ pub struct Instance {
 pub struct Clause {
     /// As it is written.
     pub text: String,
-    /// Where it begins; of a policy's clause, where the policy does.
+    /// Where it begins; of a part of a policy's scope, where the policy does.
     #[serde(flatten)]
     pub place: Place,
     /// What it comes to.

@@ -10,7 +10,7 @@ use cedar_policy::pst::{
 };
 
 use crate::{
-    base::{Pool, Value, Values, limits},
+    base::{Pool, Span, Value, Values, limits},
     check::{CheckedPolicies, Link, Statement},
     diag::{Code, Finding, Findings},
     expr::{self, TooHigh},
@@ -101,7 +101,9 @@ fn lower_statement(
     policies: &mut Vec<Policy>,
 ) -> Result<(), Refusal> {
     let condition = pst::condition(&statement.body)?;
-    let clauses: Arc<[String]> = pst::clause_texts(&statement.body).into();
+    let texts = pst::clause_texts(&statement.body);
+    let places = statement.clauses.iter().copied().chain(std::iter::repeat(statement.span));
+    let clauses: Arc<[(String, Span)]> = texts.into_iter().zip(places).collect();
     let reads_rules =
         condition.as_ref().is_some_and(|of| of.mentions().attributes.iter().any(|name| derived.contains(*name)));
     let condition = condition.map(|condition| expr::compile(&condition, values)).transpose()?.map(Arc::new);

@@ -67,8 +67,8 @@ pub struct Policy {
     condition: Option<Arc<Expr>>,
     /// Whether the condition names an attribute that rules derive.
     reads_rules: bool,
-    /// The clauses of the condition, as Cedar writes them.
-    clauses: Arc<[String]>,
+    /// The clauses of the condition as Cedar writes them, and where they stand.
+    clauses: Arc<[(String, Span)]>,
 }
 
 /// The policies of a program.
@@ -204,22 +204,22 @@ fn first_satisfied<'s, V: Values, W: World>(
 }
 
 impl Policy {
-    /// The clauses of the policy: the parts of its scope that say something, then those of its condition.
+    /// The clauses of the policy with their places: the parts of its scope that say something, then those of its condition.
     #[must_use]
-    pub fn clauses(&self) -> Vec<String> {
+    pub fn clauses(&self) -> Vec<(String, Span)> {
         let asks = |scope: Scope| scope != Scope::Any;
         let scope = [
             (asks(self.principal), "the principal of the scope"),
             (self.action != ActionScope::Any, "the action of the scope"),
             (asks(self.resource), "the resource of the scope"),
         ];
-        let scope = scope.into_iter().filter(|(asks, _)| *asks).map(|(_, text)| text.to_owned());
+        let scope = scope.into_iter().filter(|(asks, _)| *asks).map(|(_, text)| (text.to_owned(), self.span));
         scope.chain(self.clauses.iter().cloned()).collect()
     }
 
     /// The clauses with the scope as it is written, the slots of a template filled.
     #[must_use]
-    pub fn clause_texts(&self, values: &impl Values) -> Vec<String> {
+    pub fn clauses_filled(&self, values: &impl Values) -> Vec<(String, Span)> {
         let part = |name: &str, scope: Scope| match scope {
             Scope::Any => None,
             Scope::Equal(entity) => Some(format!("{name} == {}", values.show_briefly(entity))),
@@ -238,7 +238,8 @@ impl Policy {
             }
         };
         let scope = [part("principal", self.principal), action, part("resource", self.resource)];
-        scope.into_iter().flatten().chain(self.clauses.iter().cloned()).collect()
+        let scope = scope.into_iter().flatten().map(|text| (text, self.span));
+        scope.chain(self.clauses.iter().cloned()).collect()
     }
 
     /// Whether each of [`Self::clauses`] holds of a request, one after the other; none for a clause that is not come to.

@@ -17,7 +17,7 @@ use crate::{
 pub struct ClauseCoverage {
     /// The policy or rule.
     pub id: Arc<str>,
-    /// Where the clause stands; for one of a policy, the policy.
+    /// Where the clause stands; for one of a policy's scope, the policy.
     pub span: Span,
     /// The clause.
     pub text: String,
@@ -40,8 +40,8 @@ pub(in super::super) fn start(policies: &PolicySet, rules: &DatalogEngine) -> Co
 /// What was seen, clause by clause, by place.
 pub(in super::super) fn told(coverage: &Coverage, rules: &DatalogEngine, sources: &Sources) -> Vec<ClauseCoverage> {
     let mut clauses = Vec::new();
-    for (span, policy) in &coverage.policies {
-        for (text, [was_true, was_false]) in policy.clauses.iter().zip(policy.seen.iter().copied()) {
+    for policy in coverage.policies.values() {
+        for ((text, span), [was_true, was_false]) in policy.clauses.iter().zip(policy.seen.iter().copied()) {
             let (id, text) = (policy.id.clone(), text.clone());
             clauses.push(ClauseCoverage { id, span: *span, text, was_true, was_false });
         }
