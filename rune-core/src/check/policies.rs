@@ -221,9 +221,11 @@ impl Places<'_> {
         while let Some((expr, is_denied)) = pending.pop() {
             match expr.expr_kind() {
                 ast::ExprKind::And { left, right } if !is_denied => {
-                    pending.extend([(&**right, false), (&**left, false)])
+                    pending.extend([(&**right, false), (&**left, false)]);
                 }
-                ast::ExprKind::Or { left, right } if is_denied => pending.extend([(&**right, true), (&**left, true)]),
+                ast::ExprKind::Or { left, right } if is_denied => {
+                    pending.extend([(&**right, true), (&**left, true)]);
+                }
                 ast::ExprKind::UnaryApp { op: ast::UnaryOp::Not, arg } if !is_denied => pending.push((&**arg, true)),
                 _ => clauses.push(match expr.source_loc() {
                     Some(loc) => piece.span(loc.start()..loc.end()),

@@ -8,7 +8,7 @@ use crate::{
     base::{Datum, EntityRef, Scratch, Value, Values, View, limits},
     decide::{Request, Why},
     schema::{ActionType, Schema, is_action_type},
-    syntax::Node,
+    syntax::{Node, json::JsonError},
 };
 
 use super::{Asked, Stats, kind_of};
@@ -88,6 +88,15 @@ impl List {
     #[must_use]
     pub fn with_context(self, context: Node) -> Self {
         Self { request: self.request.with_context(context), ..self }
+    }
+
+    /// With the context that a JSON object is.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not JSON.
+    pub fn with_context_json(self, text: &str) -> Result<Self, JsonError> {
+        Ok(Self { request: self.request.with_context_json(text)?, ..self })
     }
 
     fn request(&self, entity: EntityRef) -> Request {

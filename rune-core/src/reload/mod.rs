@@ -8,6 +8,7 @@
 //! The coordinator has no thread and no clock: [`driver`] has them, and one coordinator at a time.
 
 pub mod driver;
+mod open;
 
 use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
@@ -24,6 +25,7 @@ use crate::{
 };
 
 pub use driver::{Stopped, Watch, WatchOptions};
+pub use open::OpenError;
 
 /// A version that went live.
 #[derive(Debug, Clone)]
