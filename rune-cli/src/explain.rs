@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use rune_core::{Engine, Explanation, Options};
+use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use crate::{Outcome, output::Output, report, request};
@@ -30,9 +31,14 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
 
 /// The explanation under the number of its shape.
 pub(crate) fn json(explanation: &Explanation) -> Json {
-    let mut json = serde_json::to_value(explanation).unwrap_or_default();
+    with_format(explanation, "rune/explanation/1")
+}
+
+/// A document with the name and the number of its shape.
+pub(crate) fn with_format(document: &impl Serialize, format: &str) -> Json {
+    let mut json = serde_json::to_value(document).unwrap_or_default();
     if let Json::Object(members) = &mut json {
-        members.insert("format".to_owned(), json!("rune/explanation/1"));
+        members.insert("format".to_owned(), json!(format));
     }
     json
 }

@@ -83,6 +83,7 @@ pub(crate) const QUERY: &str = "\
 Examples:
   rune query policies 'can_read(User::\"ada\", D)?'
   rune query policies 'viewer(S, F), User::\"ada\" in S' --count
+  rune query policies 'can_read(User::\"ada\", D)' --why
   rune query policies 'User(U), not can_read(U, Document::\"plan\")' --limit 10
 
 Exit codes:

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use rune_core::{Engine, EntityRef, Options, QueryError, Request, Rows};
+use rune_core::{Engine, EntityRef, Options, Proof, QueryError, Request, Rows};
 use serde_json::{Value as Json, json};
 
-use crate::{Outcome, check::number, output::Output, report, request};
+use crate::{Outcome, check::number, explain::with_format, output::Output, report, request};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -35,6 +35,12 @@ pub(crate) struct Arguments {
     /// Print what finding them took.
     #[arg(long)]
     stats: bool,
+    /// Say why there is a row: what makes the first of them true; or why there is none.
+    #[arg(long, conflicts_with_all = ["count", "limit", "stats"])]
+    why: bool,
+    /// With `--why`, show rules below rules so deep; 0 shows none.
+    #[arg(long, value_name = "N", default_value_t = 3, requires = "why")]
+    depth: usize,
 }
 
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
@@ -47,19 +53,33 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     };
     let sources = rune_core::reload::driver::read(&arguments.dir)?;
     let Some(program) = report::program(sources, Options::default(), output)? else { return Ok(Outcome::Unusable) };
-    let rows = match Engine::new(program).query(&arguments.query, request.as_ref()) {
-        Ok(rows) => rows,
+    let engine = Engine::new(program);
+    let answered = if arguments.why {
+        engine.prove(&arguments.query, request.as_ref()).map(|proof| tell_why(&proof, arguments, output))
+    } else {
+        engine.query(&arguments.query, request.as_ref()).map(|rows| tell(&rows, arguments, output))
+    };
+    match answered {
+        Ok(outcome) => Ok(outcome),
         Err(QueryError::Refused(refusal)) => {
             report::refused("the query", &refusal, output);
-            return Ok(Outcome::Unusable);
+            Ok(Outcome::Unusable)
         }
-        Err(error) => return Err(error.into()),
-    };
-    output.result(&text(&rows, arguments), || json(&rows, arguments));
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn tell_why(proof: &Proof, arguments: &Arguments, output: Output) -> Outcome {
+    output.result(proof.tree(arguments.depth).trim_end(), || with_format(proof, "rune/proof/1"));
+    if proof.holds { Outcome::Yes } else { Outcome::No }
+}
+
+fn tell(rows: &Rows, arguments: &Arguments, output: Output) -> Outcome {
+    output.result(&text(rows, arguments), || json(rows, arguments));
     if let Some(cause) = &rows.undetermined {
         output.warn(&format!("there may be more rows: {cause}"));
     }
-    Ok(if rows.rows.is_empty() { Outcome::No } else { Outcome::Yes })
+    if rows.rows.is_empty() { Outcome::No } else { Outcome::Yes }
 }
 
 /// How many rows are printed.

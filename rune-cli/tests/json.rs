@@ -32,7 +32,10 @@ const CASES: [Case; 14] = [
         vec![rune(dir, &ask("cedar", "{}")), rune(dir, &ask(&example("cedar"), wrong))]
     }),
     ("`rune explain`", |dir| vec![rune(dir, &explain("User::\"ada\"")), rune(dir, &explain("User::\"bob\""))]),
-    ("`rune query`", |dir| vec![rune(dir, &["query", "first", "can_read(U, D)"])]),
+    ("`rune query`", |dir| {
+        let query = ["query", "first", "can_read(U, D)"];
+        vec![rune(dir, &query), rune(dir, &[query.as_slice(), &["--why"]].concat())]
+    }),
     ("`rune list`", |dir| {
         let asked = ["--action", "Action::\"read\"", "--resource", "Document::\"plan\""];
         vec![rune(dir, &[&["list", "principals", "first"], asked.as_slice()].concat())]

@@ -95,6 +95,7 @@ pub use decide::{
 };
 pub use diag::{Finding, Severity};
 pub use engine::Lineup;
+pub use explain::Proof;
 pub use program::BuildError;
 pub use query::{Listed, QueryError};
 #[cfg(feature = "watch")]

@@ -104,7 +104,7 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
             (None, Some(Furthest { n_left, slots })) if n_left <= plan.steps.len() => {
                 let done = asks(n_left);
                 let failing = plan.steps.get(done.len()).map(|step| step.ask);
-                Some(Instance { slots, done, failing })
+                Some(rule.without_misfit(Instance { slots, done, failing }))
             }
             _ => None,
         })
@@ -137,7 +137,8 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
             AskKind::Atom(id, args) => {
                 let found = self.rows_of(*id, args, 1)?;
                 let asked = Some((*id, self.key(args)));
-                return Ok(Condition { holds: Ok(!found.is_empty()), rows: Some(found), asked, ..nothing });
+                let holds = if found.is_empty() { self.is_there(*id, args).map(|_| false) } else { Ok(true) };
+                return Ok(Condition { holds, rows: Some(found), asked, ..nothing });
             }
             AskKind::Not(inner) => match &inner.kind {
                 AskKind::Atom(id, args) => {
@@ -229,12 +230,41 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         });
         match flow {
             Flow::Break(Stop::TooManySteps) => Err(Stop::TooManySteps),
-            _ => Ok(rows),
+            _ => {
+                rows.sort_unstable();
+                Ok(rows)
+            }
         }
     }
 }
 
 impl CompiledRule {
+    /// How many columns the head has.
+    pub(crate) fn n_args(&self) -> usize {
+        self.args.len()
+    }
+
+    /// A value of a type that its variable does not have is none: then what gave it found nothing.
+    fn without_misfit(&self, mut instance: Instance) -> Instance {
+        let kind = |at: usize| self.body.asks.get(at).map(|ask| &ask.kind);
+        let Some(AskKind::Is(slot, _)) = instance.failing.and_then(kind) else { return instance };
+        let gives = |at: &usize| match kind(*at) {
+            Some(AskKind::Atom(_, args)) => args.contains(&Term::Slot(*slot)),
+            Some(AskKind::In(left, right, _)) => [left, right].contains(&&Term::Slot(*slot)),
+            _ => false,
+        };
+        if let Some(place) = instance.done.iter().position(gives)
+            && !self.args.contains(&Term::Slot(*slot))
+        {
+            instance.failing = instance.done.get(place).copied();
+            instance.done.truncate(place);
+            if let Some(value) = instance.slots.get_mut(slot.0) {
+                *value = Value::UNKNOWN;
+            }
+        }
+        instance
+    }
+
     /// Whether a condition of a rule that decides is about the action and nothing else.
     pub(crate) fn asks_for_action_alone(&self, at: usize) -> bool {
         let Some(ask) = self.body.asks.get(at) else { return false };

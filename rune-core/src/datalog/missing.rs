@@ -330,7 +330,7 @@ impl<'s, 'a, V: Values, S: Store> Search<'s, 'a, V, S> {
             .all(|(types, value)| types.has(self.solver.values, *value) && self.is_listed(*value));
         // A key has one value.
         let is_taken = || {
-            let (Some(n), Some(relation)) = (giving.n_keys, store.relation(id)) else { return false };
+            let (Some(n), Some(relation)) = (engine.n_keys(id), store.relation(id)) else { return false };
             let key: Vec<_> = row.iter().take(n).collect();
             let has_key = |other: &[Value]| other.iter().take(n).eq(key.iter().copied());
             relation

@@ -72,6 +72,8 @@ struct RelationInfo {
     indexes: Vec<Box<[usize]>>,
     /// What it takes, if files or the API give its rows.
     giving: Option<Giving>,
+    /// How many columns are the key, if there is one value for each.
+    n_keys: Option<usize>,
 }
 
 /// What a relation takes whose rows files or the API give.
@@ -79,8 +81,6 @@ struct RelationInfo {
 struct Giving {
     /// The types of its columns.
     types: Vec<Types>,
-    /// How many columns are the key, if it is functional.
-    n_keys: Option<usize>,
 }
 
 /// A rule, compiled.
@@ -176,10 +176,11 @@ impl DatalogEngine {
             },
             giving: (matches!(predicate.kind, PredicateKind::Base | PredicateKind::Live)
                 && predicate.template.is_none())
-            .then(|| Giving {
-                types: predicate.columns.iter().map(|column| column.types.clone()).collect(),
-                n_keys: predicate.key.map(|key| key.n_columns),
-            }),
+            .then(|| Giving { types: predicate.columns.iter().map(|column| column.types.clone()).collect() }),
+            n_keys: match predicate.kind {
+                PredicateKind::Stored(..) => Some(1),
+                _ => predicate.key.map(|key| key.n_columns),
+            },
         });
         let mut engine = Self { relations: relations.collect(), ..Self::default() };
         engine.strata.clone_from(&checked.strata);
@@ -258,6 +259,12 @@ impl DatalogEngine {
 
     fn giving(&self, id: PredicateId) -> Option<&Giving> {
         self.relations.get(id.0)?.giving.as_ref()
+    }
+
+    /// How many columns of a relation are its key, if there is one value for each.
+    #[must_use]
+    pub fn n_keys(&self, id: PredicateId) -> Option<usize> {
+        self.relations.get(id.0)?.n_keys
     }
 
     /// The name of a relation.
@@ -503,7 +510,7 @@ impl Query {
             body,
             plans,
             variables: rule.variables.iter().map(|variable| variable.name.clone()).collect(),
-            goals: Vec::new(),
+            goals: rule.body.iter().map(|goal| goal.span).collect(),
             name: "the query".to_owned(),
         };
         Some(Self { rule })

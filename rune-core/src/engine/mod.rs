@@ -17,7 +17,7 @@ use crate::{
         Request, Terms,
         decision::{Decision, Generation},
     },
-    explain::{self, Explanation},
+    explain::{self, Explanation, Proof},
     facts::FactView,
     program::Program,
     query::{Asked, List, Listed, QueryError, Rows},
@@ -90,6 +90,15 @@ impl Lineup {
         self.asked().query(query, request)
     }
 
+    /// Why a query has rows, or has none: see [`Proof`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::query`].
+    pub fn prove(&self, query: &str, request: Option<&Request>) -> Result<Proof, QueryError> {
+        self.asked().prove(query, request)
+    }
+
     /// The entities for which a request with one side open is allowed.
     #[must_use]
     pub fn list(&self, list: &List) -> Listed {
@@ -150,6 +159,15 @@ impl Engine {
     /// Those of [`Lineup::query`].
     pub fn query(&self, query: &str, request: Option<&Request>) -> Result<Rows, QueryError> {
         self.lineup().query(query, request)
+    }
+
+    /// Why a query has rows, or has none, by what is served now: see [`Lineup::prove`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Lineup::query`].
+    pub fn prove(&self, query: &str, request: Option<&Request>) -> Result<Proof, QueryError> {
+        self.lineup().prove(query, request)
     }
 
     /// The entities for which a request with one side open is allowed, by what is served now.

@@ -4,17 +4,17 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     base::{EntityRef, OwnedValue, Pool, Scratch, Sources, Span, Symbol, Value, Values, View, limits},
-    check::rules::{Names, PredicateId},
+    check::rules::{CheckedRules, Names, PredicateId},
     datalog::{self, CompiledRule, Condition, Solver, Stop},
-    decide::{Reason, Request, RequestWorld, Terms, Why, bind, decision::Decision},
+    decide::{Bound, Reason, Request, RequestWorld, Terms, Why, bind, decision::Decision},
     expr::{Evaluator, Failure, Member, World as _},
     facts::{RowId, Store as _, Tick},
     policy::Policy,
 };
 
 use super::{
-    Atom, Because, Clause, Explanation, Fact, Failed, Instance, Outcome, Place, RuleRef,
-    ledger::{Key, Ledger},
+    Atom, Because, Clause, Explanation, Fact, Failed, Instance, Outcome, Place, Proof, RuleRef,
+    ledger::{Key, Ledger, renumber},
     recorder::{Read, Recorder},
 };
 
@@ -39,19 +39,8 @@ pub(super) fn explain(
     };
     let Ok(mut bound) = bind(terms, request) else { return explanation };
     let (reasons, steps) = terms.reasons_of(&mut bound);
-    let (values, world, parts) = bound.parts();
-    let mut builder = Builder {
-        terms,
-        pool,
-        sources,
-        values,
-        world: Recorder::new(world),
-        parts,
-        steps,
-        ledger: Ledger::default(),
-        parents: None,
-        is_incomplete: reasons.is_incomplete,
-    };
+    let mut builder = Builder::new(terms, (pool, sources), &mut bound, steps);
+    builder.is_incomplete = reasons.is_incomplete;
     explanation.ignored = reasons.ignored;
     explanation.n_rows_touched = reasons.n_touched;
     explanation.unknown = builder.unknown();
@@ -59,12 +48,42 @@ pub(super) fn explain(
     let failed = reasons.failed.into_iter();
     explanation.failed = failed.map(|(reason, message)| Failed { instance: builder.reason(reason), message }).collect();
     if is_open {
-        (explanation.candidates, explanation.candidates_beyond) = builder.candidates(request);
+        let failed: Vec<_> = explanation.failed.iter().map(|of| of.instance.rule.id.clone()).collect();
+        (explanation.candidates, explanation.candidates_beyond) = builder.candidates(request, &failed);
     }
     builder.settle();
     explanation.is_incomplete = builder.is_incomplete;
-    builder.ledger.finish(&mut explanation);
+    let places = builder.ledger.finish(&mut explanation.facts);
+    explanation.renumber(&places);
     explanation
+}
+
+pub(super) fn prove<'p>(
+    (terms, relations): (Terms<'p>, &CheckedRules),
+    (pool, sources): (&Arc<Pool>, &Sources),
+    bound: &mut Bound<'p>,
+    rule: &'p CompiledRule,
+) -> Proof {
+    let mut builder = Builder::new(terms, (pool, sources), bound, limits::EXPLANATION_STEPS_MAX);
+    builder.relations = Some(relations);
+    let row = vec![None; rule.n_args()];
+    let found = builder.find_instance(rule, &row, Tick::END);
+    let mut proof = Proof {
+        holds: found.as_ref().is_some_and(|found| found.failing.is_none()),
+        bindings: BTreeMap::new(),
+        clauses: Vec::new(),
+        facts: Vec::new(),
+        is_incomplete: false,
+    };
+    if let Some(found) = found {
+        let Instance { bindings, clauses, .. } = builder.instance(rule, &found, Tick::END, 0);
+        (proof.bindings, proof.clauses) = (bindings, clauses);
+    }
+    builder.settle();
+    proof.is_incomplete = builder.is_incomplete;
+    let places = builder.ledger.finish(&mut proof.facts);
+    renumber(&mut proof.clauses, &places);
+    proof
 }
 
 pub(super) struct Builder<'x, 'p> {
@@ -76,12 +95,37 @@ pub(super) struct Builder<'x, 'p> {
     pub(super) parts: [Value; 4],
     pub(super) steps: u64,
     ledger: Ledger,
+    /// The relations that a query is about: those of the rules and its own.
+    relations: Option<&'x CheckedRules>,
     /// The rows of `parent` by child, once they were asked for.
     parents: Option<BTreeMap<Value, Vec<(Value, RowId)>>>,
     pub(super) is_incomplete: bool,
 }
 
-impl<'p> Builder<'_, 'p> {
+impl<'x, 'p> Builder<'x, 'p> {
+    fn new(
+        terms: Terms<'p>,
+        (pool, sources): (&'x Arc<Pool>, &'x Sources),
+        bound: &'x mut Bound<'p>,
+        steps: u64,
+    ) -> Self {
+        let (values, world, parts) = bound.parts();
+        let world = Recorder::new(world);
+        Self {
+            terms,
+            pool,
+            sources,
+            values,
+            world,
+            parts,
+            steps,
+            ledger: Ledger::default(),
+            relations: None,
+            parents: None,
+            is_incomplete: false,
+        }
+    }
+
     /// The principal and the resource, if nothing but the request names them.
     fn unknown(&self) -> Vec<EntityRef> {
         let [principal, _, resource, _] = self.parts;
@@ -264,11 +308,25 @@ impl<'p> Builder<'_, 'p> {
             asked: Vec::new(),
             attempts: Vec::new(),
         };
-        if let (Outcome::False, Some((id, row)), []) = (&clause.outcome, condition.asked, clause.facts.as_slice()) {
-            clause.asked.push(self.pattern(id, &row));
+        let holds = clause.outcome == Outcome::True;
+        if let (false, Some((id, row)), []) = (holds, condition.asked, clause.facts.as_slice()) {
+            if clause.outcome == Outcome::False {
+                clause.asked.push(self.pattern(id, &row));
+                clause.facts.extend(self.instead(id, &row));
+            }
             clause.attempts = self.attempts(id, &row, height + 1);
         }
         Ok(clause)
+    }
+
+    /// The value that a key has instead of the one that is asked for.
+    fn instead(&mut self, id: PredicateId, row: &[Option<Value>]) -> Option<usize> {
+        let n_keys = self.terms.rules.n_keys(id)?;
+        let key: Vec<Value> = row.iter().take(n_keys).copied().collect::<Option<_>>()?;
+        let rows = &self.world.relation(id)?.rows;
+        let at = (0..rows.len()).find(|at| rows.row(*at).starts_with(&key))?;
+        self.steps = self.steps.saturating_sub(u64::from(at));
+        Some(self.cite_row(id, at))
     }
 
     /// A row that is asked for, as rules write it.
@@ -277,8 +335,13 @@ impl<'p> Builder<'_, 'p> {
             row.iter().map(|value| value.map_or("_".to_owned(), |value| self.values.show_briefly(value))).collect();
         match (id, shown.as_slice()) {
             (Names::IN, [low, high]) => format!("{low} in {high}"),
-            _ => format!("{}({})", self.terms.rules.name(id), shown.join(", ")),
+            _ => format!("{}({})", self.name(id), shown.join(", ")),
         }
+    }
+
+    fn name(&self, id: PredicateId) -> Arc<str> {
+        let of_query = self.relations.and_then(|relations| relations.predicate(id));
+        of_query.map_or_else(|| self.terms.rules.name(id), |of| of.name.as_str().into())
     }
 
     /// The rules that could derive a row that is not there, as far as they come.
@@ -380,11 +443,11 @@ impl<'p> Builder<'_, 'p> {
     /// A row of a relation: it is given, or some instance of a rule derives it from older ones.
     fn row(&mut self, id: PredicateId, at: RowId, is_within: bool) -> ((Tick, u8), Fact) {
         let Some(relation) = self.world.world.relation(id) else {
-            let atom = self.atom(&self.terms.rules.name(id), &[]);
+            let atom = self.atom(&self.name(id), &[]);
             return ((Tick::GIVEN, 0), Fact { atom, because: Because::Unshown });
         };
         let (row, tick) = (relation.rows.row(at).to_vec(), relation.births.of(at));
-        let atom = self.atom(&self.terms.rules.name(id), &row);
+        let atom = self.atom(&self.name(id), &row);
         if tick == Tick::GIVEN {
             let because = self.given(relation.places.of(at));
             return ((tick, 0), Fact { atom, because });

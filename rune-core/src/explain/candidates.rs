@@ -1,5 +1,7 @@
 //! The permits that a denied request came nearest to.
 
+use std::sync::Arc;
+
 use crate::{
     base::limits,
     datalog::CompiledRule,
@@ -12,8 +14,8 @@ use crate::{
 use super::{Candidate, builder::Builder};
 
 impl<'p> Builder<'_, 'p> {
-    /// The permits that come nearest to holding, and how many there are besides.
-    pub(super) fn candidates(&mut self, request: &Request) -> (Vec<Candidate>, usize) {
+    /// The permits that come nearest to holding, without those that failed, and how many there are besides.
+    pub(super) fn candidates(&mut self, request: &Request, failed: &[Arc<str>]) -> (Vec<Candidate>, usize) {
         let policies = self.terms.policies;
         let mut all: Vec<(usize, Reason<'p>)> = Vec::new();
         for policy in policies.iter().filter(|policy| policy.effect == Effect::Permit) {
@@ -26,6 +28,7 @@ impl<'p> Builder<'_, 'p> {
                 all.push((n_left, Reason::Rule(rule)));
             }
         }
+        all.retain(|(_, reason)| !failed.contains(reason.id()));
         all.sort_by_key(|(n_left, _)| *n_left);
         let beyond = all.len().saturating_sub(limits::CANDIDATES_MAX);
         all.truncate(limits::CANDIDATES_MAX);

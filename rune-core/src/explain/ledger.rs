@@ -8,7 +8,7 @@ use crate::{
     facts::{RowId, Tick},
 };
 
-use super::{Because, Candidate, Clause, Explanation, Fact, Failed, Instance};
+use super::{Because, Candidate, Clause, Explanation, Fact, Failed};
 
 /// Which fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,8 +58,8 @@ impl Ledger {
         self.done.push((order, fact));
     }
 
-    /// Puts the facts into an explanation, in their order.
-    pub(super) fn finish(self, explanation: &mut Explanation) {
+    /// Puts the facts in their order, and says which place each has now.
+    pub(super) fn finish(self, facts: &mut Vec<Fact>) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.done.len()).collect();
         order.sort_by_key(|at| self.done.get(*at).map(|(order, _)| *order));
         let mut places = vec![0; order.len()];
@@ -68,35 +68,37 @@ impl Ledger {
                 *place = new;
             }
         }
-        let mut facts: Vec<(usize, Fact)> =
+        let mut sorted: Vec<(usize, Fact)> =
             places.iter().copied().zip(self.done.into_iter().map(|(_, fact)| fact)).collect();
-        facts.sort_by_key(|(place, _)| *place);
-        explanation.facts = facts.into_iter().map(|(_, fact)| fact).collect();
-        renumber(explanation, &places);
+        sorted.sort_by_key(|(place, _)| *place);
+        *facts = sorted.into_iter().map(|(_, fact)| fact).collect();
+        for fact in facts {
+            match &mut fact.because {
+                Because::Parents { facts } => renumber_list(facts, &places),
+                Because::Rule(instance) => renumber(&mut instance.clauses, &places),
+                Because::Given(_) | Because::Schema | Because::Request | Because::Unshown => {}
+            }
+        }
+        places
     }
 }
 
-fn renumber(explanation: &mut Explanation, places: &[usize]) {
-    let of_failed = explanation.failed.iter_mut().map(|Failed { instance, .. }| instance);
-    let of_candidates = explanation.candidates.iter_mut().map(|Candidate { instance, .. }| instance);
-    for instance in explanation.determining.iter_mut().chain(of_failed).chain(of_candidates) {
-        renumber_instance(instance, places);
-    }
-    for fact in &mut explanation.facts {
-        match &mut fact.because {
-            Because::Parents { facts } => renumber_list(facts, places),
-            Because::Rule(instance) => renumber_instance(instance, places),
-            Because::Given(_) | Because::Schema | Because::Request | Because::Unshown => {}
+impl Explanation {
+    pub(super) fn renumber(&mut self, places: &[usize]) {
+        let of_failed = self.failed.iter_mut().map(|Failed { instance, .. }| instance);
+        let of_candidates = self.candidates.iter_mut().map(|Candidate { instance, .. }| instance);
+        for instance in self.determining.iter_mut().chain(of_failed).chain(of_candidates) {
+            renumber(&mut instance.clauses, places);
         }
     }
 }
 
 // Recurses once per attempt within another, whose number is limited.
-fn renumber_instance(instance: &mut Instance, places: &[usize]) {
-    for Clause { facts, attempts, .. } in &mut instance.clauses {
+pub(super) fn renumber(clauses: &mut [Clause], places: &[usize]) {
+    for Clause { facts, attempts, .. } in clauses {
         renumber_list(facts, places);
         for attempt in attempts {
-            renumber_instance(attempt, places);
+            renumber(&mut attempt.clauses, places);
         }
     }
 }

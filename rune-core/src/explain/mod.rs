@@ -22,7 +22,9 @@ use serde::Serialize;
 
 use crate::{
     base::{EntityRef, OwnedValue, Pool, Sources},
-    decide::{Request, Terms, decision::Decision},
+    check::rules::CheckedRules,
+    datalog::CompiledRule,
+    decide::{Bound, Request, Terms, decision::Decision},
     policy,
 };
 
@@ -228,6 +230,34 @@ impl Because {
             Self::Rule(instance) => instance.clauses.iter().flat_map(|clause| clause.facts.iter().copied()).collect(),
         }
     }
+}
+
+/// Why a query has rows, or has none.
+///
+/// As JSON: the members here, by these names, and `holds`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Proof {
+    /// Whether there is a row.
+    pub holds: bool,
+    /// The values of the variables in the first row, or as far as they have one.
+    pub bindings: BTreeMap<String, OwnedValue>,
+    /// The conditions of the query, up to and with the first that does not hold.
+    pub clauses: Vec<Clause>,
+    /// The facts that they rest on, as in [`Explanation::facts`].
+    pub facts: Vec<Fact>,
+    /// Whether a limit was passed: then there may be a row all the same, and more facts.
+    #[serde(rename = "incomplete")]
+    pub is_incomplete: bool,
+}
+
+/// Explains the answer to a query that was compiled into a rule; `relations` are all that it is about.
+pub(crate) fn prove<'p>(
+    (terms, relations): (Terms<'p>, &CheckedRules),
+    (pool, sources): (&Arc<Pool>, &Sources),
+    bound: &mut Bound<'p>,
+    rule: &'p CompiledRule,
+) -> Proof {
+    builder::prove((terms, relations), (pool, sources), bound, rule)
 }
 
 /// Explains a decision that was made of a request by these terms; `pool` has their values, `sources` their text. The result may stop at a limit, and says so.

@@ -16,7 +16,7 @@ use std::{collections::BTreeSet, fmt};
 
 use crate::decide::Why;
 
-use super::{Because, Candidate, Clause, Explanation, Fact, Failed, Instance, Outcome, RuleRef};
+use super::{Because, Candidate, Clause, Explanation, Fact, Failed, Instance, Outcome, Proof, RuleRef};
 
 /// Lines below lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,34 @@ impl Explanation {
         let mut text = String::new();
         shower.explanation(self).draw(&mut text, "", "");
         text
+    }
+}
+
+impl Proof {
+    /// The proof as a tree of lines, in which rules below rules are folded beyond `depth_max` of them.
+    #[must_use]
+    pub fn tree(&self, depth_max: usize) -> String {
+        let mut shower = Shower { facts: &self.facts, depth_max, shown: BTreeSet::new() };
+        let bindings: Vec<String> = self.bindings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        let line = match (self.holds, bindings.is_empty()) {
+            (true, true) => "yes".to_owned(),
+            (true, false) => bindings.join(", "),
+            (false, _) => "no rows".to_owned(),
+        };
+        let mut below: Vec<Tree> = self.clauses.iter().map(|clause| shower.clause(clause, 0)).collect();
+        if self.is_incomplete {
+            below.push(Tree::leaf("note: a limit was passed, so this may not be all"));
+        }
+        let mut text = String::new();
+        Tree { line, below }.draw(&mut text, "", "");
+        text
+    }
+}
+
+/// The tree down to the files.
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.tree(usize::MAX))
     }
 }
 
@@ -79,19 +107,26 @@ impl Shower<'_> {
             Why::NotPermitted => "deny: no policy permits it".to_owned(),
             Why::Error(error) => format!("deny: {error}"),
         };
-        let mut below: Vec<Tree> = explanation.determining.iter().map(|of| self.instance(of, "")).collect();
+        let mut below: Vec<Tree> = explanation.determining.iter().map(|of| self.instance(of)).collect();
         for Failed { instance, message } in &explanation.failed {
-            let mut tree = self.instance(instance, "");
-            tree.line = format!("passed over: {}: {message}", tree.line);
+            let mut tree = self.instance(instance);
+            tree.line = format!("without a value: {}: {message}", tree.line);
             below.push(tree);
         }
+        // What could not be told is why, and comes first.
+        if matches!(decision.why, Why::Error(_)) {
+            below.rotate_left(explanation.determining.len());
+        }
         for Candidate { instance, missing } in &explanation.candidates {
-            let mut tree = self.instance(instance, "");
+            let mut tree = self.instance(instance);
             if !missing.is_empty() {
                 let facts = missing.iter().map(|atom| Tree::leaf(format!("+ {atom}"))).collect();
                 tree.below.push(Tree { line: "would be allowed with".to_owned(), below: facts });
             }
             below.push(tree);
+        }
+        if decision.why == Why::NotPermitted && explanation.candidates.is_empty() && explanation.failed.is_empty() {
+            below.push(Tree::leaf("note: no permit is about this action and entities of these types"));
         }
         if 0 < explanation.candidates_beyond {
             below.push(Tree::leaf(format!("… and {} permits further away", explanation.candidates_beyond)));
@@ -106,7 +141,7 @@ impl Shower<'_> {
         Tree { line, below }
     }
 
-    fn instance(&mut self, instance: &Instance, by: &str) -> Tree {
+    fn instance(&mut self, instance: &Instance) -> Tree {
         let RuleRef { id, effect, place, annotations } = &instance.rule;
         let effect = match effect {
             Some(crate::policy::Effect::Permit) => "permit ",
@@ -117,7 +152,7 @@ impl Shower<'_> {
         let mut below: Vec<Tree> =
             said.filter(|text| !text.is_empty()).map(|text| Tree::leaf(format!("“{text}”"))).collect();
         below.extend(instance.clauses.iter().map(|clause| self.clause(clause, 0)));
-        Tree { line: format!("{by}{effect}{id} ({place})"), below }
+        Tree { line: format!("{effect}{id} ({place})"), below }
     }
 
     fn clause(&mut self, clause: &Clause, depth: usize) -> Tree {

@@ -124,30 +124,42 @@ impl Facts {
         }
     }
 
-    /// Visits each entity that is stored or that a given row names, with its type; some more than once.
-    pub fn each_known(&self, values: &impl Values, visit: &mut dyn FnMut(Symbol, Value)) {
+    /// Visits each entity that is stored or that a given row names, with its type and where that is; some more than once.
+    pub fn each_known(&self, values: &impl Values, visit: &mut dyn FnMut(Symbol, Value, Span)) {
         let mut stored: Vec<(&Value, &Entity)> = self.entities.iter().collect();
         stored.sort_unstable_by_key(|(uid, _)| **uid);
-        for (uid, entity) in stored {
-            for value in [*uid, entity.parents, entity.attributes, entity.tags] {
-                each_entity(values, value, visit);
+        // Where an entity is stored says more of it than where it is named.
+        let mut at =
+            |value: Value, span: Span| each_entity(values, value, &mut |kind, entity| visit(kind, entity, span));
+        for (uid, entity) in &stored {
+            at(**uid, entity.span);
+        }
+        for (_, entity) in &stored {
+            for value in [entity.parents, entity.attributes, entity.tags] {
+                at(value, entity.span);
             }
         }
-        for row in self.relations.given_rows() {
+        for (row, span) in self.relations.given_rows() {
             for value in row {
-                each_entity(values, *value, visit);
+                at(*value, span);
             }
         }
     }
 
     /// Visits each entity of a type that has a stored attribute, with its value.
-    pub fn each_stored(&self, values: &impl Values, kind: Symbol, name: Symbol, visit: &mut dyn FnMut(Value, Value)) {
+    pub fn each_stored(
+        &self,
+        values: &impl Values,
+        kind: Symbol,
+        name: Symbol,
+        visit: &mut dyn FnMut(Value, Value, Span),
+    ) {
         let mut stored: Vec<(&Value, &Entity)> = self.entities.iter().collect();
         stored.sort_unstable_by_key(|(uid, _)| **uid);
         for (uid, entity) in stored {
             let is_of_kind = matches!(values.view(*uid), View::Entity(of, _) if of == kind);
             if let (true, Member::Is(value)) = (is_of_kind, member(values, entity.attributes, name)) {
-                visit(*uid, value);
+                visit(*uid, value, entity.span);
             }
         }
     }

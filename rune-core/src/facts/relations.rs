@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range};
 use hashbrown::HashMap;
 
 use crate::{
-    base::{Symbol, Value},
+    base::{Span, Symbol, Value},
     check::rules::{CheckedRules, Names, PredicateId},
     expr::{Derived, Failure, Form},
 };
@@ -126,6 +126,18 @@ impl Relation {
         Self { rows: Table::new(arity), doubts: Doubts::new(arity), ..Self::default() }
     }
 
+    /// Adds a row that stands somewhere, before any is derived.
+    pub fn give(&mut self, row: &[Value], span: Span) {
+        if self.rows.insert(row) {
+            self.places.push(span);
+        }
+    }
+
+    /// The rows that are given, and where they stand.
+    fn given(&self) -> impl Iterator<Item = (&[Value], Span)> {
+        (0..self.places.len()).filter_map(|at| Some((self.rows.row(at), self.places.of(at)?)))
+    }
+
     /// Whether a row is there.
     ///
     /// # Errors
@@ -211,9 +223,9 @@ impl Relations {
         self.attributes.get(&(kind, name))
     }
 
-    /// The rows that are given, of all relations.
-    pub fn given_rows(&self) -> impl Iterator<Item = &[Value]> {
-        self.all.iter().flat_map(|relation| relation.rows.rows().take(relation.places.len() as usize))
+    /// The rows that are given, of all relations, and where they stand.
+    pub fn given_rows(&self) -> impl Iterator<Item = (&[Value], Span)> {
+        self.all.iter().flat_map(Relation::given)
     }
 
     /// The same relations with the rows that are given, and nothing that follows from them.

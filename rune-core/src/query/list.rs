@@ -175,7 +175,7 @@ impl Asked<'_> {
                 (Some(of), _) => of.resources.clone(),
                 (None, _) => Vec::new(),
             });
-            self.terms.facts.each_known(&values, &mut |kind, entity| {
+            self.terms.facts.each_known(&values, &mut |kind, entity, _| {
                 if types.as_ref().is_none_or(|types| types.contains(&kind)) {
                     found.insert(entity);
                 }

@@ -9,11 +9,12 @@ use std::{fmt, sync::Arc};
 use serde::Serialize;
 
 use crate::{
-    base::{OwnedValue, Pool, Sources, Value, Values, View, limits, value::each_entity},
+    base::{OwnedValue, Pool, Sources, Span, Value, Values, View, limits, value::each_entity},
     check::rules::{CheckedRules, Names, PredicateId, PredicateKind, Question, Term},
     datalog::{self, Solver, insert},
     decide::{Bound, Request, RequestWorld, Terms, bind},
     diag::{Findings, Report},
+    explain::{self, Proof},
     expr::Failure,
     facts::{Relation, Store as _},
     syntax::{cedar::Piece, rules},
@@ -85,6 +86,19 @@ impl fmt::Display for QueryError {
 
 impl std::error::Error for QueryError {}
 
+/// Steps that a query may take.
+const STEPS_MAX: u64 = limits::EXPLANATION_STEPS_MAX;
+
+/// A query over all that it asks for.
+struct Put<'a, 'p> {
+    terms: Terms<'p>,
+    sources: &'a Sources,
+    question: &'p Question,
+    query: &'p datalog::Query,
+    bound: &'a mut Bound<'p>,
+    work: datalog::Work,
+}
+
 impl Asked<'_> {
     /// The rows that satisfy a query: conditions as in the body of a rule, with a `?` or `.` after them or not.
     ///
@@ -92,12 +106,53 @@ impl Asked<'_> {
     ///
     /// If the text is no query, if it depends on a request that was not given or does not fit, or if it takes too many steps.
     pub fn query(&self, text: &str, request: Option<&Request>) -> Result<Rows, QueryError> {
+        self.put(text, request, |put| {
+            let Put { question, query, bound, work, .. } = put;
+            let (values, world, parts) = bound.parts();
+            let mut solver = Solver::new(&mut *values, world, parts, work.steps_left);
+            let answers = solver.query(query).map_err(|_| QueryError::TooManySteps(STEPS_MAX))?;
+            let (steps, rows_touched) = (STEPS_MAX - solver.steps_left(), work.n_touched + solver.n_touched());
+            let shown = |row: &Vec<Value>| row.iter().map(|value| OwnedValue::of(values, *value)).collect();
+            let mut rows: Vec<Vec<OwnedValue>> = answers.rows.iter().map(shown).collect();
+            rows.sort();
+            let name = |arg: &Term| match arg {
+                Term::Slot(slot) => question.rule.variables.get(slot.0).map(|variable| variable.name.clone()),
+                Term::Constant(_) | Term::Any => None,
+            };
+            Ok(Rows {
+                columns: question.rule.args.iter().filter_map(name).collect(),
+                rows,
+                undetermined: answers.undetermined.map(|cause| Failure::Undetermined(cause).describe(values)),
+                stats: Stats { steps, rows_touched },
+            })
+        })
+    }
+
+    /// Why a query has rows: the conditions with what makes the first of its rows true; or why it has none: up to the first
+    /// condition that no row comes past.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::query`].
+    pub fn prove(&self, text: &str, request: Option<&Request>) -> Result<Proof, QueryError> {
+        self.put(text, request, |put| {
+            let Put { terms, sources, question, query, bound, .. } = put;
+            Ok(explain::prove((terms, &question.rules), (self.pool, sources), bound, query.rule()))
+        })
+    }
+
+    /// Checks a query, and answers it over all that it asks for.
+    fn put<R>(
+        &self,
+        text: &str,
+        request: Option<&Request>,
+        answer: impl FnOnce(Put<'_, '_>) -> Result<R, QueryError>,
+    ) -> Result<R, QueryError> {
         let mut pool = Pool::over(self.pool.clone());
         let mut findings = Findings::default();
-        let compiled = self.compile(text, &mut pool, &mut findings);
-        let (question, query) = match compiled {
-            (_, Some(compiled)) if !findings.has_error() => compiled,
-            (sources, _) => return Err(QueryError::Refused(findings.into_report(Arc::new(sources)))),
+        let (sources, compiled) = self.compile(text, &mut pool, &mut findings);
+        let Some((question, query)) = compiled.filter(|_| !findings.has_error()) else {
+            return Err(QueryError::Refused(findings.into_report(Arc::new(sources))));
         };
         if question.is_about_request && request.is_none() {
             return Err(QueryError::NoRequest);
@@ -107,30 +162,12 @@ impl Asked<'_> {
             Some(request) => bind(terms, request).map_err(QueryError::Request)?,
             None => Bound::without_request(terms),
         };
-        let steps_max = limits::EXPLANATION_STEPS_MAX;
-        let too_many = || QueryError::TooManySteps(steps_max);
-        let work = bound.derive(terms.rules, steps_max).map_err(|_| too_many())?;
+        let work = bound.derive(terms.rules, STEPS_MAX).map_err(|_| QueryError::TooManySteps(STEPS_MAX))?;
         bound.with_world(|world, values, parts| {
             self.complete(&question, world, values, &parts);
             prepare(&query, world);
         });
-        let (values, world, parts) = bound.parts();
-        let mut solver = Solver::new(&mut *values, world, parts, work.steps_left);
-        let answers = solver.query(&query).map_err(|_| too_many())?;
-        let stats = Stats { steps: steps_max - solver.steps_left(), rows_touched: work.n_touched + solver.n_touched() };
-        let shown = |row: &Vec<Value>| row.iter().map(|value| OwnedValue::of(values, *value)).collect();
-        let mut rows: Vec<Vec<OwnedValue>> = answers.rows.iter().map(shown).collect();
-        rows.sort();
-        let name = |arg: &Term| match arg {
-            Term::Slot(slot) => question.rule.variables.get(slot.0).map(|variable| variable.name.clone()),
-            Term::Constant(_) | Term::Any => None,
-        };
-        Ok(Rows {
-            columns: question.rule.args.iter().filter_map(name).collect(),
-            rows,
-            undetermined: answers.undetermined.map(|cause| Failure::Undetermined(cause).describe(values)),
-            stats,
-        })
+        answer(Put { terms, sources: &sources, question: &question, query: &query, bound: &mut bound, work })
     }
 
     fn compile(
@@ -160,19 +197,24 @@ impl Asked<'_> {
             let mut relation = Relation::new(predicate.columns.len());
             match predicate.kind {
                 PredicateKind::Known(kind) => {
-                    let mut add = |of, entity| {
+                    facts.each_known(values, &mut |of, entity, span| {
                         if of == kind {
-                            relation.rows.insert(&[entity]);
+                            relation.give(&[entity], span);
                         }
-                    };
-                    facts.each_known(values, &mut add);
+                    });
                     for part in parts.iter().filter(|part| **part != Value::UNKNOWN) {
-                        each_entity(values, *part, &mut add);
+                        each_entity(values, *part, &mut |of, entity| {
+                            if of == kind {
+                                relation.rows.insert(&[entity]);
+                            }
+                        });
                     }
                 }
-                PredicateKind::Stored(kind, name) => facts.each_stored(values, kind, name, &mut |entity, value| {
-                    relation.rows.insert(&[entity, value]);
-                }),
+                PredicateKind::Stored(kind, name) => {
+                    facts.each_stored(values, kind, name, &mut |entity, value, span| {
+                        relation.give(&[entity, value], span);
+                    });
+                }
                 _ => continue,
             }
             world.add(PredicateId(at), relation);
@@ -182,7 +224,11 @@ impl Asked<'_> {
             world.add(Names::PARENT, Relation::new(2));
             world.add(Names::IN, Relation::new(2));
             for parent in facts.all_stored_parents(values) {
+                let place = parent.first().and_then(|child| facts.place_of(*child));
                 insert(world, Names::PARENT, &parent);
+                if let Some(relation) = world.relation_mut(Names::PARENT) {
+                    relation.places.push(place.unwrap_or(Span::NOWHERE));
+                }
             }
         }
     }
