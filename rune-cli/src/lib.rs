@@ -19,6 +19,7 @@ pub mod report;
 mod request;
 mod schema;
 pub mod serve;
+mod shown;
 mod stop;
 mod test;
 mod watch;

@@ -6,7 +6,7 @@ use anyhow::Result;
 use rune_core::{Engine, EntityRef, List, Listed, Options};
 use serde_json::{Value as Json, json};
 
-use crate::{Outcome, check::number, output::Output, report, request};
+use crate::{Outcome, check::number, output::Output, report, request, shown::Shown};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -62,15 +62,8 @@ struct Common {
     /// The circumstances, a JSON object: `{ "hour": 9 }`.
     #[arg(long, value_name = "JSON")]
     context: Option<String>,
-    /// Print how many there are, and none of them.
-    #[arg(long)]
-    count: bool,
-    /// Print so many at most, and how many more there are.
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
-    /// Print what finding them took.
-    #[arg(long)]
-    stats: bool,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
@@ -90,12 +83,9 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     let sources = rune_core::reload::driver::read(&common.dir)?;
     let Some(program) = report::program(sources, Options::default(), output)? else { return Ok(Outcome::Unusable) };
     let listed = Engine::new(program).list(&list);
-    output.result(&text(&listed, common), || json(&listed, common));
-    if let Some(error) = &listed.error {
-        output.warn(&format!("{} could not be decided about: {error}", number(listed.undecided, "candidate")));
-    }
-    if listed.is_incomplete {
-        output.warn("the steps ran out before all candidates had been decided about: there may be more");
+    output.result(&text(&listed, common.shown), || json(&listed, common.shown));
+    for message in open(&listed) {
+        output.warn(&message);
     }
     Ok(if listed.is_incomplete {
         Outcome::Unusable
@@ -106,22 +96,30 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     })
 }
 
-/// How many entities are printed.
-fn n_shown(listed: &Listed, common: &Common) -> usize {
-    if common.count { 0 } else { common.limit.unwrap_or(usize::MAX).min(listed.entities.len()) }
+/// What the list leaves open.
+pub(crate) fn open(listed: &Listed) -> Vec<String> {
+    let mut open = Vec::new();
+    if let Some(error) = &listed.error {
+        open.push(format!("{} could not be decided about: {error}", number(listed.undecided, "candidate")));
+    }
+    if listed.is_incomplete {
+        let message = "the steps ran out before all candidates had been decided about: there may be more";
+        open.push(message.to_owned());
+    }
+    open
 }
 
-fn text(listed: &Listed, common: &Common) -> String {
-    let n_shown = n_shown(listed, common);
-    let mut lines: Vec<String> = listed.entities.iter().take(n_shown).map(EntityRef::to_string).collect();
-    if common.count {
-        lines.push(listed.entities.len().to_string());
+pub(crate) fn text(listed: &Listed, shown: Shown) -> String {
+    let n = listed.entities.len();
+    let mut lines: Vec<String> = listed.entities.iter().take(shown.n_of(n)).map(EntityRef::to_string).collect();
+    if shown.count {
+        lines.push(n.to_string());
     } else if listed.entities.is_empty() {
         lines.push(format!("none of {}", number(listed.candidates, "candidate")));
-    } else if n_shown < listed.entities.len() {
-        lines.push(format!("… and {} more", listed.entities.len() - n_shown));
+    } else {
+        lines.extend(shown.rest_of(n));
     }
-    if common.stats {
+    if shown.stats {
         let stats = listed.stats;
         lines.push(format!(
             "{}, {} steps, {} rows looked at",
@@ -133,9 +131,9 @@ fn text(listed: &Listed, common: &Common) -> String {
     lines.join("\n")
 }
 
-fn json(listed: &Listed, common: &Common) -> Json {
+pub(crate) fn json(listed: &Listed, shown: Shown) -> Json {
     json!({
-        "entities": listed.entities.get(..n_shown(listed, common)),
+        "entities": listed.entities.get(..shown.n_of(listed.entities.len())),
         "count": listed.entities.len(),
         "candidates": listed.candidates,
         "undecided": listed.undecided,

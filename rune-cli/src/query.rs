@@ -6,7 +6,7 @@ use anyhow::Result;
 use rune_core::{Engine, EntityRef, Options, Proof, QueryError, Request, Rows};
 use serde_json::{Value as Json, json};
 
-use crate::{Outcome, check::number, explain::with_format, output::Output, report, request};
+use crate::{Outcome, check::number, explain::with_format, output::Output, report, request, shown::Shown};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -26,15 +26,8 @@ pub(crate) struct Arguments {
     /// The circumstances, a JSON object.
     #[arg(long, value_name = "JSON", requires = "principal")]
     context: Option<String>,
-    /// Print how many rows there are, and none of them.
-    #[arg(long)]
-    count: bool,
-    /// Print so many rows at most, and how many more there are.
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
-    /// Print what finding them took.
-    #[arg(long)]
-    stats: bool,
+    #[command(flatten)]
+    shown: Shown,
     /// Say why there is a row: what makes the first of them true; or why there is none.
     #[arg(long, conflicts_with_all = ["count", "limit", "stats"])]
     why: bool,
@@ -70,39 +63,44 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
 }
 
 fn tell_why(proof: &Proof, arguments: &Arguments, output: Output) -> Outcome {
-    output.result(proof.tree(arguments.depth).trim_end(), || with_format(proof, "rune/proof/1"));
+    output.result(proof.tree(arguments.depth).trim_end(), || proof_json(proof));
     if proof.holds { Outcome::Yes } else { Outcome::No }
 }
 
+/// A proof under the number of its shape.
+pub(crate) fn proof_json(proof: &Proof) -> Json {
+    with_format(proof, "rune/proof/1")
+}
+
 fn tell(rows: &Rows, arguments: &Arguments, output: Output) -> Outcome {
-    output.result(&text(rows, arguments), || json(rows, arguments));
-    if let Some(cause) = &rows.undetermined {
-        output.warn(&format!("there may be more rows: {cause}"));
+    output.result(&text(rows, arguments.shown), || json(rows, arguments.shown));
+    if let Some(message) = open(rows) {
+        output.warn(&message);
     }
     if rows.rows.is_empty() { Outcome::No } else { Outcome::Yes }
 }
 
-/// How many rows are printed.
-fn n_shown(rows: &Rows, arguments: &Arguments) -> usize {
-    if arguments.count { 0 } else { arguments.limit.unwrap_or(usize::MAX).min(rows.rows.len()) }
+/// What the rows leave open.
+pub(crate) fn open(rows: &Rows) -> Option<String> {
+    rows.undetermined.as_ref().map(|cause| format!("there may be more rows: {cause}"))
 }
 
-fn text(rows: &Rows, arguments: &Arguments) -> String {
-    let n_shown = n_shown(rows, arguments);
+pub(crate) fn text(rows: &Rows, shown: Shown) -> String {
+    let n_rows = rows.rows.len();
     let row = |row: &Vec<rune_core::OwnedValue>| {
         let values: Vec<_> = rows.columns.iter().zip(row).map(|(name, value)| format!("{name} = {value}")).collect();
         values.join(", ")
     };
-    let mut lines: Vec<String> = match (rows.columns.is_empty(), arguments.count) {
-        (_, true) => vec![rows.rows.len().to_string()],
+    let mut lines: Vec<String> = match (rows.columns.is_empty(), shown.count) {
+        (_, true) => vec![n_rows.to_string()],
         (true, false) => vec![if rows.rows.is_empty() { "no" } else { "yes" }.to_owned()],
         (false, false) if rows.rows.is_empty() => vec!["no rows".to_owned()],
-        (false, false) => rows.rows.iter().take(n_shown).map(row).collect(),
+        (false, false) => {
+            let lines = rows.rows.iter().take(shown.n_of(n_rows)).map(row);
+            lines.chain(shown.rest_of(n_rows)).collect()
+        }
     };
-    if !arguments.count && !rows.columns.is_empty() && n_shown < rows.rows.len() {
-        lines.push(format!("… and {} more", rows.rows.len() - n_shown));
-    }
-    if arguments.stats {
+    if shown.stats {
         let stats = rows.stats;
         lines.push(format!("{}, {} looked at", number_of(stats.steps, "step"), number_of(stats.rows_touched, "row")));
     }
@@ -113,11 +111,10 @@ fn number_of(n: u64, thing: &str) -> String {
     number(usize::try_from(n).unwrap_or(usize::MAX), thing)
 }
 
-fn json(rows: &Rows, arguments: &Arguments) -> Json {
-    let n_shown = n_shown(rows, arguments);
+pub(crate) fn json(rows: &Rows, shown: Shown) -> Json {
     json!({
         "columns": rows.columns,
-        "rows": rows.rows.get(..n_shown),
+        "rows": rows.rows.get(..shown.n_of(rows.rows.len())),
         "count": rows.rows.len(),
         "undetermined": rows.undetermined,
         "stats": rows.stats,

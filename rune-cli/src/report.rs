@@ -24,13 +24,16 @@ pub(crate) fn program(sources: Arc<Sources>, options: Options, output: Output) -
 /// Tells why there is nothing to say more about.
 pub(crate) fn refused(what: &str, refusal: &Report, output: Output) {
     output.note(&text(refusal, output.has_colour()));
-    output.json(|| {
-        json!({
-            "error": format!("{what} is refused"),
-            "findings": json(refusal),
-            "findings_beyond": refusal.n_beyond,
-        })
-    });
+    output.json(|| refusal_json(what, refusal));
+}
+
+/// Why there is nothing to say more about, for machines.
+pub(crate) fn refusal_json(what: &str, refusal: &Report) -> Json {
+    json!({
+        "error": format!("{what} is refused"),
+        "findings": json(refusal),
+        "findings_beyond": refusal.n_beyond,
+    })
 }
 
 /// Why there is no result, in the look of a finding.

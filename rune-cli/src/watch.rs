@@ -123,7 +123,7 @@ impl<T: Tell> Runs<T> {
         self.n += 1;
         if 1 < self.n {
             let what = match (&self.before, files) {
-                (Some(before), Some(after)) => changes(before, after),
+                (Some(before), Some(after)) => changes(before, after).join(", "),
                 (None, Some(_)) => "the folder can be read again".to_owned(),
                 (_, None) => "the folder changed".to_owned(),
             };
@@ -133,8 +133,8 @@ impl<T: Tell> Runs<T> {
     }
 }
 
-/// What was added, changed and removed between two sets of files.
-fn changes(before: &Sources, after: &Sources) -> String {
+/// What was added, changed and removed between two sets of files; of many, how many more.
+pub(crate) fn changes(before: &Sources, after: &Sources) -> Vec<String> {
     let added_or_changed = after.files().filter_map(|(_, file)| match before.find(&file.path) {
         None => Some(format!("{} added", file.path)),
         Some(old) if old != file => Some(format!("{} changed", file.path)),
@@ -148,7 +148,7 @@ fn changes(before: &Sources, after: &Sources) -> String {
     if 0 < n_beyond {
         changes.push(format!("and {n_beyond} more"));
     }
-    changes.join(", ")
+    changes
 }
 
 #[cfg(test)]
@@ -165,10 +165,10 @@ mod tests {
     fn what_changed_is_named_and_many_are_counted() {
         let before = sources(&[("a.rune", "1"), ("b.rune", "1"), ("c.rune", "1")]);
         let after = sources(&[("a.rune", "2"), ("b.rune", "1"), ("d.rune", "1")]);
-        assert_eq!(changes(&before, &after), "a.rune changed, d.rune added, c.rune removed");
+        assert_eq!(changes(&before, &after).join(", "), "a.rune changed, d.rune added, c.rune removed");
         let many: Vec<_> = (0..7).map(|n| format!("{n}.rune")).collect();
         let many: Vec<_> = many.iter().map(|path| (path.as_str(), "1")).collect();
         let expected = "0.rune added, 1.rune added, 2.rune added, 3.rune added, 4.rune added, and 2 more";
-        assert_eq!(changes(&sources(&[]), &sources(&many)), expected);
+        assert_eq!(changes(&sources(&[]), &sources(&many)).join(", "), expected);
     }
 }
