@@ -25,7 +25,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     Ok(if explanation.decision.is_allowed() { Outcome::Yes } else { Outcome::No })
 }
 
-fn text(explanation: &Explanation) -> String {
+pub(crate) fn text(explanation: &Explanation) -> String {
     let kind = match &explanation.decision.why {
         Why::AllowedBy(_) => "allowed by",
         Why::ForbiddenBy(_) => "forbidden by",
@@ -50,7 +50,7 @@ fn shown(policy: &RuleRef) -> String {
     format!("{} ({})", policy.id, policy.place)
 }
 
-fn json(explanation: &Explanation) -> Json {
+pub(crate) fn json(explanation: &Explanation) -> Json {
     let decision = &explanation.decision;
     let failed = explanation.failed.iter().map(|failed| {
         let mut json = policy_json(&failed.instance.rule);

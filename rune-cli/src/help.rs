@@ -91,6 +91,26 @@ Exit codes:
   1  there are none
   2  the ruleset or the query is refused, or takes too many steps";
 
+pub(crate) const REPL: &str = "\
+Examples:
+  rune repl policies
+  echo 'can_read(User::\"ada\", D)?' | rune repl policies
+  rune repl policies --json < questions.txt
+
+Lines:
+  can_read(User::\"ada\", D)?             a query
+  viewer(User::\"ada\", \"plan\").        a fact for trial
+  reads(U) :- can_read(U, _).            a rule for trial
+  :help                                 the commands
+
+Exit codes:
+  0  each line was answered, whatever the answer; at a terminal, always
+  1  a line was not: no query, no command, or refused for trial
+  2  the ruleset is refused, or cannot be read
+
+Environment:
+  XDG_STATE_HOME  where the history is kept, in rune/history; ~/.local/state if it is not set";
+
 pub(crate) const LIST: &str = "\
 Examples:
   rune list resources policies --principal 'User::\"ada\"' --action 'Action::\"read\"'

@@ -15,6 +15,7 @@ mod list;
 mod man;
 mod output;
 mod query;
+mod repl;
 pub mod report;
 mod request;
 mod schema;
@@ -100,6 +101,12 @@ enum Command {
     /// It is whole, in an order of its own.
     #[command(after_long_help = help::QUERY)]
     Query(query::Arguments),
+    /// Ask a folder of policies one thing after another, and try facts and rules on it.
+    ///
+    /// Each line is a query, a fact or a rule for trial, which ends with a period, or a command; `:help` has the commands. What is
+    /// on trial is never written to the folder. Edits of the folder are told, and in force for the next line.
+    #[command(after_long_help = help::REPL)]
+    Repl(repl::Arguments),
     /// List who may, what one may do, or to what.
     ///
     /// Each known entity is decided about, as a request for it would be; what cannot be decided about is told.
@@ -141,6 +148,7 @@ pub fn main() -> ExitCode {
         Command::Eval(arguments) => eval::run(arguments, output),
         Command::Explain(arguments) => explain::run(arguments, output),
         Command::Query(arguments) => query::run(arguments, output),
+        Command::Repl(arguments) => repl::run(arguments, output),
         Command::List(arguments) => list::run(arguments, output),
         Command::Fmt(arguments) => fmt::run(arguments, output),
         Command::Serve(arguments) => serve::run(arguments, output),

@@ -19,10 +19,13 @@ use serde_json::Value as Json;
 const RUNE: &str = env!("CARGO_BIN_EXE_rune");
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/JSON.md");
 
+/// How long anything may take, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// What is under a heading, and what makes the examples there, in their order.
 type Case = (&'static str, fn(&Path) -> Vec<Json>);
 
-const CASES: [Case; 14] = [
+const CASES: [Case; 15] = [
     ("Errors", |dir| vec![rune(dir, &["check", "nowhere"]), rune(dir, &["schema", "broken"])]),
     ("`rune check`", |dir| vec![rune(dir, &["check", "broken"])]),
     ("`rune test`", |dir| vec![rune(dir, &["test", "--coverage", "failing"])]),
@@ -36,6 +39,7 @@ const CASES: [Case; 14] = [
         let query = ["query", "first", "can_read(U, D)"];
         vec![rune(dir, &query), rune(dir, &[query.as_slice(), &["--why"]].concat())]
     }),
+    ("`rune repl`", repl),
     ("`rune list`", |dir| {
         let asked = ["--action", "Action::\"read\"", "--resource", "Document::\"plan\""];
         vec![rune(dir, &[&["list", "principals", "first"], asked.as_slice()].concat())]
@@ -106,21 +110,66 @@ fn rune(dir: &Path, arguments: &[&str]) -> Json {
     serde_json::from_slice(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}"))
 }
 
+/// A process that ends with the test, and the lines that it prints.
+struct Running(Child, mpsc::Receiver<String>);
+
+impl Running {
+    fn start(dir: &Path, arguments: &[&str]) -> Self {
+        let mut child = start(dir, arguments);
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (send, lines) = mpsc::channel();
+        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+        Self(child, lines)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// Answers that no other command gives, and then one document for each event that can be had.
+fn repl(dir: &Path) -> Vec<Json> {
+    rune(dir, &["init", "asked"]);
+    let mut running = Running::start(dir, &["repl", "asked"]);
+    let mut stdin = running.0.stdin.take().unwrap();
+    let mut seen = Vec::new();
+    let request = ":request User::\"ada\" Action::\"read\" Document::\"plan\" { \"hour\": 9 }";
+    for line in ["viewer(User::\"bob\", \"plan\").", request, ":relations", ":help", ":reload"] {
+        writeln!(stdin, "{line}").unwrap();
+        let line = running.1.recv_timeout(PATIENCE).expect("an answer");
+        seen.push(serde_json::from_str(&line).unwrap());
+    }
+    let file = dir.join("asked/main.rune");
+    let text = fs::read_to_string(&file).unwrap();
+    let mut next = |text: Option<&str>| {
+        match text {
+            Some(text) => fs::write(&file, text).unwrap(),
+            None => fs::rename(dir.join("asked"), dir.join("asked away")).unwrap(),
+        }
+        // Events are told before a line is read: each empty one asks for those that there are.
+        for _ in 0..PATIENCE.as_millis() / 10 {
+            writeln!(stdin).unwrap();
+            if let Ok(line) = running.1.recv_timeout(Duration::from_millis(10)) {
+                return serde_json::from_str(&line).unwrap();
+            }
+        }
+        panic!("no event");
+    };
+    seen.push(next(Some(&format!("{text}\n"))));
+    seen.push(next(Some(BROKEN)));
+    seen.push(next(Some(&format!("{text}\n"))));
+    seen.push(next(None));
+    seen
+}
+
 /// One document for each event that can be had, in the order of the examples.
 fn serve(dir: &Path) -> Vec<Json> {
-    struct Stop(Child);
-    impl Drop for Stop {
-        fn drop(&mut self) {
-            drop(self.0.kill());
-            drop(self.0.wait());
-        }
-    }
-    let mut server = Stop(start(dir, &["serve", "--watch", "cedar", "--listen", "127.0.0.1:0"]));
-    let stdout = BufReader::new(server.0.stdout.take().unwrap());
-    let (send, events) = mpsc::channel();
-    thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+    let Running(_, events) = &Running::start(dir, &["serve", "--watch", "cedar", "--listen", "127.0.0.1:0"]);
     let next = || {
-        let line = events.recv_timeout(Duration::from_secs(20)).expect("an event");
+        let line = events.recv_timeout(PATIENCE).expect("an event");
         serde_json::from_str::<Json>(&line).unwrap()
     };
     // A server that listens says so on another thread than the one that tells of reloads.

@@ -1,0 +1,368 @@
+//! What lines mean, one after another: what is on trial, which request is set, and what answers.
+//!
+//! ```text
+//!   the folder ──────────────────────▶ Lineup ──▶ answers
+//!        └── with what is on trial ──▶ Lineup ──┘
+//! ```
+//!
+//! What is on trial is one more file beside those of the folder, and only in memory. Whatever is refused, an edit or a statement,
+//! changes nothing: answers are by what was good last.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use rune_core::{
+    BuildError, Engine, Explanation, File, Finding, Lineup, Options, Program, QueryError, Report, Severity, Sources,
+    Version, Why,
+};
+use serde_json::{Value as Json, json};
+
+use crate::{eval, explain, list, query, report, shown::Shown, watch};
+
+use super::{
+    answer::Answer,
+    command::{self, Asked, Command, Line},
+    folder::News,
+    relations,
+};
+
+/// Statements on trial. All are built anew for each, and what is longer is a file.
+const TRIAL_MAX: usize = 1_000;
+
+const NO_REQUEST: &str = "there is no request: write one, or set one by `:request P A R`";
+
+/// What is to be done with a line.
+#[derive(Debug)]
+pub(super) enum Step {
+    Nothing,
+    Tell(Answer),
+    /// Reads the folder, and then [`Session::reload`].
+    Reload,
+    End,
+}
+
+/// Takes lines and says what to print.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// The folder as it was good last.
+    folder: Arc<Lineup>,
+    /// What answers: that, with what is on trial.
+    answers: Arc<Lineup>,
+    /// Whether the folder is newer than what answers, because what is on trial does not go with it.
+    is_behind: bool,
+    trial: Vec<String>,
+    request: Option<Box<Asked>>,
+    /// The last version of the folder whose refusal was told.
+    refused: Option<Version>,
+    shown: Shown,
+    /// How deep rules below rules are shown.
+    depth: usize,
+}
+
+impl Session {
+    pub(super) fn new(folder: Arc<Lineup>, shown: Shown, depth: usize) -> Self {
+        let answers = folder.clone();
+        Self { folder, answers, is_behind: false, trial: Vec::new(), request: None, refused: None, shown, depth }
+    }
+
+    /// What answers now.
+    pub(super) fn answers(&self) -> &Arc<Lineup> {
+        &self.answers
+    }
+
+    /// How many statements are on trial.
+    pub(super) fn n_trial(&self) -> usize {
+        self.trial.len()
+    }
+
+    pub(super) fn line(&mut self, line: &str) -> Step {
+        Step::Tell(match command::read(line) {
+            Ok(Line::Blank) => return Step::Nothing,
+            Ok(Line::Reload) => return Step::Reload,
+            Ok(Line::Quit) => return Step::End,
+            Ok(Line::Query(text)) => self.query(text),
+            Ok(Line::Statement(text)) => self.add(text),
+            Ok(Line::Command(command)) => self.command(command),
+            Err(message) => Answer::error(message),
+        })
+    }
+
+    fn command(&mut self, command: Command) -> Answer {
+        match command {
+            Command::Why(asked) => match self.explanation(asked.as_deref()) {
+                Some(explanation) => Answer::new(explanation.tree(self.depth).trim_end(), explain::json(&explanation)),
+                None => Answer::error(NO_REQUEST),
+            },
+            Command::WhyRows(query) => self.prove(&query),
+            Command::Decide(asked) => match self.explanation(asked.as_deref()) {
+                Some(explanation) => Answer::new(eval::text(&explanation), eval::json(&explanation)),
+                None => Answer::error(NO_REQUEST),
+            },
+            Command::List(list) => {
+                let listed = self.answers.list(&list);
+                Answer::new(list::text(&listed, self.shown), list::json(&listed, self.shown)).warn(list::open(&listed))
+            }
+            Command::SetRequest(asked) => {
+                let decision = self.answers.decide(&asked.request);
+                self.request = Some(asked);
+                let error = match decision.why {
+                    Why::Error(error) => Some(format!("the request cannot be decided: {error}")),
+                    _ => None,
+                };
+                self.show_request().warn(error)
+            }
+            Command::NoRequest => {
+                self.request = None;
+                self.show_request()
+            }
+            Command::ShowRequest => self.show_request(),
+            Command::Relations => {
+                let (text, json) = relations::list(&self.answers);
+                Answer::new(text, json)
+            }
+            Command::ShowTrial => self.show_trial(),
+            Command::Forget(which) => self.forget(which),
+            Command::Help => Answer::new(command::help(), json!({ "text": command::help() })),
+        }
+    }
+
+    fn query(&self, text: &str) -> Answer {
+        match self.answers.query(text, self.request.as_ref().map(|asked| &asked.request)) {
+            Ok(rows) => {
+                Answer::new(query::text(&rows, self.shown), query::json(&rows, self.shown)).warn(query::open(&rows))
+            }
+            Err(error) => no_rows(error),
+        }
+    }
+
+    fn prove(&self, text: &str) -> Answer {
+        match self.answers.prove(text, self.request.as_ref().map(|asked| &asked.request)) {
+            Ok(proof) => Answer::new(proof.tree(self.depth).trim_end(), query::proof_json(&proof)),
+            Err(error) => no_rows(error),
+        }
+    }
+
+    /// Of the request that a command is about: its own, or the one that is set.
+    fn explanation(&self, own: Option<&Asked>) -> Option<Explanation> {
+        own.or(self.request.as_deref()).map(|asked| self.answers.explain(&asked.request))
+    }
+
+    fn show_request(&self) -> Answer {
+        let text = self.request.as_deref().map_or("no request is set", Asked::text);
+        Answer::new(text, json!({ "request": self.request.as_deref().map(Asked::json) }))
+    }
+
+    fn show_trial(&self) -> Answer {
+        // A statement of several lines is listed on one.
+        let line = |(at, statement): (usize, &String)| {
+            let words: Vec<_> = statement.lines().map(str::trim).collect();
+            format!("{}  {}", at + 1, words.join(" "))
+        };
+        let lines: Vec<_> = self.trial.iter().enumerate().map(line).collect();
+        let text = if lines.is_empty() { "nothing is on trial".to_owned() } else { lines.join("\n") };
+        Answer::new(text, self.trial_json(&[]))
+    }
+
+    fn trial_json(&self, findings: &[Json]) -> Json {
+        json!({ "trial": self.trial, "findings": findings })
+    }
+
+    /// Takes a statement on trial, if all can be built with it.
+    fn add(&mut self, statement: &str) -> Answer {
+        if TRIAL_MAX <= self.trial.len() {
+            let n = self.trial.len();
+            return Answer::error(format!("{n} statements are on trial, and there may be {TRIAL_MAX}: `:forget` some"));
+        }
+        let mut trial = self.trial.clone();
+        trial.push(statement.to_owned());
+        let told = format!("on trial: {statement}");
+        match self.try_out(trial) {
+            Ok(warnings) => {
+                let findings = report::json(&warnings);
+                let json = self.trial_json(findings.as_array().map_or(&[], Vec::as_slice));
+                let answer = Answer::new(told, json);
+                if warnings.findings.is_empty() { answer } else { answer.after(warnings) }
+            }
+            Err(BuildError::Refused(refusal)) => {
+                let is_question = refusal.findings.iter().any(|finding| finding.code.as_str() == "not-constant");
+                let answer = Answer::refused("the statement", refusal);
+                let text = statement.trim_end_matches('.');
+                let hint = format!("what ends with a period is for trial; to ask, write `{text}?`");
+                answer.warn(is_question.then_some(hint))
+            }
+            Err(error @ BuildError::NoThread(_)) => Answer::error(error.to_string()),
+        }
+    }
+
+    /// Takes a statement off trial, or all of them.
+    fn forget(&mut self, which: Option<usize>) -> Answer {
+        let mut trial = self.trial.clone();
+        match which {
+            None => trial.clear(),
+            Some(n) if (1..=trial.len()).contains(&n) => drop(trial.remove(n - 1)),
+            Some(n) => return Answer::error(format!("there is no statement {n} on trial: `:trial` lists them")),
+        }
+        match self.try_out(trial) {
+            Ok(_) => self.show_trial(),
+            Err(BuildError::Refused(refusal)) => Answer::refused("what would be left on trial", refusal),
+            Err(error @ BuildError::NoThread(_)) => Answer::error(error.to_string()),
+        }
+    }
+
+    /// Answers by the folder with these statements from now on, and says what is odd about them that was not before. If there is
+    /// no such program, nothing changes.
+    fn try_out(&mut self, trial: Vec<String>) -> Result<Report, BuildError> {
+        let answers = with_trial(&self.folder, &trial)?;
+        let warnings = warnings_beyond(answers.stable().warnings(), self.answers.stable().warnings());
+        self.answers = answers;
+        self.is_behind = false;
+        self.trial = trial;
+        Ok(warnings)
+    }
+
+    /// The folder was read again because somebody asked for it.
+    pub(super) fn reload(&mut self, read: Result<Arc<Lineup>, Report>) -> Answer {
+        let folder = match read {
+            Ok(folder) => folder,
+            Err(refusal) => {
+                self.refused = Some(refusal.sources.version());
+                return Answer::refused("the ruleset", refusal);
+            }
+        };
+        self.refused = None;
+        if self.is_known(&folder) && !self.is_behind {
+            return Answer::new("nothing has changed", self.reload_json(&[]));
+        }
+        let (changes, taken) = self.take(folder);
+        match taken {
+            Ok(()) => Answer::new(in_force(&changes), self.reload_json(&changes)),
+            Err(BuildError::Refused(refusal)) => Answer::refused("the ruleset with what is on trial", refusal),
+            Err(error @ BuildError::NoThread(_)) => Answer::error(error.to_string()),
+        }
+    }
+
+    /// What is told of an edit, if there is anything to tell.
+    pub(super) fn news(&mut self, news: News) -> Option<Answer> {
+        Some(match news {
+            News::Live(folder) if self.is_known(&folder) => return None,
+            News::Live(folder) => {
+                self.refused = None;
+                match self.take(folder) {
+                    (changes, Ok(())) => {
+                        let version = self.folder.stable().version().to_string();
+                        let json = json!({ "event": "reload", "version": version, "changes": changes });
+                        Answer::event(in_force(&changes), json)
+                    }
+                    (changes, Err(BuildError::Refused(refusal))) => {
+                        let hint = "refused with what is on trial, answers are as before until `:forget`";
+                        let text = format!("{}: {hint}", changes.join(", "));
+                        Answer::event(text, refusal_json(&changes, &refusal)).after(refusal)
+                    }
+                    (_, Err(error @ BuildError::NoThread(_))) => Answer::error(error.to_string()),
+                }
+            }
+            News::Refused(refusal) if self.refused == Some(refusal.sources.version()) => return None,
+            News::Refused(refusal) => {
+                self.refused = Some(refusal.sources.version());
+                let changes = watch::changes(self.folder.stable().sources(), &refusal.sources);
+                let text = format!("{}: refused, answers are as before", changes.join(", "));
+                Answer::event(text, refusal_json(&changes, &refusal)).after(refusal)
+            }
+            News::Recovered => {
+                self.refused = None;
+                let text = "the files are again those of before";
+                Answer::event(text, json!({ "event": "recovered" }))
+            }
+            News::Trouble(trouble) => {
+                let json = json!({ "event": "trouble", "message": trouble });
+                Answer::event(format!("{trouble}; answers are as before"), json)
+            }
+        })
+    }
+
+    fn is_known(&self, folder: &Lineup) -> bool {
+        folder.stable().version() == self.folder.stable().version()
+    }
+
+    /// Answers by another version of the folder, if what is on trial goes with it; also says what is changed in it.
+    fn take(&mut self, folder: Arc<Lineup>) -> (Vec<String>, Result<(), BuildError>) {
+        let changes = watch::changes(self.folder.stable().sources(), folder.stable().sources());
+        self.folder = folder;
+        let built = with_trial(&self.folder, &self.trial);
+        self.is_behind = built.is_err();
+        (changes, built.map(|answers| self.answers = answers))
+    }
+
+    fn reload_json(&self, changes: &[String]) -> Json {
+        let version = self.folder.stable().version().to_string();
+        json!({ "version": version, "changes": changes })
+    }
+}
+
+fn in_force(changes: &[String]) -> String {
+    format!("{}: in force", changes.join(", "))
+}
+
+fn refusal_json(changes: &[String], refusal: &Report) -> Json {
+    json!({
+        "event": "refusal",
+        "version": refusal.sources.version().to_string(),
+        "changes": changes,
+        "findings": report::json(refusal),
+        "findings_beyond": refusal.n_beyond,
+    })
+}
+
+/// The folder with these statements beside it.
+fn with_trial(folder: &Arc<Lineup>, trial: &[String]) -> Result<Arc<Lineup>, BuildError> {
+    if trial.is_empty() {
+        return Ok(folder.clone());
+    }
+    let sources = folder.stable().sources();
+    let mut text = "version = \"rune/1.0\"\n[rules]\n".to_owned();
+    for statement in trial {
+        // Where a line begins with a blank it is no header.
+        text.push_str(&statement.replace('\n', "\n "));
+        text.push('\n');
+    }
+    let file = File::new(trial_path(sources), text.into_bytes());
+    let files = sources.files().map(|(_, file)| file.clone()).chain([file]).collect();
+    // What a rule would do to tests is something to learn from.
+    let options = Options { failing_test: Severity::Warning, ..Options::default() };
+    Ok(Engine::new(Program::build(Sources::new(files), options)?).lineup())
+}
+
+/// A path that no file of the folder has.
+fn trial_path(sources: &Sources) -> String {
+    let others = (2_usize..).map(|n| format!("trial-{n}.rune"));
+    let mut paths = std::iter::once("trial.rune".to_owned()).chain(others);
+    paths.find(|path| sources.find(path).is_none()).unwrap_or_default()
+}
+
+/// The findings that are not among others, whose files are the same but for one.
+fn warnings_beyond(warnings: &Report, others: &Report) -> Report {
+    let key = |report: &Report, at: &Finding| {
+        let path = report.sources.file(at.span.file).map(|file| file.path.clone());
+        (path, at.span.range().start, at.code.as_str(), at.message.clone())
+    };
+    let known: BTreeSet<_> = others.findings.iter().map(|finding| key(others, finding)).collect();
+    // What nothing reads is read by queries.
+    let is_new =
+        |finding: &&Finding| finding.code.as_str() != "unused-relation" && !known.contains(&key(warnings, finding));
+    let new = warnings.findings.iter().filter(is_new).cloned();
+    Report { sources: warnings.sources.clone(), findings: new.collect(), n_beyond: 0 }
+}
+
+/// The answer to a query that has none.
+fn no_rows(error: QueryError) -> Answer {
+    match error {
+        QueryError::Refused(refusal) => Answer::refused("the query", refusal),
+        QueryError::NoRequest => Answer::error("the query depends on a request: `:request P A R` sets one"),
+        QueryError::Request(message) => {
+            Answer::error(format!("the request that is set does not fit, and `:request none` lets go of it: {message}"))
+        }
+        error @ QueryError::TooManySteps(_) => Answer::error(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
