@@ -149,10 +149,8 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
                 _ => self.test(ask),
             },
             AskKind::In(left, right, _) => {
-                let (low, high) = (self.term(*left), self.term(*right));
                 let asked = Some((Names::IN, self.key(&[*left, *right])));
-                let holds = if is_known(low) && is_known(high) { self.is_in(low, high) } else { Ok(false) };
-                return Ok(Condition { holds, asked, ..nothing });
+                return Ok(Condition { holds: self.is_below(*left, *right), asked, ..nothing });
             }
             AskKind::Bind(slot, expr) => match self.evaluate(expr) {
                 Ok(value) => {

@@ -264,15 +264,7 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
             AskKind::Is(slot, types) => Ok(types.has(self.values, self.term(Term::Slot(*slot)))),
             AskKind::Not(inner) => match &inner.kind {
                 AskKind::Atom(id, args) => self.is_there(*id, args).map(|is_there| !is_there),
-                AskKind::In(left, right, _) => {
-                    let (left, right) = (self.term(*left), self.term(*right));
-                    // Everything is in something: in itself.
-                    if !(is_known(left) && is_known(right)) {
-                        let known = if is_known(left) { left } else { right };
-                        return entities(self.values, known, is_known(right)).map(|_| false);
-                    }
-                    self.is_in(left, right).map(|is_in| !is_in)
-                }
+                AskKind::In(left, right, _) => self.is_below(*left, *right).map(|is_below| !is_below),
                 _ => self.test(inner).map(|holds| !holds),
             },
             _ => Ok(false),
@@ -447,8 +439,19 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         self.atom(Names::IN, &[left, right], &Step { ask: 0, columns, is_delta }, then)
     }
 
+    /// Whether `X in Y` holds, of which one may be `_`.
+    pub(super) fn is_below(&self, left: Term, right: Term) -> Result<bool, Failure> {
+        let (low, high) = (self.term(left), self.term(right));
+        match (is_known(low), is_known(high)) {
+            (true, true) => self.is_in(low, high),
+            // Everything is in something: in itself.
+            (true, false) => entities(self.values, low, false).map(|_| true),
+            (false, _) => entities(self.values, high, true).map(|above| !above.is_empty()),
+        }
+    }
+
     /// Whether an entity is in another, or in one of a set.
-    pub(super) fn is_in(&mut self, low: Value, high: Value) -> Result<bool, Failure> {
+    pub(super) fn is_in(&self, low: Value, high: Value) -> Result<bool, Failure> {
         entities(self.values, low, false)?;
         let mut undetermined = None;
         for high in entities(self.values, high, true)? {
