@@ -197,7 +197,8 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
             if self.touch() != Flow::Continue(()) {
                 return Err(Stop::TooManySteps);
             }
-            if matches(relation.rows.row(at), &key) {
+            let row = relation.rows.row(at);
+            if matches(row, &key) && repeats(args, row) {
                 found.push((id, at));
             }
             if found.len() == n_max {
@@ -274,6 +275,18 @@ impl CompiledRule {
         matches!((self.args.get(1), slots.as_slice()), (Some(Term::Slot(action)), [only]) if action == only)
     }
 
+    /// The variables of an atom that stand in it more than once, each in its places.
+    pub(crate) fn repeated(&self, at: usize) -> Vec<Option<&str>> {
+        let Some(AskKind::Atom(_, args)) = self.body.asks.get(at).map(|ask| &ask.kind) else { return Vec::new() };
+        let name = |arg: &Term| match arg {
+            Term::Slot(slot) if 1 < args.iter().filter(|other| *other == arg).count() => {
+                self.variables.get(slot.0).map(String::as_str)
+            }
+            _ => None,
+        };
+        args.iter().map(name).collect()
+    }
+
     /// The condition that a variable is of its types, where no goal says so.
     pub(crate) fn type_filter(&self, at: usize, values: &impl Values) -> String {
         match self.body.asks.get(at).map(|ask| &ask.kind) {
@@ -284,6 +297,12 @@ impl CompiledRule {
             _ => String::new(),
         }
     }
+}
+
+/// Whether a row has one value wherever a variable stands.
+fn repeats(args: &[Term], row: &[Value]) -> bool {
+    let first = |arg: &Term| args.iter().position(|other| other == arg).and_then(|at| row.get(at));
+    args.iter().zip(row).all(|(arg, value)| *arg == Term::Any || first(arg) == Some(value))
 }
 
 fn known_slot(arg: Term, value: Value) -> Option<Slot> {

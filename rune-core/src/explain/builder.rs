@@ -190,7 +190,7 @@ impl<'x, 'p> Builder<'x, 'p> {
             if clause.outcome == Outcome::False {
                 for (id, row) in reads.into_iter().filter_map(no_row) {
                     let row: Vec<_> = row.into_iter().map(Some).collect();
-                    clause.asked.push(self.pattern(id, &row));
+                    clause.asked.push(self.pattern(id, &row, &[]));
                     clause.attempts.extend(self.attempts(id, &row, 1));
                 }
             }
@@ -311,7 +311,7 @@ impl<'x, 'p> Builder<'x, 'p> {
         let holds = clause.outcome == Outcome::True;
         if let (false, Some((id, row)), []) = (holds, condition.asked, clause.facts.as_slice()) {
             if clause.outcome == Outcome::False {
-                clause.asked.push(self.pattern(id, &row));
+                clause.asked.push(self.pattern(id, &row, &rule.repeated(at)));
                 clause.facts.extend(self.instead(id, &row));
             }
             clause.attempts = self.attempts(id, &row, height + 1);
@@ -329,10 +329,13 @@ impl<'x, 'p> Builder<'x, 'p> {
         Some(self.cite_row(id, at))
     }
 
-    /// A row that is asked for, as rules write it.
-    fn pattern(&self, id: PredicateId, row: &[Option<Value>]) -> String {
-        let shown: Vec<String> =
-            row.iter().map(|value| value.map_or("_".to_owned(), |value| self.values.show_briefly(value))).collect();
+    /// A row that is asked for, as rules write it; what must be the same in several columns goes by its name.
+    fn pattern(&self, id: PredicateId, row: &[Option<Value>], names: &[Option<&str>]) -> String {
+        let open = |at: usize| names.get(at).copied().flatten().unwrap_or("_").to_owned();
+        let cell = |(at, value): (usize, &Option<Value>)| {
+            value.map_or_else(|| open(at), |value| self.values.show_briefly(value))
+        };
+        let shown: Vec<String> = row.iter().enumerate().map(cell).collect();
         match (id, shown.as_slice()) {
             (Names::IN, [low, high]) => format!("{low} in {high}"),
             _ => format!("{}({})", self.name(id), shown.join(", ")),

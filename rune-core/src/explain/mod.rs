@@ -113,7 +113,8 @@ pub struct Clause {
     pub value: Option<OwnedValue>,
     /// The facts that it was found to rest on, by their places in [`Explanation::facts`].
     pub facts: Vec<usize>,
-    /// If it does not hold for want of rows: those that were asked for, `_` for any value.
+    /// If it does not hold for want of rows: those that were asked for, `_` for any value, and a variable for any that is the
+    /// same in all its columns.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub asked: Vec<String>,
     /// The rules that could have made it true, as far as they come.
