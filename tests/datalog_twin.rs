@@ -13,6 +13,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests read the environment")]
 
+#[expect(dead_code, reason = "explanations are checked with more of it")]
 mod datalog;
 
 use datalog::{

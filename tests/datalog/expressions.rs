@@ -65,7 +65,7 @@ impl<'t> Twin<'t> {
                     .position(|of| of == var)
                     .expect("one of four")]
             }
-            ExprKind::Name(name) => env[name],
+            ExprKind::Name(name) => env.get(name).copied().ok_or(Lack::Error)?,
             ExprKind::All(parts) => self.chain(parts, false, env)?.into(),
             ExprKind::Any(parts) => self.chain(parts, true, env)?.into(),
             ExprKind::If(parts) => {

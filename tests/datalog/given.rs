@@ -6,7 +6,7 @@ use std::{
 };
 
 use rune_core::{
-    Program, Span,
+    OwnedValue, Program, Span,
     base::{Scratch, Value, Values},
     diag::Findings,
     syntax::{
@@ -33,7 +33,7 @@ pub struct Text {
     facts: Vec<Clause>,
     pub rules: Vec<Rule>,
     /// The rules and policies that decide: whether each permits, its id, and the condition of a policy.
-    deciding: Vec<(bool, String, Option<Expr>)>,
+    pub deciding: Vec<(bool, String, Option<Expr>)>,
 }
 
 fn piece(text: &str) -> Piece {
@@ -47,8 +47,9 @@ fn clauses(text: &str) -> Vec<Clause> {
     clauses
 }
 
-fn expression(text: &str) -> Expr {
-    parse_expression(&piece(text), &mut Findings::default()).expect("the engine reads the same text")
+pub fn expression(text: &str) -> Expr {
+    parse_expression(&piece(text), &mut Findings::default())
+        .unwrap_or_else(|| panic!("the engine reads the same text: {text}"))
 }
 
 impl Text {
@@ -163,12 +164,25 @@ impl<'t> Twin<'t> {
         self.given.entry(name.to_owned()).or_default().insert(row, true);
     }
 
-    fn constant(&mut self, text: &str) -> Value {
+    pub fn constant(&mut self, text: &str) -> Value {
         self.value(&expression(text), &Env::new()).expect("a constant")
     }
 
+    /// A value as it is outside.
+    pub fn owned(&self, value: Value) -> OwnedValue {
+        OwnedValue::of(&self.values, value)
+    }
+
+    /// Whether the condition of a policy is true.
+    pub fn policy_condition(&mut self, condition: &Expr) -> Result<bool, Lack> {
+        self.is_policy = true;
+        let holds = self.condition(condition, &Env::new());
+        self.is_policy = false;
+        holds
+    }
+
     /// An entity that is named is known.
-    fn know(&mut self, value: Value) {
+    pub fn know(&mut self, value: Value) {
         let shown = self.values.show(value);
         if let Some((kind, _)) = shown.split_once("::") {
             self.add(kind, vec![value]);

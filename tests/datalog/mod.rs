@@ -2,11 +2,11 @@
 
 mod cases;
 mod draft;
-mod expressions;
-mod given;
+pub mod expressions;
+pub mod given;
 pub mod mix;
-mod plain;
-mod twin;
+pub mod plain;
+pub mod twin;
 pub mod worlds;
 
 use std::collections::BTreeSet;
@@ -133,7 +133,7 @@ fn agree_on_rows(twin: &Twin<'_>, text: &Text, program: &Program, mix: &mut Mix)
 }
 
 /// Whether the engine says to a request what its twin says.
-fn agree(expected: &Answer, engine: &Engine, ask: &Ask) -> Result<(), String> {
+pub fn agree(expected: &Answer, engine: &Engine, ask: &Ask) -> Result<(), String> {
     let found = answer(engine, ask)?;
     if found == *expected {
         return Ok(());
@@ -202,7 +202,7 @@ fn with_fewer_conditions(clause: &str) -> Vec<String> {
     (0..conditions.len()).filter(|_| 1 < conditions.len()).map(|at| format!("{head} :- {}.", without(at))).collect()
 }
 
-fn build(text: &str) -> Result<Program, BuildError> {
+pub fn build(text: &str) -> Result<Program, BuildError> {
     let options = Options { invalid_policy: Severity::Warning, failing_test: Severity::Warning, ..Options::default() };
     Program::build(Sources::single("a.rune", text), options)
 }
@@ -244,7 +244,7 @@ pub fn ask_engine(world: &World, ask: &Ask) -> Kind {
     answer(&Engine::new(build(&world.to_string()).expect("a program")), ask).expect("an answer").kind
 }
 
-fn request(ask: &Ask) -> Request {
+pub fn request(ask: &Ask) -> Request {
     let (user, doc) = (EntityRef::new("User", &ask.user), EntityRef::new("Doc", &ask.doc));
     let request = Request::new(user, EntityRef::new("Action", "read"), doc);
     let supplied = json::parse(&table(&ask.supplied, ": ")).expect("JSON");

@@ -1,6 +1,9 @@
 //! Rules as the twin reads them: arguments are variables, what binds is an atom, and a condition says what it waits for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use rune_core::syntax::{
     ast::{Binary, Expr, ExprKind, Unary},
@@ -12,6 +15,8 @@ pub type Declared = BTreeMap<String, (Declaration, bool)>;
 type Names = BTreeSet<String>;
 
 pub struct Rule {
+    /// Where it begins in the text of all clauses.
+    pub at: usize,
     pub head: String,
     pub args: Vec<String>,
     /// The types that the columns of the head take.
@@ -70,6 +75,8 @@ impl Body {
 }
 
 pub struct Goal {
+    /// Where it stands in the text of all clauses.
+    pub at: Range<usize>,
     /// It can be asked once all variables of one of these sets have values.
     pub needs: Vec<Names>,
     pub kind: Kind,
@@ -102,7 +109,7 @@ pub fn rule(clause: &Clause, declared: &Declared, has_schema: bool) -> Option<Ru
     let (mut plain, mut body) = (Plain { declared, has_schema, typed: Body::default(), n_fresh: 0 }, Body::default());
     plain.type_all(&rule.body, &Names::new());
     let (head, args) = if let Some((_, id)) = decision(clause) {
-        plain.atom("request", &rule.head.args, false, &mut body);
+        plain.atom(("request", clause.span.clone()), &rule.head.args, false, &mut body);
         (format!("decision {id}"), Vec::new())
     } else {
         (rule.head.name.text.clone(), plain.args(&rule.head.args, &mut body))
@@ -113,7 +120,7 @@ pub fn rule(clause: &Clause, declared: &Declared, has_schema: bool) -> Option<Ru
         body.wait_for_sets(&given, &plain.typed);
     }
     let fits = plain.fit(&head, &args, &given, &mut body);
-    Some(Rule { head, args, fits, body })
+    Some(Rule { at: clause.span.start, head, args, fits, body })
 }
 
 struct Plain<'p> {
@@ -134,15 +141,16 @@ impl Plain<'_> {
     }
 
     fn literal(&mut self, literal: &Literal, scope: &Names, body: &mut Body) {
+        let at = literal.span.clone();
         let of = |expr: &Expr| {
             let mut needs = Names::new();
             names(expr, &mut needs);
             vec![needs]
         };
         let (needs, kind) = match &literal.kind {
-            LiteralKind::Atom(atom) => return self.atom(&atom.name.text, &atom.args, literal.is_negated, body),
+            LiteralKind::Atom(atom) => return self.atom((&atom.name.text, at), &atom.args, literal.is_negated, body),
             LiteralKind::Guard(expr) => match self.read(expr) {
-                Some((name, args)) => return self.atom(name, &args, literal.is_negated, body),
+                Some((name, args)) => return self.atom((name, at), &args, literal.is_negated, body),
                 None if literal.is_negated => {
                     let not = ExprKind::Unary(Unary::Not, Box::new(expr.clone()));
                     (of(expr), Kind::Guard(Expr::placeless(not)))
@@ -161,19 +169,19 @@ impl Plain<'_> {
                 (vec![needs], Kind::Aggregate { result, fold: aggregate.fold, tuple, body: inner })
             }
         };
-        body.goals.push(Goal { needs, kind });
+        body.goals.push(Goal { at, needs, kind });
     }
 
-    fn atom(&mut self, name: &str, args: &[Expr], is_negated: bool, body: &mut Body) {
+    fn atom(&mut self, (name, at): (&str, Range<usize>), args: &[Expr], is_negated: bool, body: &mut Body) {
         let args = self.args(args, body);
         let known = args.iter().filter(|arg| !arg.starts_with('_')).cloned();
         let goal = if is_negated {
-            Goal { needs: vec![known.collect()], kind: Kind::Not(name.to_owned(), args) }
+            Goal { at, needs: vec![known.collect()], kind: Kind::Not(name.to_owned(), args) }
         } else {
             self.note(name, &args, body);
             // Who is in what can be told of either side.
             let needs = if name == "in" { known.map(|arg| Names::from([arg])).collect() } else { vec![Names::new()] };
-            Goal { needs, kind: Kind::Atom(name.to_owned(), args) }
+            Goal { at, needs, kind: Kind::Atom(name.to_owned(), args) }
         };
         body.goals.push(goal);
     }
@@ -265,7 +273,11 @@ impl Plain<'_> {
                 let name = format!("#{}", self.n_fresh);
                 let mut needs = Names::new();
                 names(arg, &mut needs);
-                body.goals.push(Goal { needs: vec![needs], kind: Kind::Bind(name.clone(), arg.clone()) });
+                body.goals.push(Goal {
+                    at: arg.span.clone(),
+                    needs: vec![needs],
+                    kind: Kind::Bind(name.clone(), arg.clone()),
+                });
                 named.push(name);
                 continue;
             };

@@ -129,7 +129,7 @@ impl Twin<'_> {
     }
 
     /// The value of an aggregate; none of nothing.
-    fn aggregate(&mut self, fold: Fold, tuple: &[String], body: &Body, env: &Env) -> Result<Option<Value>, Lack> {
+    pub fn aggregate(&mut self, fold: Fold, tuple: &[String], body: &Body, env: &Env) -> Result<Option<Value>, Lack> {
         let (model, mut tuples) = (Rc::clone(&self.model), Relation::new());
         for (env, is_certain) in self.instances(body, &body.open(), env.clone(), &model) {
             *tuples.entry(row_of(tuple, &env)).or_default() |= is_certain;
@@ -169,16 +169,16 @@ impl Twin<'_> {
     }
 
     /// Whether a variable can have a value: it is of the types of all columns that the variable stands in.
-    fn fits(&self, body: &Body, name: &str, value: Value) -> bool {
+    pub fn fits(&self, body: &Body, name: &str, value: Value) -> bool {
         body.columns.get(name).into_iter().flatten().all(|types| types.iter().any(|of| self.is_of(value, of)))
     }
 }
 
-fn is_known(value: &Value) -> bool {
+pub fn is_known(value: &Value) -> bool {
     *value != Value::UNKNOWN
 }
 
-fn agrees(row: &[Value], key: &[Value]) -> bool {
+pub fn agrees(row: &[Value], key: &[Value]) -> bool {
     row.iter().zip(key).all(|(a, b)| a == b || !is_known(a) || !is_known(b))
 }
 
@@ -186,7 +186,7 @@ fn value_of(name: &str, env: &Env) -> Value {
     env.get(name).copied().unwrap_or(Value::UNKNOWN)
 }
 
-fn row_of(names: &[String], env: &Env) -> Row {
+pub fn row_of(names: &[String], env: &Env) -> Row {
     names.iter().map(|name| value_of(name, env)).collect()
 }
 

@@ -86,11 +86,16 @@ pub fn shrink(world: World, difference: Difference) -> (World, Difference) {
 
 /// The world in RUNE, or why it is refused.
 pub fn build_rune(world: &World) -> Result<Engine, String> {
-    let mut files = vec![
+    build_with(world, Vec::new())
+}
+
+/// The world in RUNE with more files, or why it is refused.
+pub fn build_with(world: &World, mut files: Vec<File>) -> Result<Engine, String> {
+    files.extend([
         File::new("p.cedar", world.policies.join("\n").into_bytes()),
         File::new("e.entities.json", world.entities_json().into_bytes()),
         File::new("x.links.json", world.links_json().to_string().into_bytes()),
-    ];
+    ]);
     if world.has_schema {
         files.push(File::new("s.cedarschema", SCHEMA_TEXT.as_bytes()));
     }
@@ -101,11 +106,16 @@ pub fn build_rune(world: &World) -> Result<Engine, String> {
     }
 }
 
-/// RUNE's answer, the same from `decide` and from `explain`.
-fn ask_rune(engine: &Engine, ask: &Ask) -> Result<Answer, String> {
+/// The request as RUNE takes it.
+pub fn request(ask: &Ask) -> Result<Request, String> {
     let entity = |(kind, id): &Uid| EntityRef::new(kind, id);
     let request = Request::new(entity(&ask.principal), entity(&ask.action), entity(&ask.resource));
-    let request = request.with_context_json(&ask.context.to_string()).map_err(|error| error.to_string())?;
+    request.with_context_json(&ask.context.to_string()).map_err(|error| error.to_string())
+}
+
+/// RUNE's answer, the same from `decide` and from `explain`.
+fn ask_rune(engine: &Engine, ask: &Ask) -> Result<Answer, String> {
+    let request = request(ask)?;
     let (explanation, decision) = (engine.explain(&request), engine.decide(&request));
     let answer = Answer {
         allows: explanation.decision.effect() == Effect::Allow,
@@ -127,7 +137,7 @@ pub struct Cedar {
     policies: PolicySet,
     /// The same without what forbids.
     permits: PolicySet,
-    entities: Entities,
+    pub entities: Entities,
     schema: Option<&'static Schema>,
 }
 
@@ -164,7 +174,7 @@ impl Cedar {
         Ok(Self { policies, permits, entities, schema })
     }
 
-    fn request(&self, ask: &Ask) -> Result<cedar_policy::Request, Box<dyn Error>> {
+    pub fn request(&self, ask: &Ask) -> Result<cedar_policy::Request, Box<dyn Error>> {
         let action = uid(&ask.action);
         let context = Context::from_json_value(ask.context.clone(), self.schema.map(|schema| (schema, &action)))?;
         Ok(cedar_policy::Request::new(uid(&ask.principal), action, uid(&ask.resource), context, self.schema)?)

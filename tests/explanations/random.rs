@@ -1,0 +1,99 @@
+//! Explanations of random rulesets: the checker accepts each and none of its mutants, and what is missing is what is needed.
+
+use rune_core::{Engine, explain::Atom};
+
+use super::{Tally, checker::Checker, cited, denial, ground, mutants::mutants};
+use crate::datalog::{
+    agree, build,
+    given::Text,
+    request,
+    twin::Twin,
+    worlds::{Ask, World, literal},
+};
+
+/// Explains the answers to all requests. An error says what is not as it is said to be.
+pub fn explain_all(world: &World, asks: &[Ask], tally: &mut Tally) -> Result<(), String> {
+    let Ok(program) = build(&world.to_string()) else {
+        tally.refused += 1;
+        return Ok(());
+    };
+    tally.worlds += 1;
+    let text = Text::of(world);
+    let engine = Engine::new(program);
+    let program = engine.lineup().stable().clone();
+    let mut lasting = Twin::of(world, &text, &program);
+    lasting.derive(&text.rules);
+    let (rules, leaves) = (ground::rules(world, &text), ground::leaves(world, &program));
+    for ask in asks {
+        let mut twin = Twin::of(world, &text, &program);
+        twin.asked(ask, world.has_schema);
+        twin.model = lasting.model.clone();
+        twin.derive(&text.rules);
+        agree(&twin.answer(&text), &engine, ask)?;
+        let explanation = engine.explain(&request(ask));
+        let leaves = ground::asked(&leaves, world, ask, &program);
+        let mut checker = Checker { twin, leaves: &leaves, rules: &rules };
+        if let Some(fault) = checker.fault(&explanation) {
+            return Err(format!("the checker refuses {fault}\nwhen asked {ask}\nin {explanation}"));
+        }
+        if let Some(fault) = denial::fault(&mut checker, &explanation) {
+            return Err(format!("the clauses come to something else, {fault}\nwhen asked {ask}\nin {explanation}"));
+        }
+        if let Some(fault) = cited::fault(&mut checker, &explanation, &mut tally.asked) {
+            return Err(format!("what is cited is not enough, {fault}\nwhen asked {ask}\nin {explanation}"));
+        }
+        for (flaw, mutant) in mutants(&explanation) {
+            if checker.fault(&mutant).is_none() {
+                return Err(format!("the checker accepts {flaw}\nwhen asked {ask}\nin {mutant}\nfor {explanation}"));
+            }
+            *tally.mutants.entry(flaw).or_default() += 1;
+        }
+        tally.count(&explanation);
+        for candidate in &explanation.candidates {
+            tally.candidates += 1;
+            if !candidate.missing.is_empty() {
+                with_missing(world, ask, &candidate.missing, tally)
+                    .map_err(|fault| format!("{fault}\nwhen asked {ask}\nin {explanation}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Adds the facts that are missing to a world, where the same request must be allowed.
+fn with_missing(world: &World, ask: &Ask, missing: &[Atom], tally: &mut Tally) -> Result<(), String> {
+    let facts: Vec<String> = missing.iter().map(|atom| format!("{atom}.")).collect();
+    let is_live = missing.iter().any(|atom| &*atom.relation == "suspended");
+    tally.count_missing(missing);
+    let added = if is_live { Vec::new() } else { facts.clone() };
+    let clauses = world.clauses.iter().cloned().chain(added).collect();
+    let more = World { clauses, ..world.clone() };
+    let text = if is_live { format!("{more}\n{}", test(ask, &facts)) } else { more.to_string() };
+    let program = build(&text).map_err(|error| format!("with {facts:?} it is refused: {error}"))?;
+    if is_live {
+        // A test supplies no attributes.
+        if !ask.supplied.is_empty() {
+            return Ok(());
+        }
+        return match &program.tests()[0].failure {
+            // What has no value may be some policy besides.
+            Some(failure) if !failure.starts_with("not the errors expected") => {
+                Err(format!("with {facts:?} a test fails: {failure}"))
+            }
+            _ => Ok(()),
+        };
+    }
+    let decision = Engine::new(program).decide(&request(ask));
+    if decision.is_allowed() { Ok(()) } else { Err(format!("with {facts:?} it is {:?}", decision.why)) }
+}
+
+/// A test of a request that is allowed with these facts.
+fn test(ask: &Ask, facts: &[String]) -> String {
+    let parts = format!(
+        "principal = '{}', action = 'Action::\"read\"', resource = '{}', context = {{ n = {} }}",
+        literal("User", &ask.user),
+        literal("Doc", &ask.doc),
+        ask.n
+    );
+    format!("[test.a]\nfacts = '{}'\nrequest = {{ {parts} }}\nexpect = \"allow\"\nwith = \"data\"\n", facts.join(" "))
+}
