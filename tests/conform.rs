@@ -154,6 +154,9 @@ fn run_request(engine: &Engine, case: &Json) -> Result<(), String> {
     if decision.effect() != effect || explanation.decision.effect() != effect {
         return Err(format!("{DIFFERS} {effect}, got {decision:?}"));
     }
+    if decision != explanation.decision {
+        return Err(format!("decided as {decision:?}, explained as {:?}", explanation.decision));
+    }
     if let rune_core::Why::Error(fault) = &decision.why {
         return Err(format!("the request was not decided: {fault}"));
     }
