@@ -82,11 +82,13 @@ pub fn is_way<'f>(Atom { relation, row }: &Atom, mut way: impl Iterator<Item = O
 pub fn came_to(twin: &mut Twin<'_>, goal: &Goal, env: &Env) -> Result<bool, Lack> {
     match &goal.kind {
         Kind::Atom(name, args) => {
-            let first = |arg: &String| args.iter().position(|other| other == arg);
-            let repeats =
-                |row: &Row| args.iter().zip(row).all(|(arg, value)| first(arg).map(|at| row[at]) == Some(*value));
+            let repeats = |row: &Row| {
+                let known = || args.iter().zip(row).filter(|(_, value)| is_known(value));
+                known().all(|(arg, value)| known().all(|(other, found)| other != arg || found == value))
+            };
             let found = rows(&twin.model, name, &row_of(args, env));
-            Ok(found.iter().any(|(row, is_certain)| *is_certain && repeats(row)))
+            let certain = found.iter().filter(|(row, _)| repeats(row)).map(|(_, is_certain)| *is_certain).max();
+            if certain == Some(false) { Err(Lack::Undetermined) } else { Ok(certain.is_some()) }
         }
         Kind::Not(name, args) => twin.holds(name, &row_of(args, env)).map(|holds| !holds),
         Kind::Guard(expr) => twin.condition(expr, env),

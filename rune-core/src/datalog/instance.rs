@@ -137,7 +137,7 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
             AskKind::Atom(id, args) => {
                 let found = self.rows_of(*id, args, 1)?;
                 let asked = Some((*id, self.key(args)));
-                let holds = if found.is_empty() { self.is_there(*id, args).map(|_| false) } else { Ok(true) };
+                let holds = if found.is_empty() { self.may_be(*id, args) } else { Ok(true) };
                 return Ok(Condition { holds, rows: Some(found), asked, ..nothing });
             }
             AskKind::Not(inner) => match &inner.kind {
@@ -192,8 +192,14 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
             let found = relation.rows.find(&row).filter(|at| *at < n);
             return Ok(found.map(|at| (id, at)).into_iter().collect());
         }
+        let columns: Vec<usize> = (0..key.len()).filter(|at| key.get(*at).is_some_and(Option::is_some)).collect();
+        let mut candidates: Vec<RowId> = match relation.rows.find_index(&columns) {
+            Some(index) => relation.rows.probe(index, &key.iter().copied().flatten().collect::<Vec<_>>()).collect(),
+            None => (0..n).collect(),
+        };
+        candidates.sort_unstable();
         let mut found = Vec::new();
-        for at in 0..n {
+        for at in candidates.into_iter().filter(|at| *at < n) {
             if self.touch() != Flow::Continue(()) {
                 return Err(Stop::TooManySteps);
             }
@@ -206,6 +212,14 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
             }
         }
         Ok(found)
+    }
+
+    /// False of an atom that has no row, unless it is undetermined.
+    fn may_be(&self, id: PredicateId, args: &[Term]) -> Result<bool, Failure> {
+        let key = self.key(args);
+        let Some(relation) = self.store.relation(id) else { return Ok(false) };
+        let mut doubts = relation.doubts.candidates(&key).filter(|(row, _)| matches(row, &key) && repeats(args, row));
+        doubts.next().map_or(Ok(false), |(_, cause)| Err(Failure::Undetermined(cause)))
     }
 
     /// The rows that the atoms of an aggregate read, up to a limit.
@@ -301,8 +315,9 @@ impl CompiledRule {
 
 /// Whether a row has one value wherever a variable stands.
 fn repeats(args: &[Term], row: &[Value]) -> bool {
-    let first = |arg: &Term| args.iter().position(|other| other == arg).and_then(|at| row.get(at));
-    args.iter().zip(row).all(|(arg, value)| *arg == Term::Any || first(arg) == Some(value))
+    // A value that is not known agrees with any.
+    let known = || args.iter().zip(row).filter(|(arg, value)| **arg != Term::Any && is_known(**value));
+    known().all(|(arg, value)| known().all(|(other, found)| other != arg || found == value))
 }
 
 fn known_slot(arg: Term, value: Value) -> Option<Slot> {

@@ -284,7 +284,7 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
     }
 
     /// Whether a relation has a row with these values; `_` stands for any.
-    pub(super) fn is_there(&mut self, id: PredicateId, args: &[Term]) -> Result<bool, Failure> {
+    fn is_there(&mut self, id: PredicateId, args: &[Term]) -> Result<bool, Failure> {
         let store = self.store;
         let Some(relation) = store.relation(id) else { return Ok(false) };
         self.n_touched += 1;
