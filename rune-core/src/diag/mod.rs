@@ -169,21 +169,21 @@ impl Report {
     }
 }
 
-/// The name in `known` that is nearest to `given`, if it is near enough to be meant.
+/// The name in `known` that is nearest to `given`, if it is near enough to be meant. A change of case counts only between names
+/// that are equally near without it.
 #[must_use]
 pub fn nearest<'k>(given: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let limit = (given.chars().count() / 2).max(1);
     known
         .into_iter()
-        .map(|name| (distance(given, name), name))
-        .filter(|(distance, _)| *distance <= limit)
+        .map(|name| (distance(&given.to_lowercase(), &name.to_lowercase()), distance(given, name), name))
+        .filter(|(distance, ..)| *distance <= limit)
         .min()
-        .map(|(_, name)| name)
+        .map(|(.., name)| name)
 }
 
-/// Edit distance in characters (Levenshtein), counting a change of case as nothing.
+/// Edit distance in characters (Levenshtein).
 fn distance(a: &str, b: &str) -> usize {
-    let (a, b) = (a.to_lowercase(), b.to_lowercase());
     let b: Vec<char> = b.chars().take(64).collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, from) in a.chars().take(64).enumerate() {
@@ -212,6 +212,7 @@ mod tests {
         assert_eq!(nearest("polices", known), Some("policies"));
         assert_eq!(nearest("Schema", known), Some("schema"));
         assert_eq!(nearest("banana", known), None);
+        assert_eq!(nearest("rol", ["Role", "role"]), Some("role"));
         assert_eq!(distance("kitten", "sitting"), 3);
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     base::{Pool, Values},
     diag::{Code, Finding, Findings},
     schema::Types,
+    syntax::ast::{Binary, Expr, ExprKind},
 };
 
 use super::{CheckedRules, Goal, GoalKind, Names, Rule, Slot, Term};
@@ -128,9 +129,23 @@ fn bind(goal: &Goal, bound: &mut Bound) {
     }
 }
 
+/// Whether a condition compares a variable with something by `==`.
+fn is_compared(goal: &Goal, slot: Slot) -> bool {
+    let GoalKind::Guard(guard) = &goal.kind else { return false };
+    let ExprKind::Binary(Binary::Equal, parts) = &guard.expr.kind else { return false };
+    let is_it = |part: &Expr| match &part.kind {
+        ExprKind::Name(name) => guard.slots.iter().any(|(known, of)| known == name && *of == slot),
+        _ => false,
+    };
+    parts.iter().any(is_it)
+}
+
 /// Advice: an atom that would bind a variable.
 fn binder(rule: &Rule, slot: Slot, checked: &CheckedRules, values: &Pool) -> String {
     let name = rule.variables.get(slot.0).map_or("X", |variable| &variable.name);
+    if rule.body.iter().any(|goal| is_compared(goal, slot)) {
+        return format!("`==` compares, and `=` binds: write `{name} = …`");
+    }
     let mut types = rule.variables.get(slot.0).map_or(Types::Any, |variable| variable.types.clone());
     let mut is_negated = false;
     for goal in &rule.body {
