@@ -6,6 +6,7 @@ pub mod cited;
 pub mod denial;
 pub mod ground;
 pub mod mutants;
+pub mod questions;
 pub mod random;
 pub mod rulesets;
 pub mod written;
@@ -41,6 +42,9 @@ pub struct Tally {
     pub live: usize,
     pub several: usize,
     pub parent: usize,
+    pub queries: usize,
+    pub rows: usize,
+    pub listed: usize,
     /// Explanations with a flaw, by what it is.
     pub mutants: BTreeMap<&'static str, usize>,
 }
@@ -96,7 +100,13 @@ impl fmt::Display for Tally {
         )?;
         let Self { candidates, missing, several, parent, live, .. } = self;
         write!(f, "{missing} of {candidates} candidates have missing facts, with which the request is allowed: ")?;
-        write!(f, "{several} several, {parent} parents, {live} live; {} mutants", self.mutants.values().sum::<usize>())
+        let Self { queries, rows, listed, .. } = self;
+        write!(
+            f,
+            "{several} several, {parent} parents, {live} live; {} mutants; ",
+            self.mutants.values().sum::<usize>()
+        )?;
+        write!(f, "{queries} queries with {rows} rows; {listed} listed")
     }
 }
 

@@ -2,7 +2,7 @@
 
 use rune_core::{Engine, explain::Atom};
 
-use super::{Tally, checker::Checker, cited, denial, ground, mutants::mutants};
+use super::{Tally, checker::Checker, cited, denial, ground, mutants::mutants, questions};
 use crate::datalog::{
     agree, build,
     given::Text,
@@ -30,6 +30,10 @@ pub fn explain_all(world: &World, asks: &[Ask], tally: &mut Tally) -> Result<(),
         twin.model = lasting.model.clone();
         twin.derive(&text.rules);
         agree(&twin.answer(&text), &engine, ask)?;
+        let wrong = questions::fault(&twin, &text, &engine, &request(ask), tally);
+        if let Some(fault) = wrong.or_else(|| questions::listed(&engine, &ask.user, ask.n, tally)) {
+            return Err(format!("when asked {ask}: {fault}"));
+        }
         let explanation = engine.explain(&request(ask));
         let leaves = ground::asked(&leaves, world, ask, &program);
         let mut checker = Checker { twin, leaves: &leaves, rules: &rules };
