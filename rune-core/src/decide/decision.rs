@@ -54,6 +54,7 @@ impl fmt::Display for Generation {
 
 /// The answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Decision {
     /// What settles it.
     pub why: Why,

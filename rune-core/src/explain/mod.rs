@@ -32,6 +32,7 @@ use crate::{
 ///
 /// As JSON: the members of the decision and those here, by these names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Explanation {
     /// The decision.
     #[serde(flatten)]
@@ -60,6 +61,7 @@ pub struct Explanation {
 
 /// A policy or a rule: what it is called and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct RuleRef {
     /// Its identity.
     pub id: Arc<str>,
@@ -86,6 +88,7 @@ pub struct Place {
 
 /// A policy or rule with the values of its variables and of its clauses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Instance {
     /// Which.
     #[serde(flatten)]
@@ -99,6 +102,7 @@ pub struct Instance {
 
 /// A part of a scope, an operand of a condition, a condition of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Clause {
     /// As it is written.
     pub text: String,
@@ -141,6 +145,7 @@ pub enum Outcome {
 
 /// A policy or rule that has no value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Failed {
     /// Which, with its clauses.
     #[serde(flatten)]
@@ -151,6 +156,7 @@ pub struct Failed {
 
 /// A permit that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Candidate {
     /// Which, with its clauses up to the first that does not hold.
     #[serde(flatten)]
@@ -237,6 +243,7 @@ impl Because {
 ///
 /// As JSON: the members here, by these names, and `holds`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Proof {
     /// Whether there is a row.
     pub holds: bool,

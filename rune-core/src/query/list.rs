@@ -38,6 +38,7 @@ pub struct List {
 
 /// What a request with one side open is allowed for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Listed {
     /// The entities, by type and id.
     pub entities: Vec<EntityRef>,

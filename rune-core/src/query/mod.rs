@@ -37,6 +37,7 @@ pub struct Asked<'a> {
 
 /// The rows that answer a query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Rows {
     /// The variables of the query, in the order in which they are written. None if it only asks whether.
     pub columns: Vec<String>,
@@ -51,6 +52,7 @@ pub struct Rows {
 
 /// What answering a question took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct Stats {
     /// Steps, of which there is a limit.
     pub steps: u64,
