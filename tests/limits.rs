@@ -32,6 +32,50 @@ fn an_expression_of_the_greatest_height_is_decided_on_a_small_stack() {
 }
 
 #[test]
+fn a_deep_proof_is_found_and_drawn_on_a_small_stack() {
+    let edges: Vec<String> = (0..900).map(|n| format!("edge(p{n}, p{}).", n + 1)).collect();
+    let text = format!(
+        "version = \"rune/1.0\"\n[rules]\nrelation edge(String, String).\n{}\nreach(\"p0\") :- edge(\"p0\", _).\n\
+         reach(Y) :- reach(X), edge(X, Y).\n@id(\"way\") permit(_, _, _) :- reach(\"p900\").\n",
+        edges.join("\n")
+    );
+    let program = Program::build(Sources::single("a.rune", &text), Options::default());
+    let engine = Engine::new(program.unwrap_or_else(|error| panic!("{error}")));
+    let explain = move || {
+        let explanation = engine.explain(&request());
+        (explanation.facts.len(), explanation.is_incomplete, explanation.to_string().lines().count())
+    };
+    let thread = thread::Builder::new().stack_size(DECIDING_STACK_BYTES).spawn(explain).expect("a thread");
+    let (n_facts, is_incomplete, n_lines) = thread.join().expect("no overflow");
+    assert_eq!((n_facts, is_incomplete), (1_801, false));
+    assert!((2 * limits::TREE_DEPTH_MAX..5 * limits::TREE_DEPTH_MAX).contains(&n_lines), "{n_lines}");
+}
+
+#[test]
+fn missing_facts_of_the_longest_rules_are_looked_for_on_a_small_stack() {
+    let body = |atom: &str| vec![atom; limits::CONDITIONS_MAX - 1].join(", ");
+    let rules: Vec<String> = (0..8)
+        .map(|n| {
+            format!(
+                "p{n}(X) :- {}, {}.\n",
+                body("e(X, _)"),
+                if n == 7 { "f(X)".to_owned() } else { format!("p{}(X)", n + 1) }
+            )
+        })
+        .collect();
+    let text = format!(
+        "version = \"rune/1.0\"\n[data]\ne = [[\"ada\", 1]]\n[rules]\nrelation e(User, Long).\nrelation f(User).\n{}\
+         @id(\"p\") permit(U, _, _) :- p0(U).\n",
+        rules.concat()
+    );
+    let program = Program::build(Sources::single("a.rune", &text), Options::default());
+    let engine = Engine::new(program.unwrap_or_else(|error| panic!("{error}")));
+    let explain = move || engine.explain(&request()).candidates.len();
+    let thread = thread::Builder::new().stack_size(DECIDING_STACK_BYTES).spawn(explain).expect("a thread");
+    assert_eq!(thread.join().expect("no overflow"), 1);
+}
+
+#[test]
 fn a_text_of_the_greatest_height_is_parsed_and_validated() {
     // Flat once it is compiled, and as high as text may be before: each level is validated on the one below.
     let n = limits::TEXT_HEIGHT_MAX / 2 - 10;
@@ -115,6 +159,8 @@ fn the_reference_says_each_limit_as_it_is() {
         ("EXPLANATION_STEPS_MAX", in_words(limits::EXPLANATION_STEPS_MAX)),
         ("LIST_STEPS_MAX", in_words(limits::LIST_STEPS_MAX)),
         ("EXPLAINED_FACTS_MAX", in_words(limits::EXPLAINED_FACTS_MAX as u64)),
+        ("EXPLANATION_STACK_BYTES", mebibytes(limits::EXPLANATION_STACK_BYTES)),
+        ("TREE_DEPTH_MAX", in_words(limits::TREE_DEPTH_MAX as u64)),
         ("FOLDED_ROWS_MAX", in_words(limits::FOLDED_ROWS_MAX as u64)),
         ("CANDIDATES_MAX", in_words(limits::CANDIDATES_MAX as u64)),
         ("ATTEMPTS_HEIGHT_MAX", in_words(limits::ATTEMPTS_HEIGHT_MAX as u64)),

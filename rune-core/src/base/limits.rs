@@ -37,6 +37,10 @@ pub const SCHEMA_DEPTH_MAX: usize = 256;
 /// ever backed by memory.
 pub const BUILD_STACK_BYTES: usize = 256 << 20;
 
+/// Stack of the thread that explains: looking for what is missing recurses through the conditions of rules within one another,
+/// some 4 KiB for each. Only what is touched is ever backed by memory.
+pub const EXPLANATION_STACK_BYTES: usize = 64 << 20;
+
 /// Height of a compiled expression, in which chains of `&&` and `||` are flat.
 ///
 /// Evaluation recurses once per level on the caller's stack; this takes a fraction of the smallest that threads are
@@ -57,6 +61,9 @@ pub const DECISION_STEPS_MAX: u64 = 10_000_000;
 
 /// Facts that one explanation shows with what they follow from. More than this nobody reads.
 pub const EXPLAINED_FACTS_MAX: usize = 2_000;
+
+/// Rules below rules that the tree of an explanation shows within one another; what is deeper is folded. Drawing recurses.
+pub const TREE_DEPTH_MAX: usize = 200;
 
 /// Rows of those that an aggregate was made of that an explanation shows.
 pub const FOLDED_ROWS_MAX: usize = 100;

@@ -6,7 +6,7 @@ use crate::{
     base::{EntityRef, OwnedValue, Pool, Scratch, Sources, Span, Symbol, Value, Values, View, limits},
     check::rules::{CheckedRules, Names, PredicateId},
     datalog::{self, CompiledRule, Condition, Solver, Stop},
-    decide::{Bound, Reason, Request, RequestWorld, Terms, Why, bind, decision::Decision},
+    decide::{Bound, Reason, Request, RequestWorld, Terms, Why, bind},
     expr::{Evaluator, Failure, Member, World as _},
     facts::{RowId, Store as _, Tick},
     policy::Policy,
@@ -18,25 +18,14 @@ use super::{
     recorder::{Read, Recorder},
 };
 
+/// Adds to an explanation all that there is beside the decision.
 pub(super) fn explain(
     terms: Terms<'_>,
     (pool, sources): (&Arc<Pool>, &Sources),
     request: &Request,
-    decision: Decision,
+    mut explanation: Explanation,
 ) -> Explanation {
-    let is_open = decision.why == Why::NotPermitted;
-    let mut explanation = Explanation {
-        decision,
-        determining: Vec::new(),
-        failed: Vec::new(),
-        candidates: Vec::new(),
-        candidates_beyond: 0,
-        facts: Vec::new(),
-        unknown: Vec::new(),
-        ignored: Vec::new(),
-        is_incomplete: false,
-        n_rows_touched: 0,
-    };
+    let is_open = explanation.decision.why == Why::NotPermitted;
     let Ok(mut bound) = bind(terms, request) else { return explanation };
     let (reasons, steps) = terms.reasons_of(&mut bound);
     let mut builder = Builder::new(terms, (pool, sources), &mut bound, steps);

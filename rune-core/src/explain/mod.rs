@@ -16,12 +16,12 @@ mod missing;
 mod recorder;
 mod tree;
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc, thread};
 
 use serde::Serialize;
 
 use crate::{
-    base::{EntityRef, OwnedValue, Pool, Sources},
+    base::{EntityRef, OwnedValue, Pool, Sources, limits},
     check::rules::CheckedRules,
     datalog::CompiledRule,
     decide::{Bound, Request, Terms, decision::Decision},
@@ -268,7 +268,8 @@ pub(crate) fn prove<'p>(
     builder::prove((terms, relations), (pool, sources), bound, rule)
 }
 
-/// Explains a decision that was made of a request by these terms; `pool` has their values, `sources` their text. The result may stop at a limit, and says so.
+/// Explains a decision that was made of a request by these terms; `pool` has their values, `sources` their text. The result may
+/// stop at a limit, and says so.
 #[must_use]
 pub fn explain(
     terms: Terms<'_>,
@@ -276,5 +277,32 @@ pub fn explain(
     request: &Request,
     decision: Decision,
 ) -> Explanation {
-    builder::explain(terms, (pool, sources), request, decision)
+    // What it takes depends on rules, not on the caller's stack.
+    let explained = thread::scope(|scope| {
+        let builder = thread::Builder::new().name("rune-explain".to_owned());
+        let builder = builder.stack_size(limits::EXPLANATION_STACK_BYTES);
+        let explained = builder.spawn_scoped(scope, || {
+            builder::explain(terms, (pool, sources), request, Explanation::of(decision.clone()))
+        });
+        explained.ok().and_then(|thread| thread.join().ok())
+    });
+    explained.unwrap_or_else(|| Explanation { is_incomplete: true, ..Explanation::of(decision) })
+}
+
+impl Explanation {
+    /// Nothing but the decision.
+    fn of(decision: Decision) -> Self {
+        Self {
+            decision,
+            determining: Vec::new(),
+            failed: Vec::new(),
+            candidates: Vec::new(),
+            candidates_beyond: 0,
+            facts: Vec::new(),
+            unknown: Vec::new(),
+            ignored: Vec::new(),
+            is_incomplete: false,
+            n_rows_touched: 0,
+        }
+    }
 }

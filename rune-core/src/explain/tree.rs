@@ -14,7 +14,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use crate::decide::Why;
+use crate::{base::limits, decide::Why};
 
 use super::{Because, Candidate, Clause, Explanation, Fact, Failed, Instance, Outcome, Proof, RuleRef};
 
@@ -29,7 +29,7 @@ impl Explanation {
     /// The explanation as a tree of lines, in which rules below rules are folded beyond `depth_max` of them.
     #[must_use]
     pub fn tree(&self, depth_max: usize) -> String {
-        let mut shower = Shower { facts: &self.facts, depth_max, shown: BTreeSet::new() };
+        let mut shower = Shower::new(&self.facts, depth_max);
         let mut text = String::new();
         shower.explanation(self).draw(&mut text, "", "");
         text
@@ -40,7 +40,7 @@ impl Proof {
     /// The proof as a tree of lines, in which rules below rules are folded beyond `depth_max` of them.
     #[must_use]
     pub fn tree(&self, depth_max: usize) -> String {
-        let mut shower = Shower { facts: &self.facts, depth_max, shown: BTreeSet::new() };
+        let mut shower = Shower::new(&self.facts, depth_max);
         let bindings: Vec<String> = self.bindings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
         let line = match (self.holds, bindings.is_empty()) {
             (true, true) => "yes".to_owned(),
@@ -98,7 +98,11 @@ struct Shower<'e> {
     shown: BTreeSet<usize>,
 }
 
-impl Shower<'_> {
+impl<'e> Shower<'e> {
+    fn new(facts: &'e [Fact], depth_max: usize) -> Self {
+        Self { facts, depth_max: depth_max.min(limits::TREE_DEPTH_MAX), shown: BTreeSet::new() }
+    }
+
     fn explanation(&mut self, explanation: &Explanation) -> Tree {
         let decision = &explanation.decision;
         let line = match &decision.why {
