@@ -20,7 +20,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     let request = arguments.request.request()?;
     let sources = rune_core::reload::driver::read(&arguments.dir)?;
     let Some(program) = report::program(sources, Options::default(), output)? else { return Ok(Outcome::Unusable) };
-    let explanation = Engine::new(program).explain(&request);
+    let explanation = Engine::new(program).lineup().outline(&request);
     output.result(&text(&explanation), || json(&explanation));
     Ok(if explanation.decision.is_allowed() { Outcome::Yes } else { Outcome::No })
 }

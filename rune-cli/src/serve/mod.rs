@@ -51,7 +51,7 @@ pub struct Arguments {
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     let tokens = arguments.token_file.as_deref().map(Tokens::read).transpose()?.unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         // Before anything that takes time: a server that is told to stop while it loads stops as any other.
         let mut stop = Stop::new().context("cannot wait for signals")?;
         let log = Log::start(output).context("no thread for the log")?;
@@ -87,7 +87,10 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
             output.note(&format!("requests in flight were cut after {} seconds", limits::SHUTDOWN_MAX.as_secs()));
         }
         Ok(Outcome::Yes)
-    })
+    });
+    // An explanation that is still being made has nobody left to be told.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// A server that has its address.

@@ -65,22 +65,36 @@ pub const EXPLAINED_FACTS_MAX: usize = 2_000;
 /// Rules below rules that the tree of an explanation shows within one another; what is deeper is folded. Drawing recurses.
 pub const TREE_DEPTH_MAX: usize = 200;
 
-/// Rows of those that an aggregate was made of that an explanation shows.
+/// Rows of those that an aggregate was made of that an explanation shows. More would hide the rest, and how many there are is the
+/// aggregate's own to say.
 pub const FOLDED_ROWS_MAX: usize = 100;
 
-/// Permits that an explanation of a denial goes into, those that come nearest first.
+/// Characters of a line of the tree of an explanation: values may be long.
+pub const TREE_LINE_CHARS_MAX: usize = 1_000;
+
+/// What one clause found in the world that an explanation remembers. A set of more is shown by its beginning.
+pub const READS_MAX: usize = 1_000;
+
+/// Rows that an explanation names of those that one clause asked for in vain.
+pub const ASKED_MAX: usize = 10;
+
+/// Rules that one explanation tries for what does not hold: where each of many conditions has many rules, they multiply.
+pub const ATTEMPTS_MAX: usize = 300;
+
+/// Permits that an explanation of a denial goes into, those that come nearest first. A ruleset may have thousands.
 pub const CANDIDATES_MAX: usize = 10;
 
-/// Rules below a condition that does not hold, within one another, that an explanation goes into.
+/// Rules below a condition that does not hold, within one another, that an explanation goes into: deeper ones say less and
+/// multiply.
 pub const ATTEMPTS_HEIGHT_MAX: usize = 4;
 
-/// Steps that looking for the missing facts of one permit may take.
+/// Steps that looking for the missing facts of one permit may take: a hundredth of the explanation's.
 pub const MISSING_STEPS_MAX: u64 = 1_000_000;
 
 /// Values that a ruleset may have for missing facts to be looked for: each set of them is tried on a copy of all.
 pub const SUPPOSED_VALUES_MAX: usize = 1_000_000;
 
-/// Sets of missing facts that are tried for one permit.
+/// Sets of missing facts that are tried for one permit. Each is a derivation.
 pub const SUPPOSED_SETS_MAX: usize = 8;
 
 /// Facts that are looked for at once to make a permit hold: what takes more is another policy.
@@ -88,6 +102,9 @@ pub const MISSING_FACTS_MAX: usize = 3;
 
 /// Nodes visited while one decision is explained: every policy is looked at, where a decision stops at the first.
 pub const EXPLANATION_STEPS_MAX: u64 = 10 * DECISION_STEPS_MAX;
+
+/// Rows of an answer to a query. More than this nobody reads at once, and they are sorted before the first is shown.
+pub const ANSWER_ROWS_MAX: usize = 1_000_000;
 
 /// Nodes visited while the entities are listed for which a request is allowed: each is decided about.
 pub const LIST_STEPS_MAX: u64 = 100 * DECISION_STEPS_MAX;

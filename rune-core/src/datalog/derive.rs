@@ -72,7 +72,8 @@ pub enum Strata<'a> {
 }
 
 impl Strata<'_> {
-    /// What a request derives is younger than all that lasts, of which there are fewer rows than ticks before.
+    /// What a request derives is younger than all that lasts. A tick passes only with a new row or a stratum, and of those there are
+    /// far fewer than ticks ([`ROWS_MAX`](crate::base::limits::ROWS_MAX)).
     fn first_tick(self) -> Tick {
         match self {
             Self::Lasting => Tick::GIVEN.next(),
@@ -254,13 +255,17 @@ impl Run<'_> {
         if is_full {
             return Err(self.too_many_rows(rule));
         }
+        let mut is_news = false;
         for (id, n_before) in heads.into_iter().zip(sizes) {
             let n = n_rows(store, id);
             if let Some(relation) = store.relation_mut(id) {
                 relation.births.note(self.now, n_before..n);
             }
+            is_news |= n_before < n;
         }
-        self.now = self.now.next();
+        if is_news {
+            self.now = self.now.next();
+        }
         Ok(has_erred)
     }
 

@@ -90,8 +90,8 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
     ///
     /// # Errors
     ///
-    /// If that takes more steps than there are.
-    pub fn query(&mut self, query: &'a Query) -> Result<Answers, Stop> {
+    /// If that takes more steps than there are, or has more than `n_max` rows: [`Stop::Enough`].
+    pub fn query(&mut self, query: &'a Query, n_max: usize) -> Result<Answers, Stop> {
         let rule = query.rule();
         let mut answers = Answers::default();
         let Some(plan) = rule.plans.first() else { return Ok(answers) };
@@ -101,7 +101,7 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
             let mut row = Vec::new();
             solver.row(&rule.args, &mut row);
             rows.insert(row);
-            Flow::Continue(())
+            if n_max < rows.len() { Flow::Break(Stop::Enough) } else { Flow::Continue(()) }
         });
         if let Flow::Break(stop) = flow {
             return Err(stop);

@@ -37,6 +37,8 @@ pub struct Condition {
     /// The rows that it rests on: what makes it true, and of a condition that denies, false. None for an expression, which asks
     /// the world itself.
     pub rows: Option<Vec<(PredicateId, RowId)>>,
+    /// Whether there are more such rows than may be shown.
+    pub is_cut: bool,
     /// The row that an atom asks for, denied or not: none for a value that is not known.
     pub asked: Option<(PredicateId, Vec<Option<Value>>)>,
 }
@@ -122,7 +124,7 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         instance: &Instance,
         before: Tick,
     ) -> Result<Condition, Stop> {
-        let nothing = Condition { holds: Ok(false), value: None, rows: None, asked: None };
+        let nothing = Condition { holds: Ok(false), value: None, rows: None, is_cut: false, asked: None };
         let Some(ask) = rule.body.asks.get(at) else { return Ok(nothing) };
         self.begin(rule);
         self.slots.clone_from(&instance.slots);
@@ -165,10 +167,10 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
                     std::ops::ControlFlow::Continue(folded) => folded,
                     std::ops::ControlFlow::Break(stop) => return Err(stop),
                 };
-                let rows = self.rows_folded(body, plan)?;
+                let (rows, is_cut) = self.rows_folded(body, plan)?;
                 let known = self.term(Term::Slot(*result));
                 let holds = folded.map(|value| value.is_some_and(|value| !is_known(known) || known == value));
-                return Ok(Condition { holds, value: folded.ok().flatten(), rows: Some(rows), ..nothing });
+                return Ok(Condition { holds, value: folded.ok().flatten(), rows: Some(rows), is_cut, ..nothing });
             }
             AskKind::Guard(_) | AskKind::Is(..) => self.test(ask),
         };
@@ -193,13 +195,15 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
             return Ok(found.map(|at| (id, at)).into_iter().collect());
         }
         let columns: Vec<usize> = (0..key.len()).filter(|at| key.get(*at).is_some_and(Option::is_some)).collect();
-        let mut candidates: Vec<RowId> = match relation.rows.find_index(&columns) {
+        let index = relation.rows.find_index(&columns);
+        let mut candidates: Vec<RowId> = match index {
             Some(index) => relation.rows.probe(index, &key.iter().copied().flatten().collect::<Vec<_>>()).collect(),
-            None => (0..n).collect(),
+            None => Vec::new(),
         };
         candidates.sort_unstable();
+        let all = if index.is_some() { 0..0 } else { 0..n };
         let mut found = Vec::new();
-        for at in candidates.into_iter().filter(|at| *at < n) {
+        for at in candidates.into_iter().filter(|at| *at < n).chain(all) {
             if self.touch() != Flow::Continue(()) {
                 return Err(Stop::TooManySteps);
             }
@@ -222,8 +226,8 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         doubts.next().map_or(Ok(false), |(_, cause)| Err(Failure::Undetermined(cause)))
     }
 
-    /// The rows that the atoms of an aggregate read, up to a limit.
-    fn rows_folded(&mut self, body: &Body, plan: &Plan) -> Result<Vec<(PredicateId, RowId)>, Stop> {
+    /// The rows that the atoms of an aggregate read, and whether there are more than may be shown.
+    fn rows_folded(&mut self, body: &Body, plan: &Plan) -> Result<(Vec<(PredicateId, RowId)>, bool), Stop> {
         let mut rows = Vec::new();
         let flow = self.solve(body, plan, &mut |solver| {
             for ask in &body.asks {
@@ -239,13 +243,13 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
                     }
                 }
             }
-            if limits::FOLDED_ROWS_MAX <= rows.len() { Flow::Break(Stop::Enough) } else { Flow::Continue(()) }
+            if limits::FOLDED_ROWS_MAX < rows.len() { Flow::Break(Stop::Enough) } else { Flow::Continue(()) }
         });
         match flow {
             Flow::Break(Stop::TooManySteps) => Err(Stop::TooManySteps),
             _ => {
                 rows.sort_unstable();
-                Ok(rows)
+                Ok((rows, flow != Flow::Continue(())))
             }
         }
     }

@@ -218,7 +218,7 @@ impl<'s, 'a, V: Values, S: Store> Search<'s, 'a, V, S> {
     }
 
     /// The instances of a body. `put_off` are conditions that wait until all their values are known, to be given then.
-    // Recurses once per condition of the body.
+    // Recurses once per condition that is asked, of all rules within one another: explanations have a stack for it.
     fn body(&mut self, body: &'a Body, open: &[usize], put_off: &[usize], then: Then<'_, 's, 'a, V, S>) -> Flow {
         self.solver.spend(1)?;
         let ask = |at: &usize| body.asks.get(*at);
@@ -317,29 +317,36 @@ impl<'s, 'a, V: Values, S: Store> Search<'s, 'a, V, S> {
 
     /// Whether a row that is not there may be given.
     fn may_give(&mut self, id: PredicateId, row: &[Value]) -> bool {
-        let (engine, store) = (self.engine, self.solver.store);
         if let (Names::PARENT, [child, parent]) = (id, row) {
             let is_circle = self.solver.is_in(*parent, *child) != Ok(false);
             return !is_circle && self.may_be_parent(*child, *parent);
         }
+        let engine = self.engine;
         let Some(giving) = engine.giving(id) else { return false };
         let fits = giving
             .types
             .iter()
             .zip(row)
             .all(|(types, value)| types.has(self.solver.values, *value) && self.is_listed(*value));
-        // A key has one value.
-        let is_taken = || {
-            let (Some(n), Some(relation)) = (engine.n_keys(id), store.relation(id)) else { return false };
-            let key: Vec<_> = row.iter().take(n).collect();
-            let has_key = |other: &[Value]| other.iter().take(n).eq(key.iter().copied());
-            relation
-                .rows
-                .rows()
-                .chain(self.given.iter().filter(|(of, _)| *of == id).map(|(_, row)| row.as_slice()))
-                .any(has_key)
-        };
-        fits && !is_taken()
+        fits && !self.is_taken(id, row)
+    }
+
+    /// Whether the key of a row has a value.
+    fn is_taken(&mut self, id: PredicateId, row: &[Value]) -> bool {
+        let store = self.solver.store;
+        let (Some(n), Some(relation)) = (self.engine.n_keys(id), store.relation(id)) else { return false };
+        let key: Vec<Value> = row.iter().copied().take(n).collect();
+        let is_given = self.given.iter().any(|(of, given)| *of == id && given.starts_with(&key));
+        let columns: Vec<usize> = (0..n).collect();
+        match relation.rows.find_index(&columns) {
+            _ if is_given => true,
+            Some(index) => relation.rows.probe(index, &key).next().is_some(),
+            // What cannot be looked up within the steps may be there.
+            None => {
+                self.solver.spend(u64::from(relation.rows.len())).is_break()
+                    || relation.rows.rows().any(|other| other.starts_with(&key))
+            }
+        }
     }
 
     /// Whether an entity may have another for its parent, as the schema says.

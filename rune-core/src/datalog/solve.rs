@@ -84,6 +84,11 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         self.n_touched
     }
 
+    /// How many rows have been looked at since the last time.
+    pub fn take_touched(&mut self) -> u64 {
+        std::mem::take(&mut self.n_touched)
+    }
+
     /// Where values are read.
     #[must_use]
     pub fn values(&self) -> &V {
@@ -465,11 +470,13 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
     }
 
     fn is_in_one(&self, low: Value, high: Value) -> Result<bool, Failure> {
-        let is_in = self.store.is_in(self.values, low, high)?;
-        match self.store.relation(Names::IN).filter(|_| is_in && low != high && self.before != Tick::END) {
-            Some(relation) => Ok(relation.rows.find(&[low, high]).is_none_or(|at| at < self.n_older(relation))),
-            None => Ok(is_in),
-        }
+        // What is too young is not there, and is not asked for.
+        let is_too_young = self.before != Tick::END
+            && low != high
+            && self.store.relation(Names::IN).is_some_and(|relation| {
+                relation.rows.find(&[low, high]).is_some_and(|at| self.n_older(relation) <= at)
+            });
+        if is_too_young { Ok(false) } else { self.store.is_in(self.values, low, high) }
     }
 }
 

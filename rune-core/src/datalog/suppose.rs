@@ -1,12 +1,12 @@
 //! Facts with a few rows more: what would follow if they were given.
 
 use crate::{
-    base::{Datum, Pool, Value, Values, View, value::each_entity},
+    base::{Datum, Pool, Span, Value, Values, View, value::each_entity},
     check::rules::{Names, PredicateId},
     facts::{Facts, Relation},
 };
 
-use super::{Bounds, DatalogEngine, DeriveError, Missing, Strata, Work, derive, insert};
+use super::{Bound, Bounds, DatalogEngine, DeriveError, Missing, Strata, Work, derive, insert};
 
 /// The facts that there would be with these rows besides those that are given, and what finding them took; `from` knows the
 /// values of the rows.
@@ -21,6 +21,12 @@ pub fn suppose(
     (from, rows): (&impl Values, &[Missing]),
     bounds: Bounds,
 ) -> Result<(Facts, Work), DeriveError> {
+    // Each row that is copied is a step.
+    let too_many = || {
+        let (bound, rule) = (Bound::Steps(bounds.steps_max), "a copy of the facts".to_owned());
+        DeriveError { bound, rule, span: Span::NOWHERE }
+    };
+    let steps_max = bounds.steps_max.checked_sub(facts.n_given()).ok_or_else(too_many)?;
     let rows: Vec<Missing> =
         rows.iter().map(|(id, row)| (*id, row.iter().map(|value| carry(from, *value, values)).collect())).collect();
     let mut supposed = facts.given_alone(|id| engine.arity(id));
@@ -51,8 +57,6 @@ pub fn suppose(
     }
     engine.prepare(&mut supposed);
     engine.keep_given(&mut supposed);
-    // Each row that is copied is a step.
-    let steps_max = bounds.steps_max.saturating_sub(supposed.relations.n_rows());
     let work = derive(engine, &mut supposed, values, Strata::Lasting, Bounds { steps_max, ..bounds })?;
     Ok((supposed, work))
 }

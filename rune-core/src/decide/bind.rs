@@ -51,8 +51,11 @@ impl<'p> Bound<'p> {
     }
 
     /// Values, world and parts, to change the world.
-    pub(crate) fn with_world(&mut self, change: impl FnOnce(&mut RequestWorld<'p>, &Scratch<'p>, [Value; 4])) {
-        change(&mut self.world, &self.values, self.parts);
+    pub(crate) fn with_world<R>(
+        &mut self,
+        change: impl FnOnce(&mut RequestWorld<'p>, &Scratch<'p>, [Value; 4]) -> R,
+    ) -> R {
+        change(&mut self.world, &self.values, self.parts)
     }
 
     /// Derives what rules say of this request.
@@ -81,6 +84,11 @@ impl<'p> RequestWorld<'p> {
         // Rows that files give are there for every request, before anything is derived.
         let given = |id| (id, facts.relation(id).cloned().unwrap_or_else(|| Relation::new(rules.arity(id))));
         Self { facts, supplied: Vec::new(), relations: rules.request_relations().map(given).collect() }
+    }
+
+    /// The values that the request supplies.
+    pub(crate) fn supplied(&self) -> Vec<Value> {
+        self.supplied.iter().flat_map(|(_, members)| members.iter().map(|(_, value)| *value)).collect()
     }
 
     /// Lays a relation over the facts.
@@ -213,7 +221,7 @@ pub(crate) fn bind<'p>(terms: Terms<'p>, request: &Request) -> Result<Bound<'p>,
         supply(reader, &mut values, &mut world, (part, entity), attributes, &mut ignored)?;
     }
     let parts = [principal, action, resource, context];
-    let supplied = world.supplied.iter().flat_map(|(_, members)| members.iter().map(|(_, value)| *value));
+    let supplied = world.supplied();
     // Where no rule asks who is known, nobody needs to be.
     let named: Vec<Value> =
         if rules.known.is_empty() { Vec::new() } else { parts.into_iter().chain(supplied).collect() };

@@ -181,6 +181,7 @@ impl<'a> Terms<'a> {
             for rule in self.deciding(effect) {
                 let answer = solver.decide(rule, subject(parts));
                 *steps = solver.steps_left();
+                *n_touched += solver.take_touched();
                 match answer {
                     Ok(Answer::Yes) => return Ok(Self::settled(effect, &rule.id)),
                     Ok(Answer::No) => {}
@@ -190,7 +191,6 @@ impl<'a> Terms<'a> {
                     Err(_) => return Err(Failure::TooManySteps.describe(&*values)),
                 }
             }
-            *n_touched += solver.n_touched();
             // What may forbid is not known not to.
             if let (Effect::Forbid, Some((id, failure))) = (effect, undecided) {
                 return Err(format!("the forbid {id} is undetermined: {}", failure.describe(&*values)));
@@ -257,7 +257,7 @@ impl<'a> Terms<'a> {
         let mut bound = bind::bind(self, request)?;
         let work = bound.derive(self.rules, limits::EXPLANATION_STEPS_MAX).map_err(|error| error.to_string())?;
         let (values, world, parts) = bound.parts();
-        let answers = Solver::new(&mut *values, world, parts, work.steps_left).query(query);
+        let answers = Solver::new(&mut *values, world, parts, work.steps_left).query(query, limits::ANSWER_ROWS_MAX);
         let answers = answers.map_err(|_| Failure::TooManySteps.describe(&*values))?;
         Ok((answers, bound.into_values()))
     }

@@ -71,6 +71,13 @@ impl Lineup {
         explain::explain(self.terms(), (pool, sources), request, self.decide(request))
     }
 
+    /// Decides a request and names what determines that and what failed, without their clauses and facts: an [`Explanation`] at
+    /// about the cost of a decision.
+    #[must_use]
+    pub fn outline(&self, request: &Request) -> Explanation {
+        explain::outline(self.terms(), self.stable.sources(), request, self.decide(request))
+    }
+
     /// The rows that satisfy a query, for a request if it depends on one: see [`Rows`].
     ///
     /// ```

@@ -3,18 +3,18 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    base::{EntityRef, OwnedValue, Pool, Scratch, Sources, Span, Symbol, Value, Values, View, limits},
+    base::{EntityRef, OwnedValue, Pool, Scratch, Sources, Span, Value, Values, View, limits},
     check::rules::{CheckedRules, Names, PredicateId},
     datalog::{self, CompiledRule, Condition, Solver, Stop},
     decide::{Bound, Reason, Request, RequestWorld, Terms, Why, bind},
-    expr::{Evaluator, Failure, Member, World as _},
+    expr::{Evaluator, Failure},
     facts::{RowId, Store as _, Tick},
     policy::Policy,
 };
 
 use super::{
-    Atom, Because, Clause, Explanation, Fact, Failed, Instance, Outcome, Place, Proof, RuleRef,
-    ledger::{Key, Ledger, renumber},
+    Clause, Explanation, Failed, Instance, Outcome, Place, Proof, RuleRef,
+    ledger::{Ledger, renumber},
     recorder::{Read, Recorder},
 };
 
@@ -41,10 +41,51 @@ pub(super) fn explain(
         (explanation.candidates, explanation.candidates_beyond) = builder.candidates(request, &failed);
     }
     builder.settle();
-    explanation.is_incomplete = builder.is_incomplete;
+    explanation.is_incomplete = builder.is_incomplete || builder.world.is_cut();
     let places = builder.ledger.finish(&mut explanation.facts);
     explanation.renumber(&places);
     explanation
+}
+
+/// Adds to an explanation what determines the decision and what failed, by name and place.
+pub(super) fn outline(
+    terms: Terms<'_>,
+    sources: &Sources,
+    request: &Request,
+    mut explanation: Explanation,
+) -> Explanation {
+    let reasons = terms.reasons(request);
+    let named = |reason: Reason<'_>| Instance {
+        rule: RuleRef::of(reason, sources),
+        bindings: BTreeMap::new(),
+        clauses: Vec::new(),
+    };
+    explanation.determining = reasons.determining.into_iter().map(named).collect();
+    let failed = reasons.failed.into_iter();
+    explanation.failed = failed.map(|(reason, message)| Failed { instance: named(reason), message }).collect();
+    explanation.ignored = reasons.ignored;
+    explanation.is_incomplete = reasons.is_incomplete;
+    explanation.n_rows_touched = reasons.n_touched;
+    explanation
+}
+
+impl RuleRef {
+    fn of(reason: Reason<'_>, sources: &Sources) -> Self {
+        Self {
+            id: reason.id().clone(),
+            effect: Some(reason.effect()),
+            place: Place::of(reason.span(), sources),
+            annotations: reason.annotations().clone(),
+        }
+    }
+}
+
+impl Place {
+    fn of(span: Span, sources: &Sources) -> Self {
+        let path = sources.file(span.file).map_or_else(|| "".into(), |file| file.path.clone());
+        let at = sources.place(span);
+        Self { path, line: at.line, column: at.column }
+    }
 }
 
 pub(super) fn prove<'p>(
@@ -69,7 +110,7 @@ pub(super) fn prove<'p>(
         (proof.bindings, proof.clauses) = (bindings, clauses);
     }
     builder.settle();
-    proof.is_incomplete = builder.is_incomplete;
+    proof.is_incomplete = builder.is_incomplete || builder.world.is_cut();
     let places = builder.ledger.finish(&mut proof.facts);
     renumber(&mut proof.clauses, &places);
     proof
@@ -83,11 +124,13 @@ pub(super) struct Builder<'x, 'p> {
     pub(super) world: Recorder<'x, RequestWorld<'p>>,
     pub(super) parts: [Value; 4],
     pub(super) steps: u64,
-    ledger: Ledger,
+    pub(super) ledger: Ledger,
     /// The relations that a query is about: those of the rules and its own.
     relations: Option<&'x CheckedRules>,
     /// The rows of `parent` by child, once they were asked for.
-    parents: Option<BTreeMap<Value, Vec<(Value, RowId)>>>,
+    pub(super) parents: Option<BTreeMap<Value, Vec<(Value, RowId)>>>,
+    /// How many more rules may be tried for what does not hold.
+    attempts_left: usize,
     pub(super) is_incomplete: bool,
 }
 
@@ -111,6 +154,7 @@ impl<'x, 'p> Builder<'x, 'p> {
             ledger: Ledger::default(),
             relations: None,
             parents: None,
+            attempts_left: limits::ATTEMPTS_MAX,
             is_incomplete: false,
         }
     }
@@ -136,22 +180,11 @@ impl<'x, 'p> Builder<'x, 'p> {
         }
     }
 
-    pub(super) fn rule_ref(&self, reason: Reason<'p>) -> RuleRef {
-        RuleRef {
-            id: reason.id().clone(),
-            effect: Some(reason.effect()),
-            place: self.place(reason.span()),
-            annotations: reason.annotations().clone(),
-        }
-    }
-
     pub(super) fn place(&self, span: Span) -> Place {
-        let path = self.sources.file(span.file).map_or_else(|| "".into(), |file| file.path.clone());
-        let at = self.sources.place(span);
-        Place { path, line: at.line, column: at.column }
+        Place::of(span, self.sources)
     }
 
-    /// A policy with all its clauses, up to the first that does not hold.
+    /// A policy with all its clauses.
     pub(super) fn policy(&mut self, policy: &'p Policy) -> Instance {
         let mut answers = Vec::new();
         let world = &self.world;
@@ -159,7 +192,7 @@ impl<'x, 'p> Builder<'x, 'p> {
         let mut evaluator = Evaluator::new(&mut *self.values, world, self.parts, self.steps);
         policy.each_clause(&mut evaluator, &mut |answer| answers.push((answer, world.take())));
         self.steps = evaluator.steps_left();
-        let rule = self.rule_ref(Reason::Policy(policy));
+        let rule = RuleRef::of(Reason::Policy(policy), self.sources);
         let texts = policy.clauses_filled(self.values);
         let mut clauses = Vec::new();
         for ((text, span), (answer, reads)) in texts.into_iter().zip(answers) {
@@ -177,7 +210,7 @@ impl<'x, 'p> Builder<'x, 'p> {
                 attempts: Vec::new(),
             };
             if clause.outcome == Outcome::False {
-                for (id, row) in reads.into_iter().filter_map(no_row) {
+                for (id, row) in reads.into_iter().filter_map(no_row).take(limits::ASKED_MAX) {
                     let row: Vec<_> = row.into_iter().map(Some).collect();
                     clause.asked.push(self.pattern(id, &row, &[]));
                     clause.attempts.extend(self.attempts(id, &row, 1));
@@ -204,7 +237,7 @@ impl<'x, 'p> Builder<'x, 'p> {
         let [principal, action, resource, _] = self.parts;
         let row = [principal, action, resource].map(Some);
         let found = self.find_instance(rule, &row, Tick::END);
-        let reason = self.rule_ref(Reason::Rule(rule));
+        let reason = RuleRef::of(Reason::Rule(rule), self.sources);
         match found {
             Some(found) => Instance { rule: reason, ..self.instance(rule, &found, Tick::END, 0) },
             None => Instance { rule: reason, bindings: BTreeMap::new(), clauses: Vec::new() },
@@ -284,8 +317,9 @@ impl<'x, 'p> Builder<'x, 'p> {
             }
             None => (rule.type_filter(at, self.values), rule.span),
         };
+        self.is_incomplete |= condition.is_cut;
         let facts = match condition.rows {
-            Some(rows) => rows.into_iter().map(|(id, row)| self.cite_row(id, row)).collect(),
+            Some(rows) => rows.into_iter().filter_map(|(id, row)| self.cite_row(id, row)).collect(),
             None => self.cite(&reads),
         };
         let mut clause = Clause {
@@ -312,10 +346,10 @@ impl<'x, 'p> Builder<'x, 'p> {
     fn instead(&mut self, id: PredicateId, row: &[Option<Value>]) -> Option<usize> {
         let n_keys = self.terms.rules.n_keys(id)?;
         let key: Vec<Value> = row.iter().take(n_keys).copied().collect::<Option<_>>()?;
-        let rows = &self.world.relation(id)?.rows;
+        let rows = &self.world.world.relation(id)?.rows;
+        self.steps = self.steps.checked_sub(u64::from(rows.len()))?;
         let at = (0..rows.len()).find(|at| rows.row(*at).starts_with(&key))?;
-        self.steps = self.steps.saturating_sub(u64::from(at));
-        Some(self.cite_row(id, at))
+        self.cite_row(id, at)
     }
 
     /// A row that is asked for, as rules write it; what must be the same in several columns goes by its name.
@@ -331,7 +365,7 @@ impl<'x, 'p> Builder<'x, 'p> {
         }
     }
 
-    fn name(&self, id: PredicateId) -> Arc<str> {
+    pub(super) fn name(&self, id: PredicateId) -> Arc<str> {
         let of_query = self.relations.and_then(|relations| relations.predicate(id));
         of_query.map_or_else(|| self.terms.rules.name(id), |of| of.name.as_str().into())
     }
@@ -344,177 +378,16 @@ impl<'x, 'p> Builder<'x, 'p> {
         let rules: Vec<&'p CompiledRule> = self.terms.rules.rules_for(id).collect();
         let mut attempts = Vec::new();
         for rule in rules {
+            let Some(n_left) = self.attempts_left.checked_sub(1) else {
+                self.is_incomplete = true;
+                break;
+            };
+            self.attempts_left = n_left;
             if let Some(found) = self.find_instance(rule, row, Tick::END).filter(|found| found.failing.is_some()) {
                 attempts.push(self.instance(rule, &found, Tick::END, height));
             }
         }
         attempts
-    }
-
-    fn cite(&mut self, reads: &[Read]) -> Vec<usize> {
-        let mut cited = Vec::new();
-        for read in reads {
-            cited.push(match read {
-                Read::Row(id, row) => {
-                    let Some(at) = self.world.relation(*id).and_then(|relation| relation.rows.find(row)) else {
-                        continue;
-                    };
-                    self.cite_row(*id, at)
-                }
-                Read::Below(low, high) => self.ledger.cite(Key::Below(*low, *high)),
-                Read::Attribute(entity, name, value) => self.ledger.cite(Key::Attribute(*entity, *name, *value)),
-                Read::Tag(entity, name, value) => self.ledger.cite(Key::Tag(*entity, *name, *value)),
-                Read::NoRow(..) => continue,
-            });
-        }
-        cited
-    }
-
-    fn cite_row(&mut self, id: PredicateId, at: RowId) -> usize {
-        let row = self.world.relation(id).map(|relation| relation.rows.row(at));
-        let key = match row {
-            Some([low, high]) if id == Names::IN => Key::Below(*low, *high),
-            _ => Key::Row(id, at),
-        };
-        self.ledger.cite(key)
-    }
-
-    /// Explains every fact that was cited, and those that they follow from, until none is left.
-    fn settle(&mut self) {
-        while let Some(key) = self.ledger.next() {
-            let (order, mut fact) = self.fact(key, self.ledger.len() < limits::EXPLAINED_FACTS_MAX);
-            fact.atom.row.iter_mut().for_each(shorten);
-            self.is_incomplete |= fact.because == Because::Unshown;
-            self.ledger.add(order, fact);
-        }
-    }
-
-    fn fact(&mut self, key: Key, is_within: bool) -> ((Tick, u8), Fact) {
-        match key {
-            Key::Row(id, at) => self.row(id, at, is_within),
-            Key::Parent(child, parent) => {
-                let because = self.given(self.terms.facts.place_of(child));
-                ((Tick::GIVEN, 0), Fact { atom: self.atom("parent", &[child, parent]), because })
-            }
-            Key::Below(low, high) => self.below(low, high, is_within),
-            Key::Attribute(entity, name, value) => {
-                let is_stored = self.world.world.stored(self.values, entity, name) == Member::Is(value);
-                let because = if is_stored { self.given(self.terms.facts.place_of(entity)) } else { Because::Request };
-                let relation = format!("{}.{}", self.kind(entity), self.values.name(name));
-                ((Tick::GIVEN, 0), Fact { atom: self.atom(&relation, &[entity, value]), because })
-            }
-            Key::Tag(entity, name, value) => {
-                let because = self.given(self.terms.facts.place_of(entity));
-                let atom = self.atom("getTag", &[entity, name.value(), value]);
-                ((Tick::GIVEN, 0), Fact { atom, because })
-            }
-        }
-    }
-
-    fn kind(&self, entity: Value) -> &str {
-        let name = |kind: Symbol| self.values.name(kind);
-        match self.values.view(entity) {
-            View::Entity(kind, _) => name(kind),
-            _ => "",
-        }
-    }
-
-    fn atom(&self, relation: &str, row: &[Value]) -> Atom {
-        let row = row.iter().map(|value| OwnedValue::of(self.values, *value)).collect();
-        Atom { relation: relation.into(), row }
-    }
-
-    fn given(&self, span: Option<Span>) -> Because {
-        match span {
-            Some(Span::NOWHERE) => Because::Schema,
-            Some(span) => Because::Given(self.place(span)),
-            None => Because::Request,
-        }
-    }
-
-    /// A row of a relation: it is given, or some instance of a rule derives it from older ones.
-    fn row(&mut self, id: PredicateId, at: RowId, is_within: bool) -> ((Tick, u8), Fact) {
-        let Some(relation) = self.world.world.relation(id) else {
-            let atom = self.atom(&self.name(id), &[]);
-            return ((Tick::GIVEN, 0), Fact { atom, because: Because::Unshown });
-        };
-        let (row, tick) = (relation.rows.row(at).to_vec(), relation.births.of(at));
-        let atom = self.atom(&self.name(id), &row);
-        if tick == Tick::GIVEN {
-            let because = self.given(relation.places.of(at));
-            return ((tick, 0), Fact { atom, because });
-        }
-        let row: Vec<Option<Value>> = row.into_iter().map(Some).collect();
-        let rules: Vec<&'p CompiledRule> = self.terms.rules.rules_for(id).filter(|_| is_within).collect();
-        for rule in rules {
-            let found = self.find_instance(rule, &row, tick).filter(|found| found.failing.is_none());
-            if let Some(found) = found {
-                let because = Because::Rule(self.instance(rule, &found, tick, 0));
-                return ((tick, 1), Fact { atom, because });
-            }
-        }
-        ((tick, 1), Fact { atom, because: Because::Unshown })
-    }
-
-    /// An entity below another, by the shortest way.
-    fn below(&mut self, low: Value, high: Value, is_within: bool) -> ((Tick, u8), Fact) {
-        let atom = self.atom("in", &[low, high]);
-        let relation = self.world.world.relation(Names::IN);
-        let found = relation.and_then(|relation| Some(relation.births.of(relation.rows.find(&[low, high])?)));
-        let tick = found.unwrap_or(Tick::GIVEN);
-        let way = if is_within { self.way(low, high, tick) } else { None };
-        let because = match way {
-            Some(keys) => Because::Parents { facts: keys.into_iter().map(|key| self.ledger.cite(key)).collect() },
-            None => Because::Unshown,
-        };
-        ((tick, 2), Fact { atom, because })
-    }
-
-    /// The shortest way up from one entity to another, by parents that are no younger than `tick`.
-    fn way(&mut self, low: Value, high: Value, tick: Tick) -> Option<Vec<Key>> {
-        let mut from: BTreeMap<Value, (Value, Key)> = BTreeMap::new();
-        let mut pending = std::collections::VecDeque::from([low]);
-        while let Some(at) = pending.pop_front() {
-            for (parent, key) in self.parents_of(at, tick) {
-                self.steps = self.steps.checked_sub(1)?;
-                if parent != low && !from.contains_key(&parent) {
-                    from.insert(parent, (at, key));
-                    pending.push_back(parent);
-                }
-            }
-            if from.contains_key(&high) {
-                break;
-            }
-        }
-        let mut way = Vec::new();
-        let mut at = high;
-        while at != low {
-            let (child, key) = *from.get(&at)?;
-            way.push(key);
-            at = child;
-        }
-        way.reverse();
-        Some(way)
-    }
-
-    fn parents_of(&mut self, child: Value, tick: Tick) -> Vec<(Value, Key)> {
-        let relation = self.world.world.relation(Names::PARENT).filter(|relation| !relation.rows.is_empty());
-        let Some(relation) = relation else {
-            let stored = self.terms.facts.stored_parents(self.values, child);
-            return stored.iter().map(|parent| (*parent, Key::Parent(child, *parent))).collect();
-        };
-        let all = self.parents.get_or_insert_with(|| {
-            let mut all: BTreeMap<Value, Vec<(Value, RowId)>> = BTreeMap::new();
-            for at in 0..relation.rows.len() {
-                if let [child, parent] = relation.rows.row(at) {
-                    all.entry(*child).or_default().push((*parent, at));
-                }
-            }
-            all
-        });
-        let n = relation.births.n_before(tick.next(), relation.rows.len());
-        let of_child = all.get(&child).into_iter().flatten().filter(|(_, at)| *at < n);
-        of_child.map(|(parent, at)| (*parent, Key::Row(Names::PARENT, *at))).collect()
     }
 }
 
@@ -522,15 +395,5 @@ fn no_row(read: Read) -> Option<(PredicateId, Vec<Value>)> {
     match read {
         Read::NoRow(id, row) => Some((id, row)),
         _ => None,
-    }
-}
-
-/// Cuts what is too long to be shown.
-fn shorten(value: &mut OwnedValue) {
-    if let OwnedValue::Text(text) = value
-        && let Some((end, _)) = text.char_indices().nth(limits::SHOWN_CHARS_MAX)
-    {
-        text.truncate(end);
-        text.push('…');
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    base::{Symbol, Value},
+    base::{Symbol, Value, limits},
     check::rules::PredicateId,
     facts::{RowId, Tick},
 };
@@ -35,11 +35,16 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// The place of a fact, for now.
-    pub(super) fn cite(&mut self, key: Key) -> usize {
-        *self.places.entry(key).or_insert_with(|| {
+    /// The place of a fact, for now; none if there is no room for another.
+    pub(super) fn cite(&mut self, key: Key) -> Option<usize> {
+        if let Some(place) = self.places.get(&key) {
+            return Some(*place);
+        }
+        let place = self.keys.len();
+        (place < 2 * limits::EXPLAINED_FACTS_MAX).then(|| {
             self.keys.push(key);
-            self.keys.len() - 1
+            self.places.insert(key, place);
+            place
         })
     }
 

@@ -34,12 +34,13 @@ impl<'p> Builder<'_, 'p> {
             Reason::Policy(_) => ways.iter().map(|way| Wanted::All(way)).collect(),
             Reason::Rule(rule) => vec![Wanted::Row(rule, [principal, action, resource])],
         };
-        // What is tried is paid for by the explanation.
-        let mut steps = self.steps;
-        let mut taken: Vec<Missing> = Vec::new();
+        // What is looked for and what is tried is paid for by the explanation.
+        let (mut steps, mut search_steps) = (self.steps, limits::MISSING_STEPS_MAX.min(self.steps));
         let mut tried: Vec<Vec<Missing>> = Vec::new();
+        let mut found = None;
         for wanted in wanted {
-            let mut solver = Solver::new(&mut *self.values, self.world.world, self.parts, limits::MISSING_STEPS_MAX);
+            let mut last = Tried::Denied;
+            let mut solver = Solver::new(&mut *self.values, self.world.world, self.parts, search_steps);
             let searched =
                 solver.missing(terms.rules, terms.schema, wanted, limits::MISSING_FACTS_MAX, &mut |values, rows| {
                     let mut set = rows.to_vec();
@@ -47,43 +48,60 @@ impl<'p> Builder<'_, 'p> {
                     if tried.contains(&set) {
                         return false;
                     }
-                    let is_enough = is_allowed_with((terms, pool), request, values, rows, &mut steps);
-                    if is_enough {
-                        taken = rows.to_vec();
-                    }
+                    last = if limits::SUPPOSED_SETS_MAX <= tried.len() {
+                        Tried::GivenUp
+                    } else {
+                        try_with((terms, pool), request, values, rows, &mut steps)
+                    };
                     tried.push(set);
-                    is_enough || limits::SUPPOSED_SETS_MAX <= tried.len()
+                    if last == Tried::Allowed {
+                        found = Some(rows.to_vec());
+                    }
+                    last != Tried::Denied
                 });
+            search_steps = solver.steps_left();
             // What was not found within the limits may be there all the same.
-            self.is_incomplete |= searched.is_err();
-            if !taken.is_empty() || limits::SUPPOSED_SETS_MAX <= tried.len() {
+            self.is_incomplete |= searched.is_err() || last == Tried::GivenUp;
+            if found.is_some() || last == Tried::GivenUp {
                 break;
             }
         }
-        self.steps = steps;
+        self.steps = steps.saturating_sub(limits::MISSING_STEPS_MAX.min(self.steps) - search_steps);
         let atom = |(id, row): &Missing| Atom {
             relation: if *id == Names::PARENT { "parent".into() } else { terms.rules.name(*id) },
             row: row.iter().map(|value| OwnedValue::of(self.values, *value)).collect(),
         };
-        taken.iter().map(atom).collect()
+        found.iter().flatten().map(atom).collect()
     }
 }
 
+/// What came of trying a set of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tried {
+    /// With them the request is allowed.
+    Allowed,
+    /// It is not.
+    Denied,
+    /// There were no steps left for it.
+    GivenUp,
+}
+
 /// Whether a request would be allowed if these rows were given.
-fn is_allowed_with(
+fn try_with(
     (terms, pool): (Terms<'_>, &Arc<Pool>),
     request: &Request,
     values: &impl Values,
     rows: &[Missing],
     steps: &mut u64,
-) -> bool {
+) -> Tried {
     let mut pool = Pool::over(pool.clone());
-    let bounds = Bounds { steps_max: *steps, rows_max: u64::from(u32::MAX) };
-    let supposed = datalog::suppose(terms.rules, terms.facts, &mut pool, (values, rows), bounds);
-    *steps = supposed.as_ref().map_or(0, |(_, work)| work.steps_left);
-    let Ok((facts, _)) = supposed else { return false };
-    let steps_max = limits::DECISION_STEPS_MAX.min(*steps);
+    let bounds = Bounds { steps_max: *steps, rows_max: limits::ROWS_MAX };
+    let Ok((facts, work)) = datalog::suppose(terms.rules, terms.facts, &mut pool, (values, rows), bounds) else {
+        *steps = 0;
+        return Tried::GivenUp;
+    };
+    let steps_max = limits::DECISION_STEPS_MAX.min(work.steps_left);
     let decided = Terms { facts: &facts, values: &pool, ..terms }.decide_within(request, steps_max);
-    *steps -= decided.n_steps.min(*steps);
-    decided.why.is_allowed()
+    *steps = work.steps_left - decided.n_steps.min(work.steps_left);
+    if decided.why.is_allowed() { Tried::Allowed } else { Tried::Denied }
 }

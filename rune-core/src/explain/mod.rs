@@ -11,6 +11,7 @@
 
 mod builder;
 mod candidates;
+mod facts;
 mod ledger;
 mod missing;
 mod recorder;
@@ -287,6 +288,13 @@ pub fn explain(
         explained.ok().and_then(|thread| thread.join().ok())
     });
     explained.unwrap_or_else(|| Explanation { is_incomplete: true, ..Explanation::of(decision) })
+}
+
+/// The decision with the policies and rules that determine it, and those that failed, without their clauses: what
+/// [`explain`] begins with, at the cost of a decision that looks at all of them.
+#[must_use]
+pub fn outline(terms: Terms<'_>, sources: &Sources, request: &Request, decision: Decision) -> Explanation {
+    builder::outline(terms, sources, request, Explanation::of(decision))
 }
 
 impl Explanation {

@@ -1,16 +1,19 @@
 //! A world that remembers what it was asked.
 
-use std::cell::RefCell;
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+};
 
 use crate::{
-    base::{Symbol, Value, Values},
+    base::{Symbol, Value, Values, limits},
     check::rules::{Names, PredicateId},
     expr::{Derived, Failure, Member, World},
     facts::{Relation, Store},
 };
 
 /// Something that was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Read {
     /// A row of a relation.
     Row(PredicateId, Vec<Value>),
@@ -29,25 +32,43 @@ pub(super) enum Read {
 pub(super) struct Recorder<'w, W> {
     pub(super) world: &'w W,
     reads: RefCell<Vec<Read>>,
+    /// Those that are in the list.
+    known: RefCell<BTreeSet<Read>>,
+    /// Whether more was asked than is remembered.
+    is_cut: Cell<bool>,
     /// The entity whose ancestors were asked for last, and those.
     above: RefCell<Option<(Value, Vec<Value>)>>,
 }
 
 impl<'w, W> Recorder<'w, W> {
     pub(super) fn new(world: &'w W) -> Self {
-        Self { world, reads: RefCell::default(), above: RefCell::default() }
+        Self {
+            world,
+            reads: RefCell::default(),
+            known: RefCell::default(),
+            is_cut: Cell::default(),
+            above: RefCell::default(),
+        }
     }
 
     /// What was asked since the last time, each once.
     pub(super) fn take(&self) -> Vec<Read> {
         self.above.take();
+        self.known.take();
         self.reads.take()
     }
 
+    /// Whether more was asked than is remembered.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut.get()
+    }
+
     fn note(&self, read: Read) {
-        let mut reads = self.reads.borrow_mut();
-        if !reads.contains(&read) {
-            reads.push(read);
+        let mut known = self.known.borrow_mut();
+        if limits::READS_MAX <= known.len() {
+            self.is_cut.set(true);
+        } else if known.insert(read.clone()) {
+            self.reads.borrow_mut().push(read);
         }
     }
 }

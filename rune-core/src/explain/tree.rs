@@ -80,7 +80,10 @@ impl Tree {
     fn draw(&self, text: &mut String, first: &str, rest: &str) {
         for (at, line) in self.line.lines().enumerate() {
             text.push_str(if at == 0 { first } else { rest });
-            text.push_str(line);
+            match line.char_indices().nth(limits::TREE_LINE_CHARS_MAX) {
+                Some((end, _)) => text.extend([line.get(..end).unwrap_or_default(), "…"]),
+                None => text.push_str(line),
+            }
             text.push('\n');
         }
         for (at, below) in self.below.iter().enumerate() {

@@ -175,6 +175,12 @@ impl Facts {
         children.into_iter().flat_map(pairs).collect()
     }
 
+    /// How many rows are given, and parents of entities.
+    #[must_use]
+    pub fn n_given(&self) -> u64 {
+        self.relations.n_given() + self.entities.len() as u64
+    }
+
     /// The same entities with the rows that are given, and nothing that follows from them.
     #[must_use]
     pub fn given_alone(&self, arity: impl Fn(PredicateId) -> usize) -> Self {

@@ -246,6 +246,12 @@ impl Relations {
         }
     }
 
+    /// How many rows are given, of all relations.
+    #[must_use]
+    pub fn n_given(&self) -> u64 {
+        self.all.iter().map(|relation| u64::from(relation.places.len())).sum()
+    }
+
     /// How many rows there are in all.
     #[must_use]
     pub fn n_rows(&self) -> u64 {

@@ -6,7 +6,7 @@ use crate::{
     base::{Pool, Span, Symbol, Value, Values, View, limits, value::each_entity},
     check::{
         CheckedEntity,
-        rules::{CheckedRules, Fact, Names, PredicateId, PredicateKind},
+        rules::{CheckedRules, Fact, Goal, Names, PredicateId, PredicateKind},
     },
     datalog::{self, Bound, Bounds, DatalogEngine, Strata, insert},
     diag::{Code, Finding, Findings},
@@ -144,18 +144,8 @@ fn give(facts: &mut Facts, id: PredicateId, row: &[Value], span: Span) -> u64 {
 
 /// Whether a rule or a test asks for parents, or who is in what.
 fn reads_hierarchy(rules: &CheckedRules) -> bool {
-    use crate::check::rules::{Goal, GoalKind};
-    fn reads(goal: &Goal) -> bool {
-        match &goal.kind {
-            GoalKind::Atom(id, _) => *id == Names::PARENT,
-            GoalKind::In(..) => true,
-            GoalKind::Not(goal) => reads(goal),
-            GoalKind::Aggregate(aggregate) => aggregate.body.iter().any(reads),
-            GoalKind::Guard(_) | GoalKind::Bind(..) => false,
-        }
-    }
     let questions = rules.tests.iter().filter_map(|test| test.query.as_ref());
-    rules.rules.iter().chain(questions).any(|rule| rule.body.iter().any(reads))
+    rules.rules.iter().chain(questions).any(|rule| rule.body.iter().any(Goal::reads_hierarchy))
 }
 
 /// Derives what follows from loaded facts. What takes too much is a finding.

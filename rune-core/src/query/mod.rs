@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use crate::{
     base::{OwnedValue, Pool, Sources, Span, Value, Values, View, limits, value::each_entity},
-    check::rules::{CheckedRules, Names, PredicateId, PredicateKind, Question, Term},
-    datalog::{self, Solver, insert},
+    check::rules::{CheckedRules, Goal, Names, PredicateId, PredicateKind, Question, Term},
+    datalog::{self, Solver, Stop, insert},
     decide::{Bound, Request, RequestWorld, Terms, bind},
     diag::{Findings, Report},
     explain::{self, Proof},
@@ -67,10 +67,12 @@ pub enum QueryError {
     Refused(Report),
     /// What it asks depends on a request, and none was given.
     NoRequest,
-    /// The request does not fit the schema; why.
+    /// The request does not fit the schema, or what follows from it takes too much; why.
     Request(String),
     /// It takes more than this many steps.
     TooManySteps(u64),
+    /// It has more than this many rows.
+    TooManyRows(usize),
 }
 
 impl fmt::Display for QueryError {
@@ -82,6 +84,7 @@ impl fmt::Display for QueryError {
             }
             Self::Request(message) => f.write_str(message),
             Self::TooManySteps(n) => write!(f, "the query takes more than {n} steps: ask for less at once"),
+            Self::TooManyRows(n) => write!(f, "the query has more than {n} rows: ask for less at once"),
         }
     }
 }
@@ -112,7 +115,10 @@ impl Asked<'_> {
             let Put { question, query, bound, work, .. } = put;
             let (values, world, parts) = bound.parts();
             let mut solver = Solver::new(&mut *values, world, parts, work.steps_left);
-            let answers = solver.query(query).map_err(|_| QueryError::TooManySteps(STEPS_MAX))?;
+            let answers = solver.query(query, limits::ANSWER_ROWS_MAX).map_err(|stop| match stop {
+                Stop::Enough => QueryError::TooManyRows(limits::ANSWER_ROWS_MAX),
+                Stop::TooManySteps => QueryError::TooManySteps(STEPS_MAX),
+            })?;
             let (steps, rows_touched) = (STEPS_MAX - solver.steps_left(), work.n_touched + solver.n_touched());
             let shown = |row: &Vec<Value>| row.iter().map(|value| OwnedValue::of(values, *value)).collect();
             let mut rows: Vec<Vec<OwnedValue>> = answers.rows.iter().map(shown).collect();
@@ -164,11 +170,14 @@ impl Asked<'_> {
             Some(request) => bind(terms, request).map_err(QueryError::Request)?,
             None => Bound::without_request(terms),
         };
-        let work = bound.derive(terms.rules, STEPS_MAX).map_err(|_| QueryError::TooManySteps(STEPS_MAX))?;
-        bound.with_world(|world, values, parts| {
-            self.complete(&question, world, values, &parts);
-            prepare(&query, world);
+        let mut work = datalog::Work { steps_left: STEPS_MAX, n_touched: 0 };
+        if request.is_some() {
+            work = bound.derive(terms.rules, STEPS_MAX).map_err(|error| QueryError::Request(error.to_string()))?;
+        }
+        let n_loaded = bound.with_world(|world, values, parts| {
+            self.complete(&question, world, values, &parts) + prepare(&query, world)
         });
+        work.steps_left = work.steps_left.checked_sub(n_loaded).ok_or(QueryError::TooManySteps(STEPS_MAX))?;
         answer(Put { terms, sources: &sources, question: &question, query: &query, bound: &mut bound, work })
     }
 
@@ -192,9 +201,17 @@ impl Asked<'_> {
         (sources, compiled)
     }
 
-    /// Gives a world the rows of relations that no rule asked for: who is known of a type, stored attributes, parents.
-    fn complete(&self, question: &Question, world: &mut RequestWorld<'_>, values: &impl Values, parts: &[Value; 4]) {
+    /// Gives a world the rows of relations that no rule asked for: who is known of a type, stored attributes, parents. Says how
+    /// many rows that took.
+    fn complete(
+        &self,
+        question: &Question,
+        world: &mut RequestWorld<'_>,
+        values: &impl Values,
+        parts: &[Value; 4],
+    ) -> u64 {
         let facts = self.terms.facts;
+        let mut n_loaded = 0;
         for (at, predicate) in question.rules.predicates.iter().enumerate().skip(self.relations.predicates.len()) {
             let mut relation = Relation::new(predicate.columns.len());
             match predicate.kind {
@@ -204,7 +221,8 @@ impl Asked<'_> {
                             relation.give(&[entity], span);
                         }
                     });
-                    for part in parts.iter().filter(|part| **part != Value::UNKNOWN) {
+                    let supplied = world.supplied();
+                    for part in parts.iter().chain(&supplied).filter(|part| **part != Value::UNKNOWN) {
                         each_entity(values, *part, &mut |of, entity| {
                             if of == kind {
                                 relation.rows.insert(&[entity]);
@@ -219,33 +237,42 @@ impl Asked<'_> {
                 }
                 _ => continue,
             }
+            n_loaded += u64::from(relation.rows.len());
             world.add(PredicateId(at), relation);
         }
         let is_loaded = |id| world.relation(id).is_some_and(|relation| !relation.rows.is_empty());
-        if !is_loaded(Names::PARENT) && !is_loaded(Names::IN) {
+        let is_read = question.rule.body.iter().any(Goal::reads_hierarchy);
+        if is_read && !is_loaded(Names::PARENT) && !is_loaded(Names::IN) {
             world.add(Names::PARENT, Relation::new(2));
             world.add(Names::IN, Relation::new(2));
             for parent in facts.all_stored_parents(values) {
                 let place = parent.first().and_then(|child| facts.place_of(*child));
-                insert(world, Names::PARENT, &parent);
+                n_loaded += insert(world, Names::PARENT, &parent);
+                if STEPS_MAX < n_loaded {
+                    break;
+                }
                 if let Some(relation) = world.relation_mut(Names::PARENT) {
                     relation.places.push(place.unwrap_or(Span::NOWHERE));
                 }
             }
         }
+        n_loaded
     }
 }
 
-/// Gives a world the indexes that a query needs: on copies, where the facts have none.
-fn prepare(query: &datalog::Query, world: &mut RequestWorld<'_>) {
+/// Gives a world the indexes that a query needs: on copies, where the facts have none. Says how many rows that took.
+fn prepare(query: &datalog::Query, world: &mut RequestWorld<'_>) -> u64 {
+    let mut n_copied = 0;
     for (id, columns) in query.indexes() {
         let Some(relation) = world.relation(id).filter(|relation| relation.rows.find_index(&columns).is_none()) else {
             continue;
         };
         let mut relation = relation.clone();
+        n_copied += u64::from(relation.rows.len());
         relation.rows.index_on(&columns);
         world.add(id, relation);
     }
+    n_copied
 }
 
 /// The type of an entity.

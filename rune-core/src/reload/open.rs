@@ -28,7 +28,14 @@ impl fmt::Display for OpenError {
     }
 }
 
-impl std::error::Error for OpenError {}
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Trouble(_) => None,
+            Self::Build(error) => error.source(),
+        }
+    }
+}
 
 impl Engine {
     /// An engine that serves what a folder holds now. [`Watch`](super::Watch) follows its edits, too.

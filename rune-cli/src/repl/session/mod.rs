@@ -11,8 +11,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use rune_core::{
-    BuildError, Engine, Explanation, File, Finding, Lineup, Options, Program, QueryError, Report, Severity, Sources,
-    Version, Why,
+    BuildError, Engine, File, Finding, Lineup, Options, Program, QueryError, Report, Severity, Sources, Version, Why,
 };
 use serde_json::{Value as Json, json};
 
@@ -88,15 +87,18 @@ impl Session {
 
     fn command(&mut self, command: Command) -> Answer {
         match command {
-            Command::Why(asked) => match self.explanation(asked.as_deref()) {
+            Command::Why(asked) => match self.asked(asked.as_deref()).map(|asked| self.answers.explain(&asked.request))
+            {
                 Some(explanation) => Answer::new(explanation.tree(self.depth).trim_end(), explain::json(&explanation)),
                 None => Answer::error(NO_REQUEST),
             },
             Command::WhyRows(query) => self.prove(&query),
-            Command::Decide(asked) => match self.explanation(asked.as_deref()) {
-                Some(explanation) => Answer::new(eval::text(&explanation), eval::json(&explanation)),
-                None => Answer::error(NO_REQUEST),
-            },
+            Command::Decide(asked) => {
+                match self.asked(asked.as_deref()).map(|asked| self.answers.outline(&asked.request)) {
+                    Some(explanation) => Answer::new(eval::text(&explanation), eval::json(&explanation)),
+                    None => Answer::error(NO_REQUEST),
+                }
+            }
             Command::List(list) => {
                 let listed = self.answers.list(&list);
                 Answer::new(list::text(&listed, self.shown), list::json(&listed, self.shown)).warn(list::open(&listed))
@@ -141,9 +143,9 @@ impl Session {
         }
     }
 
-    /// Of the request that a command is about: its own, or the one that is set.
-    fn explanation(&self, own: Option<&Asked>) -> Option<Explanation> {
-        own.or(self.request.as_deref()).map(|asked| self.answers.explain(&asked.request))
+    /// The request that a command is about: its own, or the one that is set.
+    fn asked<'a>(&'a self, own: Option<&'a Asked>) -> Option<&'a Asked> {
+        own.or(self.request.as_deref())
     }
 
     fn show_request(&self) -> Answer {
@@ -360,7 +362,7 @@ fn no_rows(error: QueryError) -> Answer {
         QueryError::Request(message) => {
             Answer::error(format!("the request that is set does not fit, and `:request none` lets go of it: {message}"))
         }
-        error @ QueryError::TooManySteps(_) => Answer::error(error.to_string()),
+        error @ (QueryError::TooManySteps(_) | QueryError::TooManyRows(_)) => Answer::error(error.to_string()),
     }
 }
 

@@ -48,7 +48,6 @@ impl Explainer {
         let place = place.map_err(|_| Fault::unavailable("other explanations are being made: ask again"))?;
         let explained = spawn_blocking(move || {
             let explanation = lineup.explain(&request);
-            drop(place);
             let mut answer = decision_json(&explanation.decision);
             if let Json::Object(members) = &mut answer {
                 let context = members.entry("context").or_insert_with(|| json!({}));
@@ -56,6 +55,8 @@ impl Explainer {
                     context.insert("explanation".to_owned(), explain::json(&explanation));
                 }
             }
+            // As long as there is an explanation, it has its place.
+            drop(place);
             answer
         });
         explained.await.map_err(|_| Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "the explanation failed"))

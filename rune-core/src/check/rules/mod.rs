@@ -194,6 +194,19 @@ impl Goal {
         matches!(&self.kind, GoalKind::In(a, b) if [*a, *b].contains(&Term::Slot(slot)))
     }
 
+    /// Whether it asks for parents, or who is in what.
+    // Recurses once per aggregate within another, whose nesting was limited.
+    #[must_use]
+    pub fn reads_hierarchy(&self) -> bool {
+        match &self.kind {
+            GoalKind::Atom(id, _) => *id == Names::PARENT,
+            GoalKind::In(..) => true,
+            GoalKind::Not(goal) => goal.reads_hierarchy(),
+            GoalKind::Aggregate(aggregate) => aggregate.body.iter().any(Self::reads_hierarchy),
+            GoalKind::Guard(_) | GoalKind::Bind(..) => false,
+        }
+    }
+
     /// Whether a variable has its value from here, other than by `in`.
     // Recurses once per aggregate within another, whose nesting was limited.
     #[must_use]

@@ -197,9 +197,9 @@ fn answered(
             let mut values = Scratch::new(terms.values);
             let nothing = [Value::UNKNOWN; 4];
             let mut solver = Solver::new(&mut values, terms.facts, nothing, limits::EXPLANATION_STEPS_MAX);
-            match solver.query(query) {
+            match solver.query(query, limits::ANSWER_ROWS_MAX) {
                 Ok(answers) => (answers, values),
-                Err(_) => return fail("the query takes more steps than it may".to_owned()),
+                Err(_) => return fail("the query takes more steps, or has more rows, than it may".to_owned()),
             }
         }
     };
