@@ -1,4 +1,5 @@
-//! The façade of `rune-core`: what stands at the root of the crate, with its public fields, variants and methods, as
+//! The façade of `rune-core`: what stands at the root of the crate and what that leads to, with attributes, public fields,
+//! variants and methods, as
 //! `tests/facade.txt` has it. A change of that file is a change of what is promised.
 //!
 //! `BLESS=1 cargo test --release --test facade` writes it anew.
@@ -10,6 +11,23 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
+
+/// What the names at the root lead to: types of their fields that programs match on.
+const LED_TO: [&str; 13] = [
+    "Atom",
+    "Because",
+    "Candidate",
+    "Clause",
+    "Fact",
+    "Failed",
+    "Instance",
+    "Outcome",
+    "Place",
+    "Refusal",
+    "Reload",
+    "RuleRef",
+    "Stats",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -53,6 +71,9 @@ fn items(name: &str, sources: &BTreeMap<PathBuf, String>) -> Vec<String> {
         for (at, line) in lines.iter().enumerate() {
             let body = || lines[at + 1..].iter().take_while(|line| !line.starts_with('}')).copied();
             if is_head(line, &["pub struct ", "pub enum "], name) {
+                let attributes = lines[..at].iter().rev().take_while(|line| line.starts_with('#'));
+                let attributes: Vec<_> = attributes.map(|line| (*line).to_owned()).collect();
+                items.extend(attributes.into_iter().rev());
                 items.push((*line).trim_end_matches(" {").to_owned());
                 if line.ends_with('{') {
                     let is_enum = line.starts_with("pub enum ");
@@ -120,8 +141,12 @@ fn heads(lines: &[&str]) -> Vec<String> {
 fn the_facade_is_what_is_promised() {
     let sources = sources();
     let mut said = String::new();
-    for name in names() {
-        let items = items(&name, &sources);
+    let is_of_answers =
+        |path: &Path| ["explain", "query", "reload"].iter().any(|part| path.iter().any(|of| of == *part));
+    let answers: BTreeMap<_, _> = sources.clone().into_iter().filter(|(path, _)| is_of_answers(path)).collect();
+    let names = names().into_iter().map(|name| (name, &sources));
+    for (name, sources) in names.chain(LED_TO.map(|name| (name.to_owned(), &answers))) {
+        let items = items(&name, sources);
         assert!(!items.is_empty(), "{name} is nowhere");
         said.push_str(&items.join("\n"));
         said.push_str("\n\n");

@@ -141,8 +141,9 @@ fn is_comment(line: &str) -> bool {
 fn command(name: &str, rest: &str) -> Result<Command, String> {
     let alone = |command| if rest.is_empty() { Ok(command) } else { Err(format!("`{name}` stands alone")) };
     match name {
-        ":why" if is_fact(rest) => Ok(Command::WhyRows(rest.to_owned())),
-        ":why" => Ok(Command::Why(if rest.is_empty() { None } else { Some(Asked::read(name, rest)?) })),
+        ":why" if rest.is_empty() => Ok(Command::Why(None)),
+        ":why" if is_request(rest) => Ok(Command::Why(Some(Asked::read(name, rest)?))),
+        ":why" => Ok(Command::WhyRows(rest.to_owned())),
         ":decide" => Ok(Command::Decide(if rest.is_empty() { None } else { Some(Asked::read(name, rest)?) })),
         ":principals" | ":actions" | ":resources" => list(name, rest),
         ":request" => match rest {
@@ -167,10 +168,11 @@ fn command(name: &str, rest: &str) -> Result<Command, String> {
     }
 }
 
-/// Whether a text begins as an atom does, and not as an entity.
-fn is_fact(text: &str) -> bool {
-    let name_end = text.find(|c: char| !(c.is_alphanumeric() || "_.:".contains(c))).unwrap_or(text.len());
-    0 < name_end && text.get(name_end..).is_some_and(|rest| rest.trim_start().starts_with('('))
+/// Whether a text begins as a request does: with an entity, and not with a condition on one.
+fn is_request(text: &str) -> bool {
+    let Ok((_, rest)) = entity(text) else { return false };
+    let rest = rest.trim_start();
+    rest.is_empty() || rest.starts_with('{') || entity(rest).is_ok()
 }
 
 fn list(name: &str, rest: &str) -> Result<Command, String> {
@@ -267,6 +269,8 @@ mod tests {
         check(":", "there is no command `:`: `:help` has those that there are");
         check(":relation", "there is no command `:relation`: did you mean `:relations`?");
         check(":why p(\"a\", b)", "Command(WhyRows(\"p(\\\"a\\\", b)\"))");
+        check(":why not banned(U)", "Command(WhyRows(\"not banned(U)\"))");
+        check(":why User::\"a\" in G", "Command(WhyRows(\"User::\\\"a\\\" in G\"))");
     }
 
     #[test]
@@ -282,7 +286,7 @@ mod tests {
             "`:request` is followed by [P A R [CONTEXT] | none]: P is written `User::\"ada\"`, A and R likewise";
         check(r#":request User::"ada" Action::"read""#, usage);
         let nothing = "does not name an entity, which is written `User::\"ada\"`";
-        check(r#":why User::"ada"#, &format!("`User::\"ada` {nothing}"));
+        check(r#":decide User::"ada"#, &format!("`User::\"ada` {nothing}"));
         check(":decide ä", &format!("`ä` {nothing}"));
         check(r#":request A::"a" A::"a" A::"a" {"#, "the context is not JSON: EOF while parsing an object");
     }

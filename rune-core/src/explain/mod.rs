@@ -97,7 +97,8 @@ pub struct Instance {
     /// The values of the variables of a rule, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub bindings: BTreeMap<String, OwnedValue>,
-    /// Its clauses as they are written; of one that does not hold, up to and with the first that does not.
+    /// Its clauses as they are written: of a rule that does not hold, those that do and the first that does not; of a policy all,
+    /// with [`Outcome::Unreached`] for those that were not come to.
     pub clauses: Vec<Clause>,
 }
 
@@ -155,11 +156,11 @@ pub struct Failed {
     pub message: String,
 }
 
-/// A permit that does not hold.
+/// A permit that does not hold, for want of the first clause that is false.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Candidate {
-    /// Which, with its clauses up to the first that does not hold.
+    /// Which, with its clauses.
     #[serde(flatten)]
     pub instance: Instance,
     /// A few facts with which the request would be allowed, if some were found.

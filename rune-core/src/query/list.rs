@@ -113,7 +113,7 @@ impl List {
 
 impl Asked<'_> {
     /// The known entities for which a request with one side open is allowed. Actions are those of the schema, or without one
-    /// those that policies name.
+    /// those that anything names.
     #[must_use]
     pub fn list(&self, list: &List) -> Listed {
         let mut candidates: Vec<EntityRef> = self.candidates(list).into_iter().collect();
