@@ -160,6 +160,8 @@ fn the_reference_says_each_limit_as_it_is() {
         ("LIST_STEPS_MAX", in_words(limits::LIST_STEPS_MAX)),
         ("EXPLAINED_FACTS_MAX", in_words(limits::EXPLAINED_FACTS_MAX as u64)),
         ("EXPLANATION_STACK_BYTES", mebibytes(limits::EXPLANATION_STACK_BYTES)),
+        ("EXPLANATION_BYTES_MAX", mebibytes(limits::EXPLANATION_BYTES_MAX)),
+        ("MISSING_DEPTH_MAX", in_words(limits::MISSING_DEPTH_MAX as u64)),
         ("TREE_LINE_CHARS_MAX", in_words(limits::TREE_LINE_CHARS_MAX as u64)),
         ("READS_MAX", in_words(limits::READS_MAX as u64)),
         ("ASKED_MAX", in_words(limits::ASKED_MAX as u64)),

@@ -69,6 +69,9 @@ pub const TREE_DEPTH_MAX: usize = 200;
 /// aggregate's own to say.
 pub const FOLDED_ROWS_MAX: usize = 100;
 
+/// Bytes of values that one explanation shows, each as often as it is shown.
+pub const EXPLANATION_BYTES_MAX: usize = 4 << 20;
+
 /// Characters of a line of the tree of an explanation: values may be long.
 pub const TREE_LINE_CHARS_MAX: usize = 1_000;
 
@@ -86,10 +89,13 @@ pub const CANDIDATES_MAX: usize = 10;
 
 /// Rules below a condition that does not hold, within one another, that an explanation goes into: deeper ones say less and
 /// multiply.
-pub const ATTEMPTS_HEIGHT_MAX: usize = 4;
+pub const ATTEMPTS_HEIGHT_MAX: usize = 16;
 
 /// Steps that looking for the missing facts of one permit may take: a hundredth of the explanation's.
 pub const MISSING_STEPS_MAX: u64 = 1_000_000;
+
+/// Rules within one another that looking for them goes into.
+pub const MISSING_DEPTH_MAX: usize = 32;
 
 /// Values that a ruleset may have for missing facts to be looked for: each set of them is tried on a copy of all.
 pub const SUPPOSED_VALUES_MAX: usize = 1_000_000;
@@ -107,7 +113,7 @@ pub const EXPLANATION_STEPS_MAX: u64 = 10 * DECISION_STEPS_MAX;
 pub const ANSWER_ROWS_MAX: usize = 1_000_000;
 
 /// Nodes visited while the entities are listed for which a request is allowed: each is decided about.
-pub const LIST_STEPS_MAX: u64 = 100 * DECISION_STEPS_MAX;
+pub const LIST_STEPS_MAX: u64 = 20 * DECISION_STEPS_MAX;
 
 /// Rows of all relations together, given and derived, with who is in what. Each takes four bytes a column, and more for indexes.
 pub const ROWS_MAX: u64 = 50_000_000;

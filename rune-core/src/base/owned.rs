@@ -52,6 +52,13 @@ pub enum OwnedValue {
 }
 
 impl OwnedValue {
+    /// The value behind an id, if its texts and parts take no more than `bytes_left`, of which it takes them.
+    #[must_use]
+    pub fn within(values: &impl Values, value: Value, bytes_left: &mut usize) -> Option<Self> {
+        take(values, value, bytes_left)?;
+        Some(Self::of(values, value))
+    }
+
     /// The value behind an id.
     // Recurses once per level of a value, whose number is limited.
     #[must_use]
@@ -72,6 +79,22 @@ impl OwnedValue {
             }
             View::Decimal(_) | View::Datetime(_) | View::Duration(_) | View::Ip(_) => Self::Call(values.show(value)),
         }
+    }
+}
+
+/// Takes what a value takes: the bytes of its texts, and as many for each of its parts as an integer has.
+// Recurses once per level of a value, whose number is limited.
+fn take(values: &impl Values, value: Value, bytes_left: &mut usize) -> Option<()> {
+    let own = match values.view(value) {
+        View::Text(text) => text.len(),
+        View::Entity(kind, id) => values.name(kind).len() + values.name(id).len(),
+        _ => 0,
+    };
+    *bytes_left = bytes_left.checked_sub(own + size_of::<i64>())?;
+    match values.view(value) {
+        View::Set(elements) => elements.iter().try_for_each(|element| take(values, *element, bytes_left)),
+        View::Record(members) => members.iter().try_for_each(|(_, member)| take(values, *member, bytes_left)),
+        _ => Some(()),
     }
 }
 

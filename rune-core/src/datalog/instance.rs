@@ -112,6 +112,20 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         })
     }
 
+    /// Whether a rule that decides is about such a request: about its action, and about entities of its types.
+    pub fn is_about(&mut self, rule: &'a CompiledRule, of: [Value; 3]) -> bool {
+        self.begin(rule);
+        let mut is_about_it = false;
+        let flow = self.unify(&rule.args, &of, &mut |solver| {
+            is_about_it = rule.body.asks.iter().filter(|ask| rule.is_about_given(ask)).all(|ask| match &ask.kind {
+                AskKind::In(left, right, _) => solver.is_below(*left, *right) != Ok(false),
+                _ => solver.test(ask) != Ok(false),
+            });
+            Flow::Continue(())
+        });
+        flow == Flow::Continue(()) && is_about_it
+    }
+
     /// What a condition of an instance comes to.
     ///
     /// # Errors
@@ -282,15 +296,17 @@ impl CompiledRule {
         instance
     }
 
-    /// Whether a condition of a rule that decides is about the action and nothing else.
-    pub(crate) fn asks_for_action_alone(&self, at: usize) -> bool {
-        let Some(ask) = self.body.asks.get(at) else { return false };
-        let slots: Vec<Slot> = match &ask.kind {
-            AskKind::In(left, right, _) => plan::slots(&[*left, *right]).collect(),
-            AskKind::Guard(_) => ask.needs.clone(),
+    /// Whether a condition of a rule that decides is about the action and nothing else, or about the types of what is given.
+    fn is_about_given(&self, ask: &Ask) -> bool {
+        let (slots, of): (Vec<Slot>, &[Term]) = match &ask.kind {
+            AskKind::In(left, right, _) => {
+                (plan::slots(&[*left, *right]).collect(), self.args.get(1..2).unwrap_or_default())
+            }
+            AskKind::Guard(_) => (ask.needs.clone(), self.args.get(1..2).unwrap_or_default()),
+            AskKind::Is(slot, _) => (vec![*slot], &self.args),
             _ => return false,
         };
-        matches!((self.args.get(1), slots.as_slice()), (Some(Term::Slot(action)), [only]) if action == only)
+        !slots.is_empty() && slots.iter().all(|slot| of.contains(&Term::Slot(*slot)))
     }
 
     /// The variables of an atom that stand in it more than once, each in its places.

@@ -6,7 +6,7 @@
 //! things are. What is found may be enough: whoever adds it decides again, since a new row may also stand in the way.
 
 use crate::{
-    base::{Value, Values, View},
+    base::{Value, Values, View, limits},
     check::rules::{Names, PredicateId, Term},
     expr::Want,
     facts::{Store, matches},
@@ -29,9 +29,6 @@ pub enum Wanted<'w> {
     /// That a rule derives a row.
     Row(&'w CompiledRule, [Value; 3]),
 }
-
-/// Rules within one another that are gone into.
-const DEPTH_MAX: usize = 8;
 
 /// Entities that are tried in the place of one that cannot be a parent itself.
 const STEPS_DOWN_MAX: usize = 16;
@@ -120,8 +117,12 @@ impl<'s, 'a, V: Values, S: Store> Search<'s, 'a, V, S> {
             }
         }
         let step = (id, key.to_vec());
-        if DEPTH_MAX <= self.path.len() || self.path.contains(&step) {
+        if self.path.contains(&step) {
             return Flow::Continue(());
+        }
+        // What is beyond is not looked at, and that is told.
+        if limits::MISSING_DEPTH_MAX <= self.path.len() {
+            return Flow::Break(Stop::TooManySteps);
         }
         let engine = self.engine;
         for rule in engine.rules_for(id) {

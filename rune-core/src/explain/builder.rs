@@ -7,7 +7,7 @@ use crate::{
     check::rules::{CheckedRules, Names, PredicateId},
     datalog::{self, CompiledRule, Condition, Solver, Stop},
     decide::{Bound, Reason, Request, RequestWorld, Terms, Why, bind},
-    expr::{Evaluator, Failure},
+    expr::{Evaluator, Failure, Want},
     facts::{RowId, Store as _, Tick},
     policy::Policy,
 };
@@ -131,6 +131,8 @@ pub(super) struct Builder<'x, 'p> {
     pub(super) parents: Option<BTreeMap<Value, Vec<(Value, RowId)>>>,
     /// How many more rules may be tried for what does not hold.
     attempts_left: usize,
+    /// How many more bytes of values may be shown.
+    bytes_left: usize,
     pub(super) is_incomplete: bool,
 }
 
@@ -155,6 +157,7 @@ impl<'x, 'p> Builder<'x, 'p> {
             relations: None,
             parents: None,
             attempts_left: limits::ATTEMPTS_MAX,
+            bytes_left: limits::EXPLANATION_BYTES_MAX,
             is_incomplete: false,
         }
     }
@@ -180,6 +183,17 @@ impl<'x, 'p> Builder<'x, 'p> {
         }
     }
 
+    /// A value to be shown; `"…"` once values of so many bytes are.
+    pub(super) fn own(&mut self, value: Value) -> OwnedValue {
+        match OwnedValue::within(self.values, value, &mut self.bytes_left) {
+            Some(value) => value,
+            None => {
+                self.is_incomplete = true;
+                OwnedValue::Text("…".to_owned())
+            }
+        }
+    }
+
     pub(super) fn place(&self, span: Span) -> Place {
         Place::of(span, self.sources)
     }
@@ -191,11 +205,13 @@ impl<'x, 'p> Builder<'x, 'p> {
         world.take();
         let mut evaluator = Evaluator::new(&mut *self.values, world, self.parts, self.steps);
         policy.each_clause(&mut evaluator, &mut |answer| answers.push((answer, world.take())));
+        let wants = policy.wants(&mut evaluator);
         self.steps = evaluator.steps_left();
+        world.take();
         let rule = RuleRef::of(Reason::Policy(policy), self.sources);
         let texts = policy.clauses_filled(self.values);
         let mut clauses = Vec::new();
-        for ((text, span), (answer, reads)) in texts.into_iter().zip(answers) {
+        for (((text, span), (answer, reads)), wants) in texts.into_iter().zip(answers).zip(wants) {
             let outcome = match answer {
                 Some(answer) => self.outcome(answer),
                 None => Outcome::Unreached,
@@ -210,7 +226,11 @@ impl<'x, 'p> Builder<'x, 'p> {
                 attempts: Vec::new(),
             };
             if clause.outcome == Outcome::False {
-                for (id, row) in reads.into_iter().filter_map(no_row).take(limits::ASKED_MAX) {
+                for want in wants.into_iter().take(limits::ASKED_MAX) {
+                    let (id, row) = match want {
+                        Want::Row(relation, row) => (PredicateId(relation), row),
+                        Want::Below(low, high) => (Names::IN, vec![low, high]),
+                    };
                     let row: Vec<_> = row.into_iter().map(Some).collect();
                     clause.asked.push(self.pattern(id, &row, &[]));
                     clause.attempts.extend(self.attempts(id, &row, 1));
@@ -295,7 +315,8 @@ impl<'x, 'p> Builder<'x, 'p> {
             .iter()
             .zip(&found.slots)
             .filter(|(name, value)| !name.starts_with('_') && **value != Value::UNKNOWN);
-        let bindings = bindings.map(|(name, value)| (name.clone(), OwnedValue::of(self.values, *value))).collect();
+        let bindings: Vec<(String, Value)> = bindings.map(|(name, value)| (name.clone(), *value)).collect();
+        let bindings = bindings.into_iter().map(|(name, value)| (name, self.own(value))).collect();
         let place = self.place(rule.span);
         let rule = RuleRef { id: rule.id.clone(), effect: None, place, annotations: rule.annotations.clone() };
         Instance { rule, bindings, clauses }
@@ -326,7 +347,7 @@ impl<'x, 'p> Builder<'x, 'p> {
             text,
             place: self.place(span),
             outcome: self.outcome(condition.holds),
-            value: condition.value.map(|value| OwnedValue::of(self.values, value)),
+            value: condition.value.map(|value| self.own(value)),
             facts,
             asked: Vec::new(),
             attempts: Vec::new(),
@@ -372,10 +393,11 @@ impl<'x, 'p> Builder<'x, 'p> {
 
     /// The rules that could derive a row that is not there, as far as they come.
     fn attempts(&mut self, id: PredicateId, row: &[Option<Value>], height: usize) -> Vec<Instance> {
+        let rules: Vec<&'p CompiledRule> = self.terms.rules.rules_for(id).collect();
         if limits::ATTEMPTS_HEIGHT_MAX < height {
+            self.is_incomplete |= !rules.is_empty();
             return Vec::new();
         }
-        let rules: Vec<&'p CompiledRule> = self.terms.rules.rules_for(id).collect();
         let mut attempts = Vec::new();
         for rule in rules {
             let Some(n_left) = self.attempts_left.checked_sub(1) else {
@@ -388,12 +410,5 @@ impl<'x, 'p> Builder<'x, 'p> {
             }
         }
         attempts
-    }
-}
-
-fn no_row(read: Read) -> Option<(PredicateId, Vec<Value>)> {
-    match read {
-        Read::NoRow(id, row) => Some((id, row)),
-        _ => None,
     }
 }

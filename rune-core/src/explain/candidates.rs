@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     base::limits,
-    datalog::CompiledRule,
+    datalog::{CompiledRule, Solver},
     decide::{Reason, Request},
     expr::Evaluator,
     facts::Tick,
@@ -17,19 +17,19 @@ impl<'p> Builder<'_, 'p> {
     /// The permits that come nearest to holding, without those that failed, and how many there are besides.
     pub(super) fn candidates(&mut self, request: &Request, failed: &[Arc<str>]) -> (Vec<Candidate>, usize) {
         let policies = self.terms.policies;
-        let mut all: Vec<(usize, Reason<'p>)> = Vec::new();
+        let mut all: Vec<([usize; 3], Reason<'p>)> = Vec::new();
         for policy in policies.iter().filter(|policy| policy.effect == Effect::Permit) {
-            if let Some(n_left) = self.clauses_left(policy) {
-                all.push((n_left, Reason::Policy(policy)));
+            if let Some(distance) = self.distance(policy) {
+                all.push((distance, Reason::Policy(policy)));
             }
         }
         for rule in self.terms.rules.permits() {
-            if let Some(n_left) = self.conditions_left(rule) {
-                all.push((n_left, Reason::Rule(rule)));
+            if let Some(distance) = self.distance_of_rule(rule) {
+                all.push((distance, Reason::Rule(rule)));
             }
         }
         all.retain(|(_, reason)| !failed.contains(reason.id()));
-        all.sort_by_key(|(n_left, _)| *n_left);
+        all.sort_by_key(|(distance, _)| *distance);
         let beyond = all.len().saturating_sub(limits::CANDIDATES_MAX);
         all.truncate(limits::CANDIDATES_MAX);
         let candidates = all.into_iter().map(|(_, reason)| {
@@ -42,24 +42,30 @@ impl<'p> Builder<'_, 'p> {
         (candidates.collect(), beyond)
     }
 
-    /// How many clauses of a policy are not known to hold, if it is about the action.
-    fn clauses_left(&mut self, policy: &Policy) -> Option<usize> {
+    /// How far a policy is from holding, if it is about the action: what no fact changes weighs most, then what is false, then
+    /// what was not come to.
+    fn distance(&mut self, policy: &Policy) -> Option<[usize; 3]> {
         let mut evaluator = Evaluator::new(&mut *self.values, self.world.world, self.parts, self.steps);
-        let mut n_left = 0;
-        policy.each_clause(&mut evaluator, &mut |answer| n_left += usize::from(answer != Some(Ok(true))));
+        let (mut n_false, mut n_unreached) = (0, 0);
+        policy.each_clause(&mut evaluator, &mut |answer| match answer {
+            Some(Ok(true)) => {}
+            Some(_) => n_false += 1,
+            None => n_unreached += 1,
+        });
+        let is_out_of_reach = policy.ways(&mut evaluator).is_empty();
         let is_about_it = policy.is_about_action(&evaluator);
         self.steps = evaluator.steps_left();
-        is_about_it.then_some(n_left)
+        is_about_it.then_some([usize::from(is_out_of_reach), n_false, n_unreached])
     }
 
-    /// How many conditions of a rule are not known to hold, if it is about the action, and about entities of such types.
-    fn conditions_left(&mut self, rule: &'p CompiledRule) -> Option<usize> {
+    /// How far a rule is from holding, if it is about the action, and about entities of such types.
+    fn distance_of_rule(&mut self, rule: &'p CompiledRule) -> Option<[usize; 3]> {
         let [principal, action, resource, _] = self.parts;
-        let found = self.find_instance(rule, &[principal, action, resource].map(Some), Tick::END)?;
-        let is_about_it = found.failing.is_none_or(|at| at < rule.goals.len() && !rule.asks_for_action_alone(at));
-        if !is_about_it {
-            return None;
-        }
-        Some((rule.goals.len() + 1).saturating_sub(found.done.len()))
+        let of = [principal, action, resource];
+        let mut solver = Solver::new(&mut *self.values, self.world.world, self.parts, self.steps);
+        let is_about_it = solver.is_about(rule, of);
+        self.steps = solver.steps_left();
+        let found = self.find_instance(rule, &of.map(Some), Tick::END).filter(|_| is_about_it)?;
+        Some([0, 1, rule.goals.len().saturating_sub(found.done.len())])
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::{
-    base::{OwnedValue, Span, Symbol, Value, Values as _, View, limits},
+    base::{Span, Symbol, Value, Values as _, View, limits},
     check::rules::{Names, PredicateId},
     datalog::CompiledRule,
     expr::{Member, World as _},
@@ -27,7 +27,6 @@ impl<'p> Builder<'_, 'p> {
                 Read::Below(low, high) => self.note(Key::Below(*low, *high)),
                 Read::Attribute(entity, name, value) => self.note(Key::Attribute(*entity, *name, *value)),
                 Read::Tag(entity, name, value) => self.note(Key::Tag(*entity, *name, *value)),
-                Read::NoRow(..) => continue,
             });
         }
         cited
@@ -81,8 +80,8 @@ impl<'p> Builder<'_, 'p> {
         }
     }
 
-    fn atom(&self, relation: &str, row: &[Value]) -> Atom {
-        let row = row.iter().map(|value| OwnedValue::of(self.values, *value)).collect();
+    fn atom(&mut self, relation: &str, row: &[Value]) -> Atom {
+        let row = row.iter().map(|value| self.own(*value)).collect();
         Atom { relation: relation.into(), row }
     }
 

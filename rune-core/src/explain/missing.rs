@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::{
-    base::{OwnedValue, Pool, Values, limits},
+    base::{Pool, Values, limits},
     check::rules::Names,
     datalog::{self, Bounds, Missing, Solver, Wanted},
-    decide::{Reason, Request, Terms},
+    decide::{Reason, Request, Terms, Why},
     expr::Evaluator,
 };
 
@@ -51,7 +51,7 @@ impl<'p> Builder<'_, 'p> {
                     last = if limits::SUPPOSED_SETS_MAX <= tried.len() {
                         Tried::GivenUp
                     } else {
-                        try_with((terms, pool), request, values, rows, &mut steps)
+                        try_with((terms, pool), (request, reason), values, rows, &mut steps)
                     };
                     tried.push(set);
                     if last == Tried::Allowed {
@@ -66,19 +66,30 @@ impl<'p> Builder<'_, 'p> {
                 break;
             }
         }
+        if let Some(rows) = &mut found {
+            // What was found in one way may hold more than it takes: whatever it holds without goes.
+            for at in (0..rows.len()).rev() {
+                let mut fewer = rows.clone();
+                fewer.remove(at);
+                if try_with((terms, pool), (request, reason), &*self.values, &fewer, &mut steps) == Tried::Allowed {
+                    *rows = fewer;
+                }
+            }
+        }
         self.steps = steps.saturating_sub(limits::MISSING_STEPS_MAX.min(self.steps) - search_steps);
-        let atom = |(id, row): &Missing| Atom {
-            relation: if *id == Names::PARENT { "parent".into() } else { terms.rules.name(*id) },
-            row: row.iter().map(|value| OwnedValue::of(self.values, *value)).collect(),
-        };
-        found.iter().flatten().map(atom).collect()
+        let mut missing = Vec::new();
+        for (id, row) in found.into_iter().flatten() {
+            let relation = if id == Names::PARENT { "parent".into() } else { terms.rules.name(id) };
+            missing.push(Atom { relation, row: row.into_iter().map(|value| self.own(value)).collect() });
+        }
+        missing
     }
 }
 
 /// What came of trying a set of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tried {
-    /// With them the request is allowed.
+    /// With them the permit allows the request.
     Allowed,
     /// It is not.
     Denied,
@@ -86,10 +97,10 @@ enum Tried {
     GivenUp,
 }
 
-/// Whether a request would be allowed if these rows were given.
+/// Whether a request would be allowed by a permit if these rows were given.
 fn try_with(
     (terms, pool): (Terms<'_>, &Arc<Pool>),
-    request: &Request,
+    (request, reason): (&Request, Reason<'_>),
     values: &impl Values,
     rows: &[Missing],
     steps: &mut u64,
@@ -101,7 +112,14 @@ fn try_with(
         return Tried::GivenUp;
     };
     let steps_max = limits::DECISION_STEPS_MAX.min(work.steps_left);
-    let decided = Terms { facts: &facts, values: &pool, ..terms }.decide_within(request, steps_max);
+    let terms = Terms { facts: &facts, values: &pool, ..terms };
+    let decided = terms.decide_within(request, steps_max);
     *steps = work.steps_left - decided.n_steps.min(work.steps_left);
-    if decided.why.is_allowed() { Tried::Allowed } else { Tried::Denied }
+    // By this permit: that another allows says nothing of it.
+    let is_it = |of: &Reason<'_>| of.id() == reason.id();
+    let is_by_it = || match &decided.why {
+        Why::AllowedBy(id) => id == reason.id() || terms.reasons(request).determining.iter().any(is_it),
+        _ => false,
+    };
+    if is_by_it() { Tried::Allowed } else { Tried::Denied }
 }

@@ -1,4 +1,4 @@
-//! A world that remembers what it was asked.
+//! A world that remembers what was found in it.
 
 use std::{
     cell::{Cell, RefCell},
@@ -7,12 +7,12 @@ use std::{
 
 use crate::{
     base::{Symbol, Value, Values, limits},
-    check::rules::{Names, PredicateId},
+    check::rules::PredicateId,
     expr::{Derived, Failure, Member, World},
     facts::{Relation, Store},
 };
 
-/// Something that was asked for.
+/// Something that was there when it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Read {
     /// A row of a relation.
@@ -23,18 +23,16 @@ pub(super) enum Read {
     Attribute(Value, Symbol, Value),
     /// The tag of an entity, and its value.
     Tag(Value, Symbol, Value),
-    /// A row that was not there.
-    NoRow(PredicateId, Vec<Value>),
 }
 
-/// A world that remembers what it was asked.
+/// A world that remembers what was found in it.
 #[derive(Debug)]
 pub(super) struct Recorder<'w, W> {
     pub(super) world: &'w W,
     reads: RefCell<Vec<Read>>,
     /// Those that are in the list.
     known: RefCell<BTreeSet<Read>>,
-    /// Whether more was asked than is remembered.
+    /// Whether more was found than is remembered.
     is_cut: Cell<bool>,
     /// The entity whose ancestors were asked for last, and those.
     above: RefCell<Option<(Value, Vec<Value>)>>,
@@ -51,14 +49,14 @@ impl<'w, W> Recorder<'w, W> {
         }
     }
 
-    /// What was asked since the last time, each once.
+    /// What was found since the last time, each once.
     pub(super) fn take(&self) -> Vec<Read> {
         self.above.take();
         self.known.take();
         self.reads.take()
     }
 
-    /// Whether more was asked than is remembered.
+    /// Whether more was found than is remembered.
     pub(super) fn is_cut(&self) -> bool {
         self.is_cut.get()
     }
@@ -100,10 +98,8 @@ impl<W: World> World for Recorder<'_, W> {
 
     fn is_in(&self, values: &impl Values, entity: Value, ancestor: Value) -> Result<bool, Failure> {
         let is_in = self.world.is_in(values, entity, ancestor);
-        match is_in {
-            Ok(true) if entity != ancestor => self.note(Read::Below(entity, ancestor)),
-            Ok(false) => self.note(Read::NoRow(Names::IN, vec![entity, ancestor])),
-            _ => {}
+        if is_in == Ok(true) && entity != ancestor {
+            self.note(Read::Below(entity, ancestor));
         }
         is_in
     }
@@ -120,9 +116,6 @@ impl<W: World> World for Recorder<'_, W> {
 
     fn holds(&self, derived: &Derived, row: &[Value]) -> Result<bool, Failure> {
         let holds = self.world.holds(derived, row);
-        if holds == Ok(false) {
-            self.note(Read::NoRow(PredicateId(derived.relation), row.to_vec()));
-        }
         if holds == Ok(true) {
             self.note(Read::Row(PredicateId(derived.relation), row.to_vec()));
             // `x in e.p` asks for each that `x` is below, and stops at the first that `e.p` has.

@@ -30,6 +30,17 @@ impl<V: Values, W: World> Evaluator<'_, V, W> {
         ways
     }
 
+    /// What would make a clause of a condition true, in any of the ways.
+    pub(crate) fn wants(&mut self, expr: &Expr, part: NodeId, is_denied: bool) -> Vec<Want> {
+        let mut wants: Vec<Want> = Vec::new();
+        for want in self.ways_of(expr, part, !is_denied).into_iter().flatten() {
+            if !wants.contains(&want) {
+                wants.push(want);
+            }
+        }
+        wants
+    }
+
     // Recurses once per level of the expression, whose height is limited when it is built.
     fn ways_of(&mut self, expr: &Expr, id: NodeId, wanted: bool) -> Ways {
         match expr.node(id) {

@@ -273,6 +273,27 @@ impl Policy {
         self.effect == Effect::Forbid && (self.reads_rules || matches!(failure, Failure::Undetermined(_)))
     }
 
+    /// For each of [`Self::clauses`], the rows any of which would have a part in making it hold.
+    pub fn wants<V: Values, W: World>(&self, evaluator: &mut Evaluator<'_, V, W>) -> Vec<Vec<Want>> {
+        let mut wants = Vec::new();
+        for (part, var) in [(self.principal, Var::Principal), (Scope::Any, Var::Action), (self.resource, Var::Resource)]
+        {
+            let entity = evaluator.var(var);
+            match part {
+                Scope::In(ancestor) | Scope::IsIn(_, ancestor) => wants.push(vec![Want::Below(entity, ancestor)]),
+                Scope::Any if var == Var::Action && self.action != ActionScope::Any => wants.push(Vec::new()),
+                Scope::Any => {}
+                Scope::Equal(_) | Scope::Is(_) => wants.push(Vec::new()),
+            }
+        }
+        if let Some(condition) = &self.condition {
+            for (part, is_denied) in condition.clauses() {
+                wants.push(evaluator.wants(condition, part, is_denied));
+            }
+        }
+        wants
+    }
+
     /// The ways to make the policy hold of a request by rows that are added.
     pub fn ways<V: Values, W: World>(&self, evaluator: &mut Evaluator<'_, V, W>) -> Ways {
         if !self.is_about_action(evaluator) {
