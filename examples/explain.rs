@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{}", row.iter().map(ToString::to_string).collect::<Vec<_>>().join(" reads "));
     }
 
-    let readers = engine.list(&List::principals(read, welcome));
+    let readers = engine.list(&List::principals(read, welcome))?;
     println!("{} of {} may read the welcome", readers.entities.len(), readers.candidates);
     Ok(())
 }

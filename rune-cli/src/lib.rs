@@ -109,7 +109,8 @@ enum Command {
     Repl(repl::Arguments),
     /// List who may, what one may do, or to what.
     ///
-    /// Each known entity is decided about, as a request for it would be; what cannot be decided about is told.
+    /// Each known entity, one that a file names, is decided about as a request for it would be; what cannot be decided about is
+    /// told. A permit that asks nothing of its principal or resource is for strangers, too, whom no list has.
     #[command(after_long_help = help::LIST)]
     List(list::Arguments),
     /// Lay out `.rune` and `.cedar` files, each in the one way there is.

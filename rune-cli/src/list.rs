@@ -82,17 +82,17 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     };
     let sources = rune_core::reload::driver::read(&common.dir)?;
     let Some(program) = report::program(sources, Options::default(), output)? else { return Ok(Outcome::Unusable) };
-    let listed = Engine::new(program).list(&list);
+    let listed = Engine::new(program).list(&list)?;
     output.result(&text(&listed, common.shown), || json(&listed, common.shown));
     for message in open(&listed) {
         output.warn(&message);
     }
-    Ok(if listed.is_incomplete {
-        Outcome::Unusable
-    } else if listed.entities.is_empty() {
-        Outcome::No
-    } else {
-        Outcome::Yes
+    // A list that is not whole is no answer, though it says what it found.
+    let is_whole = !listed.is_incomplete && listed.undecided == 0;
+    Ok(match (is_whole, listed.entities.is_empty()) {
+        (false, _) => Outcome::Unusable,
+        (true, true) => Outcome::No,
+        (true, false) => Outcome::Yes,
     })
 }
 

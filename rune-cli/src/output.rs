@@ -8,6 +8,7 @@ use std::{
 
 use anstream::AutoStream;
 use clap::{ColorChoice, ValueEnum as _};
+use rune_core::syntax::characters::is_unseen;
 use serde_json::{Value as Json, json};
 
 use crate::report;
@@ -104,17 +105,23 @@ pub(crate) fn color_before_parsing(arguments: impl IntoIterator<Item = OsString>
     chosen.and_then(|choice| ColorChoice::from_str(choice, false).ok()).unwrap_or_default()
 }
 
-/// The text without what a terminal would obey: control characters as the pictures that Unicode has of them, except where
-/// lines end.
+/// The text without what a terminal would obey or not show: control characters as the pictures that Unicode has of them, except
+/// where lines end, and those that turn text around or have no width as their codes.
 pub(crate) fn printable(text: &str) -> String {
-    let shown = |character| match character {
-        '\n' | '\t' => character,
-        '\u{7f}' => '\u{2421}',
-        '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(character)).unwrap_or(char::REPLACEMENT_CHARACTER),
-        _ if character.is_control() => char::REPLACEMENT_CHARACTER,
-        _ => character,
-    };
-    text.chars().map(shown).collect()
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | '\t' => shown.push(character),
+            '\u{7f}' => shown.push('\u{2421}'),
+            '\0'..='\u{1f}' => {
+                shown.push(char::from_u32(0x2400 + u32::from(character)).unwrap_or(char::REPLACEMENT_CHARACTER));
+            }
+            _ if is_unseen(character) => shown.extend(character.escape_unicode()),
+            _ if character.is_control() => shown.push(char::REPLACEMENT_CHARACTER),
+            _ => shown.push(character),
+        }
+    }
+    shown
 }
 
 fn line(text: &str) {

@@ -69,9 +69,15 @@ pub(crate) fn run(dir: &Path, options: Options, output: Output, tell: impl Tell)
                         return Ok(last);
                     }
                 }
-                () = stop.told() => return Ok(last),
+                () = stop.told() => break,
             }
         }
+        // What has been told by now counts, though its outcome may still be on its way.
+        drop(watch);
+        while let Ok(outcome) = told.try_recv() {
+            last = outcome;
+        }
+        Ok(last)
     })
 }
 

@@ -90,6 +90,19 @@ fn who_has_no_token_gets_no_explanation() {
 }
 
 #[test]
+fn a_header_that_is_given_twice_is_a_bad_request() {
+    let (_dir, server) = server();
+    let bearer = format!("Bearer {TOKEN}");
+    for (first, second) in [(("authorization", &*bearer), ("authorization", "Bearer 0")), (EXPLAIN, EXPLAIN)] {
+        let answer = server.client().post_with(EVALUATION, &[JSON, first, second], &asked("ada"));
+        assert_eq!((answer.status, answer.body.contains("given twice")), (400, true), "{answer:?}");
+    }
+    let mut client = server.client();
+    client.send(b"GET /health/live HTTP/1.1\r\nhost: 127.0.0.1\r\nhost: evil.example\r\n\r\n");
+    assert_eq!(client.receive().status, 400);
+}
+
+#[test]
 fn a_batch_is_not_explained() {
     let (_dir, server) = server();
     let bearer = format!("Bearer {TOKEN}");

@@ -85,7 +85,10 @@ pub fn listed(engine: &Engine, user: &str, n: i64, tally: &mut Tally) -> Option<
     let (principal, action) = (EntityRef::new("User", user), EntityRef::new("Action", "read"));
     let context = format!("{{\"n\": {n}}}");
     let list = List::resources(principal.clone(), action.clone()).of_type("Doc");
-    let listed = engine.list(&list.with_context_json(&context).expect("a context"));
+    let listed = match engine.list(&list.with_context_json(&context).expect("a context")) {
+        Ok(listed) => listed,
+        Err(error) => return Some(error.to_string()),
+    };
     let known = match engine.query("Doc(D)", None) {
         Ok(known) => known,
         Err(error) => return Some(format!("Doc(D): {error}")),

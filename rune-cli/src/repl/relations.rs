@@ -24,7 +24,8 @@ pub(super) fn list(lineup: &Lineup) -> (String, Json) {
     let facts = program.facts();
     let predicates = program.relations().predicates.iter().enumerate();
     let is_own = |kind| matches!(kind, PredicateKind::Base | PredicateKind::Live | PredicateKind::Derived);
-    let own = predicates.filter(|(_, predicate)| is_own(predicate.kind));
+    // Those that questions of tests made have no name that could be written.
+    let own = predicates.filter(|(_, predicate)| is_own(predicate.kind) && !predicate.name.starts_with('?'));
     let listed = own.map(|(at, predicate)| {
         let column = |column: &'_ rune_core::check::rules::Column| column.types.show(&**facts.values());
         let columns = predicate.columns.iter().map(|of| (of.name.as_deref(), column(of))).collect();

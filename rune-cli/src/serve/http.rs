@@ -49,6 +49,12 @@ pub(super) fn router(served: Arc<Served>, public: Option<PublicUrl>, tokens: Tok
 /// name that is no address, one whose `Host` is not this server's own name. Names can be made to lead anywhere (DNS
 /// rebinding); a proxy in front of the server sends an address, `localhost` or the public name.
 async fn check_host(State(public): State<Option<Arc<PublicUrl>>>, request: Request, next: Next) -> Response {
+    // Of two, a proxy may believe the one and this server the other.
+    for name in ["host", "origin", "authorization", "rune-explain"] {
+        if 1 < request.headers().get_all(name).iter().count() {
+            return Fault::bad_request(format!("the header `{name}` is given twice")).into_response();
+        }
+    }
     match stranger(request.headers(), public.as_deref()) {
         Some(message) => Fault::new(StatusCode::FORBIDDEN, message).into_response(),
         None => next.run(request).await,

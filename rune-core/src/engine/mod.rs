@@ -107,8 +107,11 @@ impl Lineup {
     }
 
     /// The entities for which a request with one side open is allowed.
-    #[must_use]
-    pub fn list(&self, list: &List) -> Listed {
+    ///
+    /// # Errors
+    ///
+    /// If the schema has no such action or type: an unknown name is no empty list.
+    pub fn list(&self, list: &List) -> Result<Listed, QueryError> {
         self.asked().list(list)
     }
 
@@ -178,8 +181,11 @@ impl Engine {
     }
 
     /// The entities for which a request with one side open is allowed, by what is served now.
-    #[must_use]
-    pub fn list(&self, list: &List) -> Listed {
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Lineup::list`].
+    pub fn list(&self, list: &List) -> Result<Listed, QueryError> {
         self.lineup().list(list)
     }
 

@@ -31,7 +31,8 @@ use crate::{
 
 /// A decision and all that led to it.
 ///
-/// As JSON: the members of the decision and those here, by these names.
+/// As JSON: the members of the decision and those here, `is_incomplete` as `incomplete` and `n_rows_touched` as `rows_touched`;
+/// the command line and the server add the `format`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Explanation {

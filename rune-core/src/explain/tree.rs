@@ -157,7 +157,7 @@ impl<'e> Shower<'e> {
         };
         let said = ["reason", "doc"].iter().filter_map(|name| annotations.get(*name));
         let mut below: Vec<Tree> =
-            said.filter(|text| !text.is_empty()).map(|text| Tree::leaf(format!("“{text}”"))).collect();
+            said.filter(|text| !text.is_empty()).map(|text| Tree::leaf(format!("“{}”", one_line(text)))).collect();
         below.extend(instance.clauses.iter().map(|clause| self.clause(clause, 0)));
         Tree { line: format!("{effect}{id} ({place})"), below }
     }
@@ -171,7 +171,7 @@ impl<'e> Shower<'e> {
             Outcome::Unreached => ("·", String::new()),
         };
         let value = clause.value.as_ref().map(|value| format!(" [{value}]")).unwrap_or_default();
-        let text = clause.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = one_line(&clause.text);
         let mut below: Vec<Tree> = clause.facts.iter().map(|fact| self.fact(*fact, depth)).collect();
         let is_folded = self.depth_max <= depth && !clause.attempts.is_empty();
         if !is_folded {
@@ -212,4 +212,9 @@ impl<'e> Shower<'e> {
             }
         }
     }
+}
+
+/// A text on one line: what an author wrote on several would look like lines of the tree.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

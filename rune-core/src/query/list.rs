@@ -11,7 +11,7 @@ use crate::{
     syntax::{Node, json::JsonError},
 };
 
-use super::{Asked, Stats, kind_of};
+use super::{Asked, QueryError, Stats};
 
 /// Which side of a request is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,8 +114,12 @@ impl List {
 impl Asked<'_> {
     /// The known entities for which a request with one side open is allowed. Actions are those of the schema, or without one
     /// those that anything names.
-    #[must_use]
-    pub fn list(&self, list: &List) -> Listed {
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::Request`] if the schema does not provide for such a request: an unknown name is no empty list.
+    pub fn list(&self, list: &List) -> Result<Listed, QueryError> {
+        self.check_list(list).map_err(QueryError::Request)?;
         let mut candidates: Vec<EntityRef> = self.candidates(list).into_iter().collect();
         candidates.retain(|entity| list.kind.as_ref().is_none_or(|kind| *kind == entity.kind));
         let mut listed = Listed {
@@ -145,7 +149,28 @@ impl Asked<'_> {
             }
         }
         listed.stats.steps = limits::LIST_STEPS_MAX - left;
-        listed
+        Ok(listed)
+    }
+
+    /// Whether the schema knows the action and the types, if there is a schema.
+    fn check_list(&self, list: &List) -> Result<(), String> {
+        let Some(schema) = self.terms.schema else { return Ok(()) };
+        let mut values = Scratch::new(self.terms.values);
+        let List { open, request, kind } = list;
+        let sides = [(Open::Principals, &request.principal), (Open::Resources, &request.resource)];
+        let given = sides.into_iter().filter(|(side, _)| side != open).map(|(_, entity)| entity.kind.as_str());
+        let of_open = kind.as_deref().filter(|_| *open != Open::Actions);
+        for kind in given.chain(of_open) {
+            let symbol = values.symbol(kind);
+            if schema.entity_type(symbol).is_none() && !is_action_type(kind) {
+                return Err(format!("the schema has no entity type {kind}"));
+            }
+        }
+        let action = request.action_value(&mut values, self.terms.action_type);
+        if *open != Open::Actions && schema.action(action).is_none() {
+            return Err(format!("the schema has no action {}", values.show_briefly(action)));
+        }
+        Ok(())
     }
 
     /// The entities that may be at the open side, by type and id.
@@ -192,6 +217,6 @@ impl Asked<'_> {
             View::Entity(kind, id) => Some(EntityRef::new(values.name(kind), values.name(id))),
             _ => None,
         };
-        found.into_iter().filter(|entity| kind_of(&values, *entity).is_some()).filter_map(owned).collect()
+        found.into_iter().filter_map(owned).collect()
     }
 }

@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc};
 use serde::Serialize;
 
 use crate::{
-    base::{OwnedValue, Pool, Sources, Span, Value, Values, View, limits, value::each_entity},
+    base::{OwnedValue, Pool, Sources, Span, Value, Values, limits, value::each_entity},
     check::rules::{CheckedRules, Goal, Names, PredicateId, PredicateKind, Question, Term},
     datalog::{self, Solver, Stop, insert},
     decide::{Bound, Request, RequestWorld, Terms, bind},
@@ -273,12 +273,4 @@ fn prepare(query: &datalog::Query, world: &mut RequestWorld<'_>) -> u64 {
         world.add(id, relation);
     }
     n_copied
-}
-
-/// The type of an entity.
-fn kind_of(values: &impl Values, entity: Value) -> Option<crate::base::Symbol> {
-    match values.view(entity) {
-        View::Entity(kind, _) => Some(kind),
-        _ => None,
-    }
 }

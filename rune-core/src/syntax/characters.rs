@@ -38,6 +38,23 @@ pub fn odd_character(text: &str, is_code: bool) -> Option<OddCharacter> {
     None
 }
 
+/// Whether a character is not seen where it is shown, or turns around what follows it: the end of a line that some readers know,
+/// the controls of directions, and characters without a width.
+#[must_use]
+pub fn is_unseen(character: char) -> bool {
+    matches!(
+        character,
+        '\u{85}'
+            | '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+    )
+}
+
 impl OddCharacter {
     /// What is wrong, and what to do about it.
     #[must_use]

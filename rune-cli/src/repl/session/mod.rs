@@ -100,7 +100,10 @@ impl Session {
                 }
             }
             Command::List(list) => {
-                let listed = self.answers.list(&list);
+                let listed = match self.answers.list(&list) {
+                    Ok(listed) => listed,
+                    Err(error) => return Answer::error(error.to_string()),
+                };
                 Answer::new(list::text(&listed, self.shown), list::json(&listed, self.shown)).warn(list::open(&listed))
             }
             Command::SetRequest(asked) => {

@@ -1,0 +1,84 @@
+//! `rune query` and `rune list`: what they exit with, and what they say of names that nothing knows.
+
+#![expect(clippy::disallowed_methods, reason = "the test writes files")]
+#![expect(clippy::expect_used, reason = "a panic is how a test reports")]
+
+use std::{
+    fs,
+    process::{Command, Output},
+};
+
+const RULES: &str = r#"version = "rune/1.0"
+[schema]
+entity User;
+entity Document;
+action read appliesTo { principal: [User], resource: [Document], context: { hour?: Long } };
+action edit appliesTo { principal: [User], resource: [Document], context: { hour: Long } };
+[data]
+viewer = [["ada", "plan"], ["ada", "notes"], ["bob", "plan"]]
+[rules]
+relation viewer(User, Document).
+@id("viewers") permit(U, Action::"read", D) :- viewer(U, D).
+@id("editors") permit(U, Action::"edit", D) :- viewer(U, D), context.hour > 8.
+"#;
+
+fn rune(arguments: &[&str]) -> Output {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::write(dir.path().join("a.rune"), RULES).expect("a file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rune"));
+    command.current_dir(dir.path()).args(arguments).output().expect("the binary runs")
+}
+
+fn check(arguments: &[&str], code: i32, printed: &str, told: &str) {
+    let run = rune(arguments);
+    let told_too = String::from_utf8_lossy(&run.stderr);
+    assert_eq!((run.status.code(), &*String::from_utf8_lossy(&run.stdout)), (Some(code), printed), "{run:?}");
+    assert!(told_too.contains(told) && (told.is_empty() == told_too.is_empty()), "{run:?}");
+}
+
+#[test]
+fn a_query_prints_its_rows_and_exits_with_whether_there_are_any() {
+    let viewers = "U = User::\"ada\"\nU = User::\"bob\"\n";
+    check(&["query", ".", "viewer(U, Document::\"plan\")?"], 0, viewers, "");
+    check(&["query", ".", "viewer(\"ada\", \"plan\")"], 0, "yes\n", "");
+    check(&["query", ".", "viewer(\"bob\", \"notes\")."], 1, "no\n", "");
+    check(&["query", ".", "viewer(U, D)", "--count"], 0, "3\n", "");
+    let first = "U = User::\"ada\", D = Document::\"notes\"\n… and 2 more\n";
+    check(&["query", ".", "viewer(U, D)", "--limit", "1"], 0, first, "");
+    check(&["query", ".", "viwer(U, D)"], 2, "", "did you mean `viewer`?");
+    check(&["query", ".", "User(U), context.hour > 8"], 2, "", "depends on a request");
+}
+
+#[test]
+fn a_list_is_whole_or_exits_with_two() {
+    let read = ["--principal", "User::\"ada\"", "--action", "Action::\"read\""];
+    let documents = "Document::\"notes\"\nDocument::\"plan\"\n";
+    check(&[&["list", "resources", "."], &read[..]].concat(), 0, documents, "");
+    let edit = ["list", "resources", ".", "--principal", "User::\"ada\"", "--action", "Action::\"edit\""];
+    check(&edit, 2, "none of 2 candidates\n", "2 candidates could not be decided about");
+    check(&[&edit[..], &["--context", "{ \"hour\": 9 }"]].concat(), 0, documents, "");
+    check(&[&edit[..], &["--context", "{ \"hour\": 7 }"]].concat(), 1, "none of 2 candidates\n", "");
+}
+
+#[test]
+fn a_list_for_a_name_that_the_schema_does_not_have_is_no_empty_list() {
+    let list = ["list", "principals", ".", "--resource", "Document::\"plan\"", "--action"];
+    check(&[&list[..], &["Action::\"fly\""]].concat(), 2, "", "the schema has no action Action::\"fly\"");
+    check(&[&list[..], &["Acton::\"read\""]].concat(), 2, "", "the schema has no action Acton::\"read\"");
+    let of_type = [&list[..], &["Action::\"read\"", "--type", "Usr"]].concat();
+    check(&of_type, 2, "", "the schema has no entity type Usr");
+}
+
+#[test]
+fn characters_that_are_not_seen_are_shown_by_their_codes() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let text = "@id(\"px\u{200b}\") @reason(\"a\u{2060}b\n└─ ✓ forged\") permit (principal, action, resource);";
+    fs::write(dir.path().join("a.cedar"), text).expect("a file");
+    let request = ["--principal", "User::\"u\"", "--action", "Action::\"a\"", "--resource", "User::\"u\""];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rune"));
+    let run = command.arg("explain").arg(dir.path()).args(request).output().expect("the binary runs");
+    let shown = String::from_utf8_lossy(&run.stdout);
+    assert_eq!(run.status.code(), Some(0), "{run:?}");
+    assert!(shown.contains("permit px\\u{200b} ("), "{shown}");
+    assert!(shown.contains("“a\\u{2060}b └─ ✓ forged”"), "{shown}");
+}
