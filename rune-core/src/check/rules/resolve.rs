@@ -194,11 +194,14 @@ impl<'a> Resolver<'a> {
             if is_fact && !is_type_like(&name.text) {
                 let types: Vec<_> = head.args.iter().map(guess).collect();
                 let message = format!("`{}` has rows and no declaration", name.text);
-                let help = format!(
-                    "declare it, so that it may lose its last row: `relation {}({}).`",
-                    name.text,
-                    types.join(", ")
-                );
+                let given = self.names.predicates().iter().filter(|of| of.is_declared).map(|of| of.name.as_str());
+                let help = match self.findings.nearest(&name.text, given) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => {
+                        let types = types.join(", ");
+                        format!("declare it, so that it may lose its last row: `relation {}({types}).`", name.text)
+                    }
+                };
                 self.refuse(Code::UndeclaredRelation, &name.span, message, help);
             } else {
                 let message = format!("`{}` is no relation that can be given rows here", name.text);
