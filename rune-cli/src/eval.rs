@@ -18,8 +18,9 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     let request = arguments.request.request()?;
-    let sources = rune_core::reload::driver::read(&arguments.dir)?;
-    let Some(program) = report::program(sources, Options::default(), output)? else { return Ok(Outcome::Unusable) };
+    let Some(program) = report::program(&arguments.dir, Options::default(), output)? else {
+        return Ok(Outcome::Unusable);
+    };
     let explanation = Engine::new(program).lineup().outline(&request);
     output.result(&text(&explanation), || json(&explanation));
     Ok(if explanation.decision.is_allowed() { Outcome::Yes } else { Outcome::No })

@@ -80,8 +80,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
         Some(context) => list.with_context(context),
         None => list,
     };
-    let sources = rune_core::reload::driver::read(&common.dir)?;
-    let Some(program) = report::program(sources, Options::default(), output)? else { return Ok(Outcome::Unusable) };
+    let Some(program) = report::program(&common.dir, Options::default(), output)? else { return Ok(Outcome::Unusable) };
     let listed = Engine::new(program).list(&list)?;
     output.result(&text(&listed, common.shown), || json(&listed, common.shown));
     for message in open(&listed) {

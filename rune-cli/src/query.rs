@@ -44,8 +44,9 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
         }
         _ => None,
     };
-    let sources = rune_core::reload::driver::read(&arguments.dir)?;
-    let Some(program) = report::program(sources, Options::default(), output)? else { return Ok(Outcome::Unusable) };
+    let Some(program) = report::program(&arguments.dir, Options::default(), output)? else {
+        return Ok(Outcome::Unusable);
+    };
     let engine = Engine::new(program);
     let answered = if arguments.why {
         engine.prove(&arguments.query, request.as_ref()).map(|proof| tell_why(&proof, arguments, output))

@@ -1,6 +1,6 @@
 //! Findings for people, with the marked source line, and for machines.
 
-use std::sync::Arc;
+use std::path::Path;
 
 use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
 use anyhow::Result;
@@ -9,9 +9,9 @@ use serde_json::{Value as Json, json};
 
 use crate::output::{Output, printable};
 
-/// The program that sources are; of sources that are refused, the findings are told and there is none.
-pub(crate) fn program(sources: Arc<Sources>, options: Options, output: Output) -> Result<Option<Program>> {
-    match Program::build(sources, options) {
+/// The program that a folder is; of one that is refused, the findings are told and there is none.
+pub(crate) fn program(dir: &Path, options: Options, output: Output) -> Result<Option<Program>> {
+    match Program::build(rune_core::reload::driver::read(dir)?, options) {
         Ok(program) => Ok(Some(program)),
         Err(BuildError::Refused(refusal)) => {
             refused("the ruleset", &refusal, output);

@@ -16,10 +16,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
-    let sources = rune_core::reload::driver::read(&arguments.dir)?;
     // Policies that do not validate yet are what the schema is wanted for.
     let options = Options { invalid_policy: Severity::Warning, failing_test: Severity::Warning, ..Options::default() };
-    let Some(program) = report::program(sources, options, output)? else { return Ok(Outcome::Unusable) };
+    let Some(program) = report::program(&arguments.dir, options, output)? else { return Ok(Outcome::Unusable) };
     let Some(schema) = program.extended_schema() else {
         let message = "the ruleset has no schema, and shows nothing of one";
         output.error(message);

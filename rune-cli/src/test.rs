@@ -43,8 +43,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
             }
         });
     }
-    let sources = rune_core::reload::driver::read(&arguments.dir)?;
-    let Some(program) = report::program(sources, options, output)? else { return Ok(Outcome::Unusable) };
+    let Some(program) = report::program(&arguments.dir, options, output)? else { return Ok(Outcome::Unusable) };
     tell(&program, arguments, output)
 }
 

@@ -23,6 +23,16 @@ impl EntityRef {
     }
 }
 
+impl EntityRef {
+    /// The entity that a value is, if it is one.
+    pub(crate) fn of(values: &impl Values, value: Value) -> Option<Self> {
+        match values.view(value) {
+            View::Entity(kind, id) => Some(Self::new(values.name(kind), values.name(id))),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for EntityRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}::{}", self.kind, quote(&self.id))

@@ -386,6 +386,16 @@ fn keep_chosen(relation: &mut Relation, n_keys: usize, choice: Choice, arity: us
     *relation = reduced;
 }
 
+/// Adds a row that stands somewhere, before any is derived, and with a parent all that follows for `in`. Says how many rows are
+/// new.
+pub fn give(store: &mut impl Store, id: PredicateId, row: &[Value], span: Span) -> u64 {
+    let n_new = insert(store, id, row);
+    if let Some(relation) = store.relation_mut(id).filter(|_| 0 < n_new) {
+        relation.places.push(span);
+    }
+    n_new
+}
+
 /// Adds a row, and with a parent all that follows for `in`. Says how many rows are new.
 pub fn insert(store: &mut impl Store, id: PredicateId, row: &[Value]) -> u64 {
     let is_new = store.relation_mut(id).is_some_and(|relation| relation.rows.insert(row));

@@ -151,16 +151,17 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
     fn condition_of(&mut self, ask: &Ask, nothing: Condition) -> Result<Condition, Stop> {
         let holds = match &ask.kind {
             AskKind::Atom(id, args) => {
-                let found = self.rows_of(*id, args, 1)?;
+                let found = self.row_of(*id, args)?;
                 let asked = Some((*id, self.key(args)));
-                let holds = if found.is_empty() { self.may_be(*id, args) } else { Ok(true) };
-                return Ok(Condition { holds, rows: Some(found), asked, ..nothing });
+                let holds = if found.is_none() { self.may_be(*id, args) } else { Ok(true) };
+                return Ok(Condition { holds, rows: Some(Vec::from_iter(found)), asked, ..nothing });
             }
             AskKind::Not(inner) => match &inner.kind {
                 AskKind::Atom(id, args) => {
-                    let found = self.rows_of(*id, args, 1)?;
-                    let holds = if found.is_empty() { self.test(ask) } else { Ok(false) };
-                    return Ok(Condition { holds, rows: Some(found), asked: Some((*id, self.key(args))), ..nothing });
+                    let found = self.row_of(*id, args)?;
+                    let asked = Some((*id, self.key(args)));
+                    let holds = if found.is_none() { self.test(ask) } else { Ok(false) };
+                    return Ok(Condition { holds, rows: Some(Vec::from_iter(found)), asked, ..nothing });
                 }
                 _ => self.test(ask),
             },
@@ -199,14 +200,13 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         args.iter().map(|arg| Some(self.term(*arg)).filter(|value| is_known(*value))).collect()
     }
 
-    /// Rows that are what an atom asks for, up to `n_max`.
-    fn rows_of(&mut self, id: PredicateId, args: &[Term], n_max: usize) -> Result<Vec<(PredicateId, RowId)>, Stop> {
+    /// The first row that is what an atom asks for.
+    fn row_of(&mut self, id: PredicateId, args: &[Term]) -> Result<Option<(PredicateId, RowId)>, Stop> {
         let (store, key) = (self.store, self.key(args));
-        let Some(relation) = store.relation(id) else { return Ok(Vec::new()) };
+        let Some(relation) = store.relation(id) else { return Ok(None) };
         let n = self.n_older(relation);
         if let Some(row) = key.iter().copied().collect::<Option<Vec<Value>>>() {
-            let found = relation.rows.find(&row).filter(|at| *at < n);
-            return Ok(found.map(|at| (id, at)).into_iter().collect());
+            return Ok(relation.rows.find(&row).filter(|at| *at < n).map(|at| (id, at)));
         }
         let columns: Vec<usize> = (0..key.len()).filter(|at| key.get(*at).is_some_and(Option::is_some)).collect();
         let index = relation.rows.find_index(&columns);
@@ -216,20 +216,16 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         };
         candidates.sort_unstable();
         let all = if index.is_some() { 0..0 } else { 0..n };
-        let mut found = Vec::new();
         for at in candidates.into_iter().filter(|at| *at < n).chain(all) {
             if self.touch() != Flow::Continue(()) {
                 return Err(Stop::TooManySteps);
             }
             let row = relation.rows.row(at);
             if matches(row, &key) && repeats(args, row) {
-                found.push((id, at));
-            }
-            if found.len() == n_max {
-                break;
+                return Ok(Some((id, at)));
             }
         }
-        Ok(found)
+        Ok(None)
     }
 
     /// False of an atom that has no row, unless it is undetermined.
@@ -246,14 +242,10 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         let flow = self.solve(body, plan, &mut |solver| {
             for ask in &body.asks {
                 if let AskKind::Atom(id, args) = &ask.kind {
-                    let found = match solver.rows_of(*id, args, 1) {
-                        Ok(found) => found,
+                    match solver.row_of(*id, args) {
+                        Ok(Some(row)) if !rows.contains(&row) => rows.push(row),
+                        Ok(_) => {}
                         Err(stop) => return Flow::Break(stop),
-                    };
-                    for row in found {
-                        if !rows.contains(&row) {
-                            rows.push(row);
-                        }
                     }
                 }
             }

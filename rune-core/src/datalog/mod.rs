@@ -37,7 +37,7 @@ use crate::{
     syntax::rules::{Choice, Fold},
 };
 
-pub use derive::{Bound, Bounds, DeriveError, Strata, Work, derive, insert};
+pub use derive::{Bound, Bounds, DeriveError, Strata, Work, derive, give, insert};
 pub use goal::{Answer, Answers};
 pub use instance::{Condition, Instance};
 pub use missing::{Missing, Wanted};

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    base::{EntityRef, OwnedValue, Pool, Scratch, Sources, Span, Value, Values, View, limits},
+    base::{EntityRef, OwnedValue, Pool, Scratch, Sources, Span, Value, Values as _, limits},
     check::rules::{CheckedRules, Names, PredicateId},
     datalog::{self, CompiledRule, Condition, Solver, Stop},
     decide::{Bound, Reason, Request, RequestWorld, Terms, Why, bind},
@@ -166,17 +166,12 @@ impl<'x, 'p> Builder<'x, 'p> {
     fn unknown(&self) -> Vec<EntityRef> {
         let [principal, _, resource, _] = self.parts;
         let entities = [principal, resource].into_iter().filter(|entity| entity.is_local());
-        let mut unknown: Vec<_> = entities
-            .filter_map(|entity| match self.values.view(entity) {
-                View::Entity(kind, id) => Some(EntityRef::new(self.values.name(kind), self.values.name(id))),
-                _ => None,
-            })
-            .collect();
+        let mut unknown: Vec<_> = entities.filter_map(|entity| EntityRef::of(self.values, entity)).collect();
         unknown.dedup();
         unknown
     }
 
-    fn reason(&mut self, reason: Reason<'p>) -> Instance {
+    pub(super) fn reason(&mut self, reason: Reason<'p>) -> Instance {
         match reason {
             Reason::Policy(policy) => self.policy(policy),
             Reason::Rule(rule) => self.deciding_rule(rule),
@@ -199,7 +194,7 @@ impl<'x, 'p> Builder<'x, 'p> {
     }
 
     /// A policy with all its clauses.
-    pub(super) fn policy(&mut self, policy: &'p Policy) -> Instance {
+    fn policy(&mut self, policy: &'p Policy) -> Instance {
         let mut answers = Vec::new();
         let world = &self.world;
         world.take();
@@ -226,6 +221,7 @@ impl<'x, 'p> Builder<'x, 'p> {
                 attempts: Vec::new(),
             };
             if clause.outcome == Outcome::False {
+                self.is_incomplete |= limits::ASKED_MAX < wants.len();
                 for want in wants.into_iter().take(limits::ASKED_MAX) {
                     let (id, row) = match want {
                         Want::Row(relation, row) => (PredicateId(relation), row),
@@ -253,7 +249,7 @@ impl<'x, 'p> Builder<'x, 'p> {
     }
 
     /// A rule that decides, for this request.
-    pub(super) fn deciding_rule(&mut self, rule: &'p CompiledRule) -> Instance {
+    fn deciding_rule(&mut self, rule: &'p CompiledRule) -> Instance {
         let [principal, action, resource, _] = self.parts;
         let row = [principal, action, resource].map(Some);
         let found = self.find_instance(rule, &row, Tick::END);

@@ -32,13 +32,9 @@ impl<'p> Builder<'_, 'p> {
         all.sort_by_key(|(distance, _)| *distance);
         let beyond = all.len().saturating_sub(limits::CANDIDATES_MAX);
         all.truncate(limits::CANDIDATES_MAX);
-        let candidates = all.into_iter().map(|(_, reason)| {
-            let instance = match reason {
-                Reason::Policy(policy) => self.policy(policy),
-                Reason::Rule(rule) => self.deciding_rule(rule),
-            };
-            Candidate { instance, missing: self.missing(reason, request) }
-        });
+        let candidates = all
+            .into_iter()
+            .map(|(_, reason)| Candidate { instance: self.reason(reason), missing: self.missing(reason, request) });
         (candidates.collect(), beyond)
     }
 

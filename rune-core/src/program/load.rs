@@ -8,7 +8,7 @@ use crate::{
         CheckedEntity,
         rules::{CheckedRules, Fact, Goal, Names, PredicateId, PredicateKind},
     },
-    datalog::{self, Bound, Bounds, DatalogEngine, Strata, insert},
+    datalog::{self, Bound, Bounds, DatalogEngine, Strata, give},
     diag::{Code, Finding, Findings},
     facts::{Facts, Hierarchy, HierarchyFault, Relations},
 };
@@ -131,15 +131,6 @@ impl<'a> Given<'a> {
             }
         }
     }
-}
-
-/// Adds a row that stands somewhere, and with a parent all that follows for `in`. Says how many rows are new.
-fn give(facts: &mut Facts, id: PredicateId, row: &[Value], span: Span) -> u64 {
-    let n_new = insert(facts, id, row);
-    if let Some(relation) = facts.relations.get_mut(id).filter(|_| 0 < n_new) {
-        relation.places.push(span);
-    }
-    n_new
 }
 
 /// Whether a rule or a test asks for parents, or who is in what.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::{
-    base::{Datum, EntityRef, Scratch, Value, Values, View, limits},
+    base::{Datum, EntityRef, Scratch, Value, Values, limits},
     decide::{Request, Why},
     schema::{ActionType, Schema, is_action_type},
     syntax::{Node, json::JsonError},
@@ -213,10 +213,6 @@ impl Asked<'_> {
                 }
             }
         }
-        let owned = |entity: Value| match values.view(entity) {
-            View::Entity(kind, id) => Some(EntityRef::new(values.name(kind), values.name(id))),
-            _ => None,
-        };
-        found.into_iter().filter_map(owned).collect()
+        found.into_iter().filter_map(|entity| EntityRef::of(&values, entity)).collect()
     }
 }

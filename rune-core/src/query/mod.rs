@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{
     base::{OwnedValue, Pool, Sources, Span, Value, Values, limits, value::each_entity},
     check::rules::{CheckedRules, Goal, Names, PredicateId, PredicateKind, Question, Term},
-    datalog::{self, Solver, Stop, insert},
+    datalog::{self, Solver, Stop, give},
     decide::{Bound, Request, RequestWorld, Terms, bind},
     diag::{Findings, Report},
     explain::{self, Proof},
@@ -247,12 +247,9 @@ impl Asked<'_> {
             world.add(Names::IN, Relation::new(2));
             for parent in facts.all_stored_parents(values) {
                 let place = parent.first().and_then(|child| facts.place_of(*child));
-                n_loaded += insert(world, Names::PARENT, &parent);
+                n_loaded += give(world, Names::PARENT, &parent, place.unwrap_or(Span::NOWHERE));
                 if STEPS_MAX < n_loaded {
                     break;
-                }
-                if let Some(relation) = world.relation_mut(Names::PARENT) {
-                    relation.places.push(place.unwrap_or(Span::NOWHERE));
                 }
             }
         }
