@@ -35,8 +35,12 @@ fn fault(world: &World, cedar: &Cedar, ask: &Ask, of: &Explanation, tally: &mut 
     let mut claims: Vec<(String, Option<bool>)> = Vec::new();
     let failed = of.failed.iter().map(|failed| &failed.instance);
     let candidates = of.candidates.iter().map(|candidate| &candidate.instance);
-    for instance in of.determining.iter().chain(failed).chain(candidates) {
-        claims.extend(instance.clauses.iter().filter_map(claim));
+    for instance in of.determining.iter().chain(failed).chain(candidates).chain(&of.forbids) {
+        let mut pending: Vec<&Clause> = instance.clauses.iter().collect();
+        while let Some(clause) = pending.pop() {
+            pending.extend(&clause.operands);
+            claims.extend(claim(clause));
+        }
     }
     if of.determining.iter().flat_map(|instance| &instance.clauses).any(|clause| clause.outcome != Outcome::True) {
         return Err("a clause of what determines it does not hold".to_owned());

@@ -64,7 +64,7 @@ impl Checker<'_, '_> {
                 let is_itself = name == "in" && (key[0] == key[1] || !key.iter().all(is_known));
                 is_itself || cited.any(|fact| is_asked(&self.twin, fact, name, &key))
             }
-            _ => came_to(&mut self.twin, of.goal, env) == Ok(true),
+            _ => came_to(&mut self.twin, of, env) == Ok(true),
         }
     }
 }

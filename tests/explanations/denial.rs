@@ -8,10 +8,11 @@ use super::{
 };
 use crate::datalog::plain::Kind;
 
-/// The clause that comes to something else, if there is one, of those of what has no value and of the candidates.
+/// The clause that comes to something else, if there is one, of those of what has no value, of the candidates, and of
+/// the forbids that do not hold.
 pub fn fault(checker: &mut Checker<'_, '_>, of: &Explanation) -> Option<String> {
     let failed = of.failed.iter().map(|failed| &failed.instance);
-    let mut all = failed.chain(of.candidates.iter().map(|candidate| &candidate.instance));
+    let mut all = failed.chain(of.candidates.iter().map(|candidate| &candidate.instance)).chain(&of.forbids);
     all.find_map(|instance| {
         let is_whole = instance.clauses.iter().all(|clause| clause.outcome == Outcome::True);
         let fault =
@@ -31,8 +32,11 @@ fn of_instance(checker: &mut Checker<'_, '_>, instance: &Instance, facts: &[Fact
     wrong.or_else(|| attempts.find_map(|attempt| of_instance(checker, attempt, facts)))
 }
 
-/// Whether a clause of a policy comes to what it is said to come to.
+/// Whether a clause of a policy, and each of its operands, comes to what it is said to come to.
 fn is_so(checker: &mut Checker<'_, '_>, of: &Clause) -> bool {
+    if !of.operands.iter().all(|operand| is_so(checker, operand)) {
+        return false;
+    }
     let found = checker.twin.policy_condition(&clause(&of.text));
     match &of.outcome {
         Outcome::True => found == Ok(true),
@@ -60,8 +64,8 @@ fn of_rule(
             }
             (Kind::Bind(name, _), Some(Outcome::False)) if name.starts_with('#') => true,
             (_, Some(Outcome::True)) => checker.holds(of, instance, &mut env, facts),
-            (_, Some(Outcome::False)) => came_to(&mut checker.twin, goal, &env) != Ok(true),
-            (_, Some(Outcome::Error { .. })) => came_to(&mut checker.twin, goal, &env).is_err(),
+            (_, Some(Outcome::False)) => came_to(&mut checker.twin, of, &env) != Ok(true),
+            (_, Some(Outcome::Error { .. })) => came_to(&mut checker.twin, of, &env).is_err(),
             (_, Some(Outcome::Unreached)) => false,
             (_, None) => true,
         };

@@ -10,7 +10,7 @@ use rune_core::{
 use super::written::{Written, WrittenGoal};
 use crate::datalog::{
     given::Text,
-    plain::{Goal, Rule},
+    plain::{Body, Goal, Rule},
     twin::Twin,
     worlds::{Ask, World},
 };
@@ -37,14 +37,15 @@ pub fn rules<'t>(world: &World, text: &'t Text) -> Rules<'t> {
         let before = &clauses[..at];
         place(first + before.matches('\n').count(), at - before.rfind('\n').map_or(0, |end| end + 1) + 1)
     };
-    let goal = |goal: &'t Goal| WrittenGoal {
+    let goal = |body: &'t Body, goal: &'t Goal| WrittenGoal {
         goal,
+        body,
         place: place_of(goal.at.start),
         text: clauses[goal.at.clone()].to_owned(),
     };
     let written = |(n, rule): (usize, &'t Rule)| {
         let decides = rule.head.strip_prefix("decision ").map(str::to_owned);
-        let goals = rule.body.goals.iter().map(goal).collect();
+        let goals = rule.body.goals.iter().map(|of| goal(&rule.body, of)).collect();
         (decides.unwrap_or_else(|| format!("a.rune:rule{n}")), Written { rule, place: place_of(rule.at), goals })
     };
     text.rules.iter().filter(|rule| rule.head != "below").enumerate().map(written).collect()

@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, fmt};
 
 use rune_core::{
     Why,
-    explain::{Atom, Because, Explanation},
+    explain::{Atom, Because, Clause, Explanation},
 };
 
 /// What was explained, and how.
@@ -38,6 +38,10 @@ pub struct Tally {
     pub unshown: usize,
     pub candidates: usize,
     pub asked: usize,
+    /// Of chains in clauses of policies.
+    pub operands: usize,
+    /// Of requests that are allowed: those that do not hold.
+    pub forbids: usize,
     pub missing: usize,
     pub live: usize,
     pub several: usize,
@@ -52,6 +56,10 @@ pub struct Tally {
 impl Tally {
     pub fn count(&mut self, of: &Explanation) {
         self.explanations += 1;
+        self.forbids += of.forbids.len();
+        let candidates = of.candidates.iter().map(|of| &of.instance);
+        let clauses = of.determining.iter().chain(candidates).chain(&of.forbids).flat_map(|of| &of.clauses);
+        self.operands += clauses.map(n_operands).sum::<usize>();
         self.incomplete += usize::from(of.is_incomplete);
         *match of.decision.why {
             Why::AllowedBy(_) => &mut self.allowed,
@@ -71,6 +79,11 @@ impl Tally {
             } += 1;
         }
     }
+}
+
+// Recurses once per level of a condition.
+fn n_operands(of: &Clause) -> usize {
+    of.operands.iter().map(|operand| 1 + n_operands(operand)).sum()
 }
 
 impl Tally {
@@ -98,6 +111,7 @@ impl fmt::Display for Tally {
             "{parents} by parents, {derived} by rules, {unshown} unshown; {} clauses asked of another; ",
             self.asked
         )?;
+        write!(f, "{} operands, {} forbids that do not hold; ", self.operands, self.forbids)?;
         let Self { candidates, missing, several, parent, live, .. } = self;
         write!(f, "{missing} of {candidates} candidates have missing facts, with which the request is allowed: ")?;
         let Self { queries, rows, listed, .. } = self;

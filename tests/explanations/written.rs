@@ -10,7 +10,7 @@ use rune_core::{
 use crate::datalog::{
     expressions::Lack,
     given::expression,
-    plain::{Goal, Kind, Rule},
+    plain::{Body, Goal, Kind, Rule},
     twin::{Env, Row, Twin, is_known, row_of, rows},
 };
 
@@ -24,6 +24,8 @@ pub struct Written<'r> {
 /// A goal: its place and its text are those of its clause in an explanation.
 pub struct WrittenGoal<'r> {
     pub goal: &'r Goal,
+    /// The body that it is of.
+    pub body: &'r Body,
     pub place: Place,
     pub text: String,
 }
@@ -79,15 +81,19 @@ pub fn is_way<'f>(Atom { relation, row }: &Atom, mut way: impl Iterator<Item = O
 }
 
 /// What a goal comes to.
-pub fn came_to(twin: &mut Twin<'_>, goal: &Goal, env: &Env) -> Result<bool, Lack> {
-    match &goal.kind {
+pub fn came_to(twin: &mut Twin<'_>, of: &WrittenGoal<'_>, env: &Env) -> Result<bool, Lack> {
+    match &of.goal.kind {
         Kind::Atom(name, args) => {
             let repeats = |row: &Row| {
                 let known = || args.iter().zip(row).filter(|(_, value)| is_known(value));
                 known().all(|(arg, value)| known().all(|(other, found)| other != arg || found == value))
             };
+            let fits = |row: &Row| {
+                args.iter().zip(row).all(|(arg, value)| !is_known(value) || twin.fits(of.body, arg, *value))
+            };
             let found = rows(&twin.model, name, &row_of(args, env));
-            let certain = found.iter().filter(|(row, _)| repeats(row)).map(|(_, is_certain)| *is_certain).max();
+            let certain =
+                found.iter().filter(|(row, _)| repeats(row) && fits(row)).map(|(_, is_certain)| *is_certain).max();
             if certain == Some(false) { Err(Lack::Undetermined) } else { Ok(certain.is_some()) }
         }
         Kind::Not(name, args) => twin.holds(name, &row_of(args, env)).map(|holds| !holds),

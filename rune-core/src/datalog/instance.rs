@@ -9,6 +9,7 @@ use crate::{
     check::rules::{Names, PredicateId, Slot, Term},
     expr::Failure,
     facts::{RowId, Store, Tick, matches},
+    schema::Types,
 };
 
 use super::{
@@ -34,13 +35,15 @@ pub struct Condition {
     pub holds: Result<bool, Failure>,
     /// What it binds its variable to, if that is what it does.
     pub value: Option<Value>,
-    /// The rows that it rests on: what makes it true, and of a condition that denies, false. None for an expression, which asks
-    /// the world itself.
-    pub rows: Option<Vec<(PredicateId, RowId)>>,
+    /// The rows that it rests on: what makes it true, and of a condition that denies, false. Those that expressions rest on are
+    /// known to the world alone, which they ask themselves.
+    pub rows: Vec<(PredicateId, RowId)>,
     /// Whether there are more such rows than may be shown.
     pub is_cut: bool,
     /// The row that an atom asks for, denied or not: none for a value that is not known.
     pub asked: Option<(PredicateId, Vec<Option<Value>>)>,
+    /// Whether there are such rows, with values of types that the atom's variables do not have.
+    pub is_of_other_types: bool,
 }
 
 /// How far evaluation has come along a plan.
@@ -119,6 +122,7 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         let flow = self.unify(&rule.args, &of, &mut |solver| {
             is_about_it = rule.body.asks.iter().filter(|ask| rule.is_about_given(ask)).all(|ask| match &ask.kind {
                 AskKind::In(left, right, _) => solver.is_below(*left, *right) != Ok(false),
+                AskKind::Bind(slot, expr) => solver.evaluate(expr).is_ok_and(|is| is == solver.term(Term::Slot(*slot))),
                 _ => solver.test(ask) != Ok(false),
             });
             Flow::Continue(())
@@ -138,30 +142,39 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         instance: &Instance,
         before: Tick,
     ) -> Result<Condition, Stop> {
-        let nothing = Condition { holds: Ok(false), value: None, rows: None, is_cut: false, asked: None };
+        let nothing = Condition {
+            holds: Ok(false),
+            value: None,
+            rows: Vec::new(),
+            is_cut: false,
+            asked: None,
+            is_of_other_types: false,
+        };
         let Some(ask) = rule.body.asks.get(at) else { return Ok(nothing) };
         self.begin(rule);
         self.slots.clone_from(&instance.slots);
         self.before = before;
-        let condition = self.condition_of(ask, nothing);
+        let condition = self.condition_of(rule, ask, nothing);
         self.before = Tick::END;
         condition
     }
 
-    fn condition_of(&mut self, ask: &Ask, nothing: Condition) -> Result<Condition, Stop> {
+    fn condition_of(&mut self, rule: &CompiledRule, ask: &Ask, nothing: Condition) -> Result<Condition, Stop> {
         let holds = match &ask.kind {
             AskKind::Atom(id, args) => {
-                let found = self.row_of(*id, args)?;
+                let types = rule.types_of(args);
+                let found = self.row_of(*id, args, &types)?;
+                let is_of_other_types = found.is_none() && !types.is_empty() && self.row_of(*id, args, &[])?.is_some();
                 let asked = Some((*id, self.key(args)));
                 let holds = if found.is_none() { self.may_be(*id, args) } else { Ok(true) };
-                return Ok(Condition { holds, rows: Some(Vec::from_iter(found)), asked, ..nothing });
+                return Ok(Condition { holds, rows: Vec::from_iter(found), asked, is_of_other_types, ..nothing });
             }
             AskKind::Not(inner) => match &inner.kind {
                 AskKind::Atom(id, args) => {
-                    let found = self.row_of(*id, args)?;
+                    let found = self.row_of(*id, args, &[])?;
                     let asked = Some((*id, self.key(args)));
                     let holds = if found.is_none() { self.test(ask) } else { Ok(false) };
-                    return Ok(Condition { holds, rows: Some(Vec::from_iter(found)), asked, ..nothing });
+                    return Ok(Condition { holds, rows: Vec::from_iter(found), asked, ..nothing });
                 }
                 _ => self.test(ask),
             },
@@ -185,7 +198,7 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
                 let (rows, is_cut) = self.rows_folded(body, plan)?;
                 let known = self.term(Term::Slot(*result));
                 let holds = folded.map(|value| value.is_some_and(|value| !is_known(known) || known == value));
-                return Ok(Condition { holds, value: folded.ok().flatten(), rows: Some(rows), is_cut, ..nothing });
+                return Ok(Condition { holds, value: folded.ok().flatten(), rows, is_cut, ..nothing });
             }
             AskKind::Guard(_) | AskKind::Is(..) => self.test(ask),
         };
@@ -200,8 +213,13 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         args.iter().map(|arg| Some(self.term(*arg)).filter(|value| is_known(*value))).collect()
     }
 
-    /// The first row that is what an atom asks for.
-    fn row_of(&mut self, id: PredicateId, args: &[Term]) -> Result<Option<(PredicateId, RowId)>, Stop> {
+    /// The first row that is what an atom asks for, with values of these types in some columns.
+    fn row_of(
+        &mut self,
+        id: PredicateId,
+        args: &[Term],
+        types: &[(usize, &Types)],
+    ) -> Result<Option<(PredicateId, RowId)>, Stop> {
         let (store, key) = (self.store, self.key(args));
         let Some(relation) = store.relation(id) else { return Ok(None) };
         let n = self.n_older(relation);
@@ -221,7 +239,9 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
                 return Err(Stop::TooManySteps);
             }
             let row = relation.rows.row(at);
-            if matches(row, &key) && repeats(args, row) {
+            let fits =
+                |(column, types): &(usize, &Types)| row.get(*column).is_some_and(|of| types.has(self.values, *of));
+            if matches(row, &key) && repeats(args, row) && types.iter().all(fits) {
                 return Ok(Some((id, at)));
             }
         }
@@ -236,17 +256,27 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         doubts.next().map_or(Ok(false), |(_, cause)| Err(Failure::Undetermined(cause)))
     }
 
-    /// The rows that the atoms of an aggregate read, and whether there are more than may be shown.
+    /// The rows that the atoms of an aggregate read, those of aggregates within it too, and whether there are more than may be
+    /// shown.
+    // Recurses once per aggregate within another, whose number is limited.
     fn rows_folded(&mut self, body: &Body, plan: &Plan) -> Result<(Vec<(PredicateId, RowId)>, bool), Stop> {
         let mut rows = Vec::new();
+        let mut is_cut = false;
         let flow = self.solve(body, plan, &mut |solver| {
             for ask in &body.asks {
-                if let AskKind::Atom(id, args) = &ask.kind {
-                    match solver.row_of(*id, args) {
-                        Ok(Some(row)) if !rows.contains(&row) => rows.push(row),
-                        Ok(_) => {}
-                        Err(stop) => return Flow::Break(stop),
+                let found = match &ask.kind {
+                    AskKind::Atom(id, args) => solver.row_of(*id, args, &[]).map(Vec::from_iter),
+                    AskKind::Aggregate { body, plan, .. } => {
+                        solver.rows_folded(body, plan).map(|(inner, is_inner_cut)| {
+                            is_cut |= is_inner_cut;
+                            inner
+                        })
                     }
+                    _ => continue,
+                };
+                match found {
+                    Ok(found) => rows.extend(found.into_iter().filter(|row| !rows.contains(row)).collect::<Vec<_>>()),
+                    Err(stop) => return Flow::Break(stop),
                 }
             }
             if limits::FOLDED_ROWS_MAX < rows.len() { Flow::Break(Stop::Enough) } else { Flow::Continue(()) }
@@ -255,7 +285,7 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
             Flow::Break(Stop::TooManySteps) => Err(Stop::TooManySteps),
             _ => {
                 rows.sort_unstable();
-                Ok((rows, flow != Flow::Continue(())))
+                Ok((rows, is_cut || flow != Flow::Continue(())))
             }
         }
     }
@@ -270,7 +300,8 @@ impl CompiledRule {
     /// A value of a type that its variable does not have is none: then what gave it found nothing.
     fn without_misfit(&self, mut instance: Instance) -> Instance {
         let kind = |at: usize| self.body.asks.get(at).map(|ask| &ask.kind);
-        let Some(AskKind::Is(slot, _)) = instance.failing.and_then(kind) else { return instance };
+        let implicit = instance.failing.filter(|at| self.goals.len() <= *at);
+        let Some(AskKind::Is(slot, _)) = implicit.and_then(kind) else { return instance };
         let gives = |at: &usize| match kind(*at) {
             Some(AskKind::Atom(_, args)) => args.contains(&Term::Slot(*slot)),
             Some(AskKind::In(left, right, _)) => [left, right].contains(&&Term::Slot(*slot)),
@@ -295,22 +326,46 @@ impl CompiledRule {
                 (plan::slots(&[*left, *right]).collect(), self.args.get(1..2).unwrap_or_default())
             }
             AskKind::Guard(_) => (ask.needs.clone(), self.args.get(1..2).unwrap_or_default()),
+            AskKind::Bind(slot, _) if ask.needs.is_empty() => (vec![*slot], self.args.get(1..2).unwrap_or_default()),
             AskKind::Is(slot, _) => (vec![*slot], &self.args),
             _ => return false,
         };
         !slots.is_empty() && slots.iter().all(|slot| of.contains(&Term::Slot(*slot)))
     }
 
-    /// The variables of an atom that stand in it more than once, each in its places.
-    pub(crate) fn repeated(&self, at: usize) -> Vec<Option<&str>> {
+    /// Whether a condition denies an atom.
+    pub(crate) fn denies(&self, at: usize) -> bool {
+        self.body.asks.get(at).is_some_and(|ask| matches!(ask.kind, AskKind::Not(_)))
+    }
+
+    /// What stands for the variables of an atom where they have no value: the name of one that stands in it more than once, and
+    /// its types if that is what matters.
+    pub(crate) fn open_places(&self, at: usize, with_types: bool, values: &impl Values) -> Vec<String> {
         let Some(AskKind::Atom(_, args)) = self.body.asks.get(at).map(|ask| &ask.kind) else { return Vec::new() };
-        let name = |arg: &Term| match arg {
-            Term::Slot(slot) if 1 < args.iter().filter(|other| *other == arg).count() => {
-                self.variables.get(slot.0).map(String::as_str)
+        let types = self.types_of(args);
+        let place = |(column, arg): (usize, &Term)| {
+            let name = match arg {
+                Term::Slot(slot) if 1 < args.iter().filter(|other| *other == arg).count() => {
+                    self.variables.get(slot.0).map_or("_", String::as_str)
+                }
+                _ => "_",
+            };
+            match types.iter().find(|(of, _)| with_types && *of == column) {
+                Some((_, types)) => format!("{name} is {}", types.show(values)),
+                None => name.to_owned(),
             }
-            _ => None,
         };
-        args.iter().map(name).collect()
+        args.iter().enumerate().map(place).collect()
+    }
+
+    /// The types that variables of an atom have though no goal says so, by column.
+    fn types_of(&self, args: &[Term]) -> Vec<(usize, &Types)> {
+        let implicit = self.body.asks.iter().skip(self.goals.len());
+        let types = implicit.filter_map(|ask| match &ask.kind {
+            AskKind::Is(slot, types) => Some((args.iter().position(|arg| *arg == Term::Slot(*slot))?, types)),
+            _ => None,
+        });
+        types.collect()
     }
 
     /// The condition that a variable is of its types, where no goal says so.

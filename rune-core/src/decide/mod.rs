@@ -207,7 +207,7 @@ impl<'a> Terms<'a> {
     }
 
     /// The rules that decide with this effect.
-    fn deciding(self, effect: Effect) -> impl Iterator<Item = &'a CompiledRule> {
+    pub(crate) fn deciding(self, effect: Effect) -> impl Iterator<Item = &'a CompiledRule> {
         let (forbids, permits) = match effect {
             Effect::Forbid => (Some(self.rules.forbids()), None),
             Effect::Permit => (None, Some(self.rules.permits())),
@@ -241,7 +241,7 @@ impl<'a> Terms<'a> {
         for policy in self.policies.iter() {
             let mut evaluator = Evaluator::new(&mut *values, world, parts, limits::EXPLANATION_STEPS_MAX);
             let mut answers = Vec::new();
-            policy.each_clause(&mut evaluator, &mut |answer| {
+            policy.each_part(&mut evaluator, &mut |answer| {
                 answers.push([answer == Some(Ok(true)), answer == Some(Ok(false))]);
             });
             note(coverage.of_policy(policy), answers);

@@ -9,7 +9,7 @@ use crate::{
     decide::{Bound, Reason, Request, RequestWorld, Terms, Why, bind},
     expr::{Evaluator, Failure, Want},
     facts::{RowId, Store as _, Tick},
-    policy::Policy,
+    policy::{Part, Policy, Text},
 };
 
 use super::{
@@ -25,7 +25,6 @@ pub(super) fn explain(
     request: &Request,
     mut explanation: Explanation,
 ) -> Explanation {
-    let is_open = explanation.decision.why == Why::NotPermitted;
     let Ok(mut bound) = bind(terms, request) else { return explanation };
     let (reasons, steps) = terms.reasons_of(&mut bound);
     let mut builder = Builder::new(terms, (pool, sources), &mut bound, steps);
@@ -36,9 +35,13 @@ pub(super) fn explain(
     explanation.determining = reasons.determining.into_iter().map(|reason| builder.reason(reason)).collect();
     let failed = reasons.failed.into_iter();
     explanation.failed = failed.map(|(reason, message)| Failed { instance: builder.reason(reason), message }).collect();
-    if is_open {
-        let failed: Vec<_> = explanation.failed.iter().map(|of| of.instance.rule.id.clone()).collect();
-        (explanation.candidates, explanation.candidates_beyond) = builder.candidates(request, &failed);
+    let failed: Vec<_> = explanation.failed.iter().map(|of| of.instance.rule.id.clone()).collect();
+    match explanation.decision.why {
+        Why::NotPermitted => {
+            (explanation.candidates, explanation.candidates_beyond) = builder.candidates(request, &failed);
+        }
+        Why::AllowedBy(_) => (explanation.forbids, explanation.forbids_beyond) = builder.forbids(&failed),
+        Why::ForbiddenBy(_) | Why::Error(_) => {}
     }
     builder.settle();
     explanation.is_incomplete = builder.is_incomplete || builder.world.is_cut();
@@ -129,6 +132,8 @@ pub(super) struct Builder<'x, 'p> {
     relations: Option<&'x CheckedRules>,
     /// The rows of `parent` by child, once they were asked for.
     pub(super) parents: Option<BTreeMap<Value, Vec<(Value, RowId)>>>,
+    /// Whether rules are tried for what does not hold.
+    pub(super) tries_rules: bool,
     /// How many more rules may be tried for what does not hold.
     attempts_left: usize,
     /// How many more bytes of values may be shown.
@@ -156,6 +161,7 @@ impl<'x, 'p> Builder<'x, 'p> {
             ledger: Ledger::default(),
             relations: None,
             parents: None,
+            tries_rules: true,
             attempts_left: limits::ATTEMPTS_MAX,
             bytes_left: limits::EXPLANATION_BYTES_MAX,
             is_incomplete: false,
@@ -195,46 +201,77 @@ impl<'x, 'p> Builder<'x, 'p> {
 
     /// A policy with all its clauses.
     fn policy(&mut self, policy: &'p Policy) -> Instance {
-        let mut answers = Vec::new();
-        let world = &self.world;
-        world.take();
-        let mut evaluator = Evaluator::new(&mut *self.values, world, self.parts, self.steps);
-        policy.each_clause(&mut evaluator, &mut |answer| answers.push((answer, world.take())));
-        let wants = policy.wants(&mut evaluator);
-        self.steps = evaluator.steps_left();
-        world.take();
         let rule = RuleRef::of(Reason::Policy(policy), self.sources);
-        let texts = policy.clauses_filled(self.values);
+        let mut is_reached = true;
         let mut clauses = Vec::new();
-        for (((text, span), (answer, reads)), wants) in texts.into_iter().zip(answers).zip(wants) {
-            let outcome = match answer {
-                Some(answer) => self.outcome(answer),
-                None => Outcome::Unreached,
-            };
-            let mut clause = Clause {
-                text,
-                place: self.place(span),
-                outcome,
-                value: None,
-                facts: self.cite(&reads),
-                asked: Vec::new(),
-                attempts: Vec::new(),
-            };
-            if clause.outcome == Outcome::False {
-                self.is_incomplete |= limits::ASKED_MAX < wants.len();
-                for want in wants.into_iter().take(limits::ASKED_MAX) {
-                    let (id, row) = match want {
-                        Want::Row(relation, row) => (PredicateId(relation), row),
-                        Want::Below(low, high) => (Names::IN, vec![low, high]),
-                    };
-                    let row: Vec<_> = row.into_iter().map(Some).collect();
-                    clause.asked.push(self.pattern(id, &row, &[]));
-                    clause.attempts.extend(self.attempts(id, &row, 1));
-                }
-            }
+        for (part, (text, span)) in policy.parts().into_iter().zip(policy.texts(self.values)) {
+            let is_asked = is_reached || !matches!(part, Part::Condition(..));
+            let clause = self.part(policy, part, (&text, span), is_asked);
+            is_reached &= clause.outcome == Outcome::True;
             clauses.push(clause);
         }
         Instance { rule, bindings: BTreeMap::new(), clauses }
+    }
+
+    /// A part of a policy, with its operands if it has some.
+    // Recurses once per level of the expression, whose height is limited.
+    fn part(&mut self, policy: &'p Policy, part: Part, (text, span): (&Text, Span), is_asked: bool) -> Clause {
+        let mut clause = Clause {
+            text: text.text.clone(),
+            place: self.place(span),
+            outcome: Outcome::Unreached,
+            value: None,
+            facts: Vec::new(),
+            asked: Vec::new(),
+            attempts: Vec::new(),
+            operands: Vec::new(),
+        };
+        if !is_asked {
+            return clause;
+        }
+        self.world.take();
+        let mut evaluator = Evaluator::new(&mut *self.values, &self.world, self.parts, self.steps);
+        let answer = policy.test(part, &mut evaluator);
+        self.steps = evaluator.steps_left();
+        let reads = self.world.take();
+        clause.outcome = self.outcome(answer);
+        clause.facts = self.cite(&reads);
+        match policy.operands(part) {
+            Some((is_all, operands)) if operands.len() == text.operands.len() => {
+                let mut is_asked = true;
+                for (part, text) in operands.into_iter().zip(&text.operands) {
+                    let operand = self.part(policy, part, (text, span), is_asked);
+                    is_asked &= operand.outcome == if is_all { Outcome::True } else { Outcome::False };
+                    clause.operands.push(operand);
+                }
+            }
+            _ => self.want(policy, part, &mut clause),
+        }
+        clause
+    }
+
+    /// Adds the rows for want of which a part is what it is, and if it is false, the rules that could have derived them.
+    fn want(&mut self, policy: &'p Policy, part: Part, clause: &mut Clause) {
+        let is_denied = matches!(part, Part::Condition(_, true));
+        if clause.outcome != Outcome::False && !(is_denied && clause.outcome == Outcome::True) {
+            return;
+        }
+        let mut evaluator = Evaluator::new(&mut *self.values, &self.world, self.parts, self.steps);
+        let wants = policy.wants(part, &mut evaluator);
+        self.steps = evaluator.steps_left();
+        self.world.take();
+        self.is_incomplete |= limits::ASKED_MAX < wants.len();
+        for want in wants.into_iter().take(limits::ASKED_MAX) {
+            let (id, row) = match want {
+                Want::Row(relation, row) => (PredicateId(relation), row),
+                Want::Below(low, high) => (Names::IN, vec![low, high]),
+            };
+            let row: Vec<_> = row.into_iter().map(Some).collect();
+            clause.asked.push(self.pattern(id, &row, &[]));
+            if clause.outcome == Outcome::False {
+                clause.attempts.extend(self.attempts(id, &row, 1));
+            }
+        }
     }
 
     fn outcome(&mut self, answer: Result<bool, Failure>) -> Outcome {
@@ -335,10 +372,13 @@ impl<'x, 'p> Builder<'x, 'p> {
             None => (rule.type_filter(at, self.values), rule.span),
         };
         self.is_incomplete |= condition.is_cut;
-        let facts = match condition.rows {
-            Some(rows) => rows.into_iter().filter_map(|(id, row)| self.cite_row(id, row)).collect(),
-            None => self.cite(&reads),
-        };
+        let rows = condition.rows.into_iter();
+        let mut facts: Vec<usize> = rows.filter_map(|(id, row)| self.cite_row(id, row)).collect();
+        for fact in self.cite(&reads) {
+            if !facts.contains(&fact) {
+                facts.push(fact);
+            }
+        }
         let mut clause = Clause {
             text,
             place: self.place(span),
@@ -347,14 +387,20 @@ impl<'x, 'p> Builder<'x, 'p> {
             facts,
             asked: Vec::new(),
             attempts: Vec::new(),
+            operands: Vec::new(),
         };
         let holds = clause.outcome == Outcome::True;
-        if let (false, Some((id, row)), []) = (holds, condition.asked, clause.facts.as_slice()) {
+        if let (Some((id, row)), []) = (condition.asked, clause.facts.as_slice()) {
+            let open_places = rule.open_places(at, condition.is_of_other_types, self.values);
+            if holds && rule.denies(at) || clause.outcome == Outcome::False {
+                clause.asked.push(self.pattern(id, &row, &open_places));
+            }
             if clause.outcome == Outcome::False {
-                clause.asked.push(self.pattern(id, &row, &rule.repeated(at)));
                 clause.facts.extend(self.instead(id, &row));
             }
-            clause.attempts = self.attempts(id, &row, height + 1);
+            if !holds {
+                clause.attempts = self.attempts(id, &row, height + 1);
+            }
         }
         Ok(clause)
     }
@@ -369,9 +415,9 @@ impl<'x, 'p> Builder<'x, 'p> {
         self.cite_row(id, at)
     }
 
-    /// A row that is asked for, as rules write it; what must be the same in several columns goes by its name.
-    fn pattern(&self, id: PredicateId, row: &[Option<Value>], names: &[Option<&str>]) -> String {
-        let open = |at: usize| names.get(at).copied().flatten().unwrap_or("_").to_owned();
+    /// A row that is asked for, as rules write it, with what stands for values that are open.
+    fn pattern(&self, id: PredicateId, row: &[Option<Value>], open_places: &[String]) -> String {
+        let open = |at: usize| open_places.get(at).cloned().unwrap_or_else(|| "_".to_owned());
         let cell = |(at, value): (usize, &Option<Value>)| {
             value.map_or_else(|| open(at), |value| self.values.show_briefly(value))
         };
@@ -389,7 +435,7 @@ impl<'x, 'p> Builder<'x, 'p> {
 
     /// The rules that could derive a row that is not there, as far as they come.
     fn attempts(&mut self, id: PredicateId, row: &[Option<Value>], height: usize) -> Vec<Instance> {
-        let rules: Vec<&'p CompiledRule> = self.terms.rules.rules_for(id).collect();
+        let rules: Vec<&'p CompiledRule> = self.terms.rules.rules_for(id).filter(|_| self.tries_rules).collect();
         if limits::ATTEMPTS_HEIGHT_MAX < height {
             self.is_incomplete |= !rules.is_empty();
             return Vec::new();

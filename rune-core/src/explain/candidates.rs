@@ -1,4 +1,4 @@
-//! The permits that a denied request came nearest to.
+//! The permits that a denied request came nearest to, and the forbids that an allowed one did.
 
 use std::sync::Arc;
 
@@ -11,19 +11,35 @@ use crate::{
     policy::{Effect, Policy},
 };
 
-use super::{Candidate, builder::Builder};
+use super::{Candidate, Instance, builder::Builder};
 
 impl<'p> Builder<'_, 'p> {
     /// The permits that come nearest to holding, without those that failed, and how many there are besides.
     pub(super) fn candidates(&mut self, request: &Request, failed: &[Arc<str>]) -> (Vec<Candidate>, usize) {
-        let policies = self.terms.policies;
+        let (nearest, beyond) = self.nearest(Effect::Permit, failed);
+        let candidates = nearest
+            .into_iter()
+            .map(|reason| Candidate { instance: self.reason(reason), missing: self.missing(reason, request) });
+        (candidates.collect(), beyond)
+    }
+
+    /// The forbids that come nearest to holding, without those that failed, and how many there are besides.
+    pub(super) fn forbids(&mut self, failed: &[Arc<str>]) -> (Vec<Instance>, usize) {
+        let (nearest, beyond) = self.nearest(Effect::Forbid, failed);
+        self.tries_rules = false;
+        let forbids = nearest.into_iter().map(|reason| self.reason(reason)).collect();
+        self.tries_rules = true;
+        (forbids, beyond)
+    }
+
+    fn nearest(&mut self, effect: Effect, failed: &[Arc<str>]) -> (Vec<Reason<'p>>, usize) {
         let mut all: Vec<([usize; 3], Reason<'p>)> = Vec::new();
-        for policy in policies.iter().filter(|policy| policy.effect == Effect::Permit) {
+        for policy in self.terms.policies.iter().filter(|policy| policy.effect == effect) {
             if let Some(distance) = self.distance(policy) {
                 all.push((distance, Reason::Policy(policy)));
             }
         }
-        for rule in self.terms.rules.permits() {
+        for rule in self.terms.deciding(effect) {
             if let Some(distance) = self.distance_of_rule(rule) {
                 all.push((distance, Reason::Rule(rule)));
             }
@@ -32,10 +48,7 @@ impl<'p> Builder<'_, 'p> {
         all.sort_by_key(|(distance, _)| *distance);
         let beyond = all.len().saturating_sub(limits::CANDIDATES_MAX);
         all.truncate(limits::CANDIDATES_MAX);
-        let candidates = all
-            .into_iter()
-            .map(|(_, reason)| Candidate { instance: self.reason(reason), missing: self.missing(reason, request) });
-        (candidates.collect(), beyond)
+        (all.into_iter().map(|(_, reason)| reason).collect(), beyond)
     }
 
     /// How far a policy is from holding, if it is about the action: what no fact changes weighs most, then what is false, then
@@ -43,7 +56,7 @@ impl<'p> Builder<'_, 'p> {
     fn distance(&mut self, policy: &Policy) -> Option<[usize; 3]> {
         let mut evaluator = Evaluator::new(&mut *self.values, self.world.world, self.parts, self.steps);
         let (mut n_false, mut n_unreached) = (0, 0);
-        policy.each_clause(&mut evaluator, &mut |answer| match answer {
+        policy.each_part(&mut evaluator, &mut |answer| match answer {
             Some(Ok(true)) => {}
             Some(_) => n_false += 1,
             None => n_unreached += 1,

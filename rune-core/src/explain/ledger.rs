@@ -92,16 +92,18 @@ impl Explanation {
     pub(super) fn renumber(&mut self, places: &[usize]) {
         let of_failed = self.failed.iter_mut().map(|Failed { instance, .. }| instance);
         let of_candidates = self.candidates.iter_mut().map(|Candidate { instance, .. }| instance);
-        for instance in self.determining.iter_mut().chain(of_failed).chain(of_candidates) {
+        let instances = self.determining.iter_mut().chain(of_failed).chain(of_candidates).chain(&mut self.forbids);
+        for instance in instances {
             renumber(&mut instance.clauses, places);
         }
     }
 }
 
-// Recurses once per attempt within another, whose number is limited.
+// Recurses once per attempt or operand within another, whose number is limited.
 pub(super) fn renumber(clauses: &mut [Clause], places: &[usize]) {
-    for Clause { facts, attempts, .. } in clauses {
+    for Clause { facts, attempts, operands, .. } in clauses {
         renumber_list(facts, places);
+        renumber(operands, places);
         for attempt in attempts {
             renumber(&mut attempt.clauses, places);
         }

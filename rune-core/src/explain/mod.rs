@@ -47,6 +47,10 @@ pub struct Explanation {
     pub candidates: Vec<Candidate>,
     /// How many permits there are besides [`Self::candidates`].
     pub candidates_beyond: usize,
+    /// If it is allowed: the forbids about the action that do not hold, those that come nearest first, each with its clauses.
+    pub forbids: Vec<Instance>,
+    /// How many such forbids there are besides [`Self::forbids`].
+    pub forbids_beyond: usize,
     /// The facts that clauses rest on, each after those that it follows from; clauses name them by their places here, from 0.
     pub facts: Vec<Fact>,
     /// The principal and the resource, as far as no file names them.
@@ -120,13 +124,16 @@ pub struct Clause {
     pub value: Option<OwnedValue>,
     /// The facts that it was found to rest on, by their places in [`Explanation::facts`].
     pub facts: Vec<usize>,
-    /// If it does not hold for want of rows: those that were asked for, `_` for any value, and a variable for any that is the
-    /// same in all its columns.
+    /// If it is what it is for want of rows: those that were asked for and are not there, `_` for any value, and a variable for
+    /// any that is the same in all its columns.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub asked: Vec<String>,
-    /// The rules that could have made it true, as far as they come.
+    /// If it is false: the rules that could have made it true, as far as they come.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Instance>,
+    /// If it is, or denies, a chain of `&&` or `||` in a policy: its operands, each with what it comes to by itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub operands: Vec<Clause>,
 }
 
 /// What a clause comes to.
@@ -308,6 +315,8 @@ impl Explanation {
             failed: Vec::new(),
             candidates: Vec::new(),
             candidates_beyond: 0,
+            forbids: Vec::new(),
+            forbids_beyond: 0,
             facts: Vec::new(),
             unknown: Vec::new(),
             ignored: Vec::new(),

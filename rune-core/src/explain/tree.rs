@@ -135,6 +135,10 @@ impl<'e> Shower<'e> {
         if decision.why == Why::NotPermitted && explanation.candidates.is_empty() && explanation.failed.is_empty() {
             below.push(Tree::leaf("note: no permit is about this action and entities of these types"));
         }
+        below.extend(explanation.forbids.iter().map(|of| self.forbid(of)));
+        if 0 < explanation.forbids_beyond {
+            below.push(Tree::leaf(format!("… and {} forbids further away", explanation.forbids_beyond)));
+        }
         if 0 < explanation.candidates_beyond {
             below.push(Tree::leaf(format!("… and {} permits further away", explanation.candidates_beyond)));
         }
@@ -162,17 +166,30 @@ impl<'e> Shower<'e> {
         Tree { line: format!("{effect}{id} ({place})"), below }
     }
 
+    /// A forbid that does not hold, with what it does not hold for.
+    fn forbid(&mut self, instance: &Instance) -> Tree {
+        let clauses = instance.clauses.iter().filter(|clause| clause.outcome != Outcome::True);
+        let below = clauses.take(1).map(|clause| self.clause(clause, 0)).collect();
+        Tree { line: format!("forbid {} ({}) does not hold", instance.rule.id, instance.rule.place), below }
+    }
+
     fn clause(&mut self, clause: &Clause, depth: usize) -> Tree {
+        let none = || match clause.asked.as_slice() {
+            [] => String::new(),
+            asked => format!(": there is no {}", asked.join(", no ")),
+        };
         let (mark, told) = match &clause.outcome {
-            Outcome::True => ("✓", String::new()),
-            Outcome::False if clause.asked.is_empty() => ("✗", String::new()),
-            Outcome::False => ("✗", format!(": there is no {}", clause.asked.join(", no "))),
+            Outcome::True => ("✓", none()),
+            Outcome::False => ("✗", none()),
             Outcome::Error { message } => ("!", format!(": {message}")),
             Outcome::Unreached => ("·", String::new()),
         };
         let value = clause.value.as_ref().map(|value| format!(" [{value}]")).unwrap_or_default();
         let text = one_line(&clause.text);
-        let mut below: Vec<Tree> = clause.facts.iter().map(|fact| self.fact(*fact, depth)).collect();
+        // What a chain rests on stands below its operands.
+        let facts = if clause.operands.is_empty() { clause.facts.as_slice() } else { &[] };
+        let mut below: Vec<Tree> = facts.iter().map(|fact| self.fact(*fact, depth)).collect();
+        below.extend(clause.operands.iter().map(|operand| self.clause(operand, depth)));
         let is_folded = self.depth_max <= depth && !clause.attempts.is_empty();
         if !is_folded {
             below.extend(clause.attempts.iter().map(|attempt| self.attempt(attempt, depth)));

@@ -152,27 +152,41 @@ impl Expr {
     /// The operands of the conjunction that an expression is, each as the operands of the disjunction that it denies, or as
     /// one: with whether it is denied.
     pub(crate) fn clauses(&self) -> Vec<(NodeId, bool)> {
-        let nodes = |list: ListId| {
-            self.list(list).iter().filter_map(|item| match item {
-                Item::Node(id) => Some(*id),
-                _ => None,
-            })
-        };
-        let operands: Vec<NodeId> = match self.node(self.root) {
-            Node::All(list) => nodes(list).collect(),
+        let operands = match self.node(self.root) {
+            Node::All(list) => self.nodes_of(list),
             _ => vec![self.root],
         };
         let mut clauses = Vec::new();
         for operand in operands {
             match self.node(operand) {
                 Node::Not(inner) => match self.node(inner) {
-                    Node::Any(list) => clauses.extend(nodes(list).map(|id| (id, true))),
+                    Node::Any(list) => clauses.extend(self.nodes_of(list).into_iter().map(|id| (id, true))),
                     _ => clauses.push((inner, true)),
                 },
                 _ => clauses.push((operand, false)),
             }
         }
         clauses
+    }
+
+    /// The operands of the chain that a node is, or that it denies: whether all of them must be true, and which they are.
+    pub(crate) fn operands(&self, mut id: NodeId) -> Option<(bool, Vec<NodeId>)> {
+        loop {
+            match self.node(id) {
+                Node::Not(inner) => id = inner,
+                Node::All(list) => return Some((true, self.nodes_of(list))),
+                Node::Any(list) => return Some((false, self.nodes_of(list))),
+                _ => return None,
+            }
+        }
+    }
+
+    fn nodes_of(&self, list: ListId) -> Vec<NodeId> {
+        let node = |item: &Item| match item {
+            Item::Node(id) => Some(*id),
+            _ => None,
+        };
+        self.list(list).iter().filter_map(node).collect()
     }
 
     fn node(&self, id: NodeId) -> Node {

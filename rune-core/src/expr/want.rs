@@ -2,7 +2,7 @@
 
 use crate::base::{Value, Values, View};
 
-use super::{Evaluator, Expr, Form, Item, ListId, Node, NodeId, World};
+use super::{Evaluator, Expr, Form, ListId, Node, NodeId, World};
 
 /// Something that is not there, and that facts could bring about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl<V: Values, W: World> Evaluator<'_, V, W> {
             Node::All(list) if wanted => self.all(expr, list, wanted),
             Node::Any(list) if !wanted => self.all(expr, list, wanted),
             Node::All(list) | Node::Any(list) => {
-                let ways = nodes(expr, list).into_iter().flat_map(|id| self.ways_of(expr, id, wanted)).collect();
+                let ways = expr.nodes_of(list).into_iter().flat_map(|id| self.ways_of(expr, id, wanted)).collect();
                 cut(ways)
             }
             Node::Not(inner) => self.ways_of(expr, inner, !wanted),
@@ -65,7 +65,7 @@ impl<V: Values, W: World> Evaluator<'_, V, W> {
 
     fn all(&mut self, expr: &Expr, list: ListId, wanted: bool) -> Ways {
         let mut ways = vec![Vec::new()];
-        for id in nodes(expr, list) {
+        for id in expr.nodes_of(list) {
             let of_part = self.ways_of(expr, id, wanted);
             ways = both(&ways, &of_part);
         }
@@ -98,14 +98,6 @@ impl<V: Values, W: World> Evaluator<'_, V, W> {
             _ => None,
         }
     }
-}
-
-fn nodes(expr: &Expr, list: ListId) -> Vec<NodeId> {
-    let node = |item: &Item| match item {
-        Item::Node(id) => Some(*id),
-        _ => None,
-    };
-    expr.list(list).iter().filter_map(node).collect()
 }
 
 /// The ways to have both.

@@ -16,7 +16,7 @@ use crate::{
     expr::{self, TooHigh},
 };
 
-use super::{ActionScope, Effect, Policy, PolicySet, Scope, pst};
+use super::{ActionScope, Effect, Policy, PolicySet, Scope, Text, pst, text};
 
 /// Why a policy cannot be compiled.
 enum Refusal {
@@ -101,9 +101,9 @@ fn lower_statement(
     policies: &mut Vec<Policy>,
 ) -> Result<(), Refusal> {
     let condition = pst::condition(&statement.body)?;
-    let texts = pst::clause_texts(&statement.body);
+    let texts = text::clauses(&statement.body);
     let places = statement.clauses.iter().copied().chain(std::iter::repeat(statement.span));
-    let clauses: Arc<[(String, Span)]> = texts.into_iter().zip(places).collect();
+    let clauses: Arc<[(Text, Span)]> = texts.into_iter().zip(places).collect();
     let reads_rules =
         condition.as_ref().is_some_and(|of| of.mentions().attributes.iter().any(|name| derived.contains(*name)));
     let condition = condition.map(|condition| expr::compile(&condition, values)).transpose()?.map(Arc::new);

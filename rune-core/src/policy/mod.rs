@@ -5,17 +5,19 @@
 
 mod lower;
 mod pst;
+mod text;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     base::{Span, Symbol, Value, Values, View},
-    expr::{Evaluator, Expr, Failure, Want, Ways, World, both},
+    expr::{Evaluator, Expr, Failure, NodeId, Want, Ways, World, both},
     syntax::ast::Var,
 };
 
 pub use lower::{lower, lower_links};
 pub use pst::condition;
+pub(crate) use text::Text;
 
 /// What a satisfied policy does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -68,7 +70,17 @@ pub struct Policy {
     /// Whether the condition names an attribute that rules derive.
     reads_rules: bool,
     /// The clauses of the condition as Cedar writes them, and where they stand.
-    clauses: Arc<[(String, Span)]>,
+    clauses: Arc<[(Text, Span)]>,
+}
+
+/// A part of a policy that says something.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Part {
+    Principal,
+    Action,
+    Resource,
+    /// A node of the condition, and whether it is denied.
+    Condition(NodeId, bool),
 }
 
 /// The policies of a program.
@@ -204,22 +216,40 @@ fn first_satisfied<'s, V: Values, W: World>(
 }
 
 impl Policy {
-    /// The clauses of the policy with their places: the parts of its scope that say something, then those of its condition.
-    #[must_use]
-    pub fn clauses(&self) -> Vec<(String, Span)> {
-        let asks = |scope: Scope| scope != Scope::Any;
+    /// The parts of the scope that say something, then the clauses of the condition.
+    pub(crate) fn parts(&self) -> Vec<Part> {
         let scope = [
-            (asks(self.principal), "the principal of the scope"),
-            (self.action != ActionScope::Any, "the action of the scope"),
-            (asks(self.resource), "the resource of the scope"),
+            (self.principal != Scope::Any, Part::Principal),
+            (self.action != ActionScope::Any, Part::Action),
+            (self.resource != Scope::Any, Part::Resource),
         ];
-        let scope = scope.into_iter().filter(|(asks, _)| *asks).map(|(_, text)| (text.to_owned(), self.span));
-        scope.chain(self.clauses.iter().cloned()).collect()
+        let scope = scope.into_iter().filter(|(asks, _)| *asks).map(|(_, part)| part);
+        let condition = self.condition.iter().flat_map(|condition| condition.clauses());
+        scope.chain(condition.map(|(id, is_denied)| Part::Condition(id, is_denied))).collect()
     }
 
-    /// The clauses with the scope as it is written, the slots of a template filled.
+    /// The operands of a part that is, or denies, a chain of `&&`, or of `||`; and whether of `&&`.
+    pub(crate) fn operands(&self, part: Part) -> Option<(bool, Vec<Part>)> {
+        let (Part::Condition(id, _), Some(condition)) = (part, &self.condition) else { return None };
+        let (is_all, operands) = condition.operands(id)?;
+        Some((is_all, operands.into_iter().map(|id| Part::Condition(id, false)).collect()))
+    }
+
+    /// The clauses of the policy with their places: a text for each of [`Self::parts`].
     #[must_use]
-    pub fn clauses_filled(&self, values: &impl Values) -> Vec<(String, Span)> {
+    pub fn clauses(&self) -> Vec<(String, Span)> {
+        let scope = self.parts().into_iter().filter_map(|part| match part {
+            Part::Principal => Some("the principal of the scope"),
+            Part::Action => Some("the action of the scope"),
+            Part::Resource => Some("the resource of the scope"),
+            Part::Condition(..) => None,
+        });
+        let scope = scope.map(|text| (text.to_owned(), self.span));
+        scope.chain(self.clauses.iter().map(|(of, span)| (of.text.clone(), *span))).collect()
+    }
+
+    /// What each of [`Self::parts`] says, the slots of a template filled.
+    pub(crate) fn texts(&self, values: &impl Values) -> Vec<(Text, Span)> {
         let part = |name: &str, scope: Scope| match scope {
             Scope::Any => None,
             Scope::Equal(entity) => Some(format!("{name} == {}", values.show_briefly(entity))),
@@ -238,32 +268,39 @@ impl Policy {
             }
         };
         let scope = [part("principal", self.principal), action, part("resource", self.resource)];
-        let scope = scope.into_iter().flatten().map(|text| (text, self.span));
+        let scope = scope.into_iter().flatten().map(|text| (Text { text, operands: Vec::new() }, self.span));
         scope.chain(self.clauses.iter().cloned()).collect()
     }
 
-    /// Whether each of [`Self::clauses`] holds of a request, one after the other; none for a clause that is not come to.
-    pub fn each_clause<V: Values, W: World>(
+    /// Whether each of [`Self::parts`] holds of a request, one after the other; none for a clause that is not come to.
+    pub fn each_part<V: Values, W: World>(
         &self,
         evaluator: &mut Evaluator<'_, V, W>,
         visit: &mut dyn FnMut(Option<Result<bool, Failure>>),
     ) {
         let mut is_reached = true;
-        for (part, var) in [(self.principal, Var::Principal), (Scope::Any, Var::Action), (self.resource, Var::Resource)]
-        {
-            let answer = match var {
-                Var::Action if self.action != ActionScope::Any => self.holds_action(evaluator),
-                _ if part != Scope::Any => holds(part, evaluator.var(var), evaluator),
-                _ => continue,
-            };
-            is_reached &= answer == Ok(true);
-            visit(Some(answer));
-        }
-        let Some(condition) = &self.condition else { return };
-        for (part, is_denied) in condition.clauses() {
-            let answer = is_reached.then(|| evaluator.test_part(condition, part).map(|holds| holds != is_denied));
+        for part in self.parts() {
+            let is_asked = is_reached || !matches!(part, Part::Condition(..));
+            let answer = is_asked.then(|| self.test(part, evaluator));
             is_reached &= answer == Some(Ok(true));
             visit(answer);
+        }
+    }
+
+    /// Whether a part holds of a request.
+    pub(crate) fn test<V: Values, W: World>(
+        &self,
+        part: Part,
+        evaluator: &mut Evaluator<'_, V, W>,
+    ) -> Result<bool, Failure> {
+        match (part, &self.condition) {
+            (Part::Principal, _) => holds(self.principal, evaluator.var(Var::Principal), evaluator),
+            (Part::Action, _) => self.holds_action(evaluator),
+            (Part::Resource, _) => holds(self.resource, evaluator.var(Var::Resource), evaluator),
+            (Part::Condition(id, is_denied), Some(condition)) => {
+                evaluator.test_part(condition, id).map(|holds| holds != is_denied)
+            }
+            (Part::Condition(..), None) => Ok(true),
         }
     }
 
@@ -273,25 +310,23 @@ impl Policy {
         self.effect == Effect::Forbid && (self.reads_rules || matches!(failure, Failure::Undetermined(_)))
     }
 
-    /// For each of [`Self::clauses`], the rows any of which would have a part in making it hold.
-    pub fn wants<V: Values, W: World>(&self, evaluator: &mut Evaluator<'_, V, W>) -> Vec<Vec<Want>> {
-        let mut wants = Vec::new();
-        for (part, var) in [(self.principal, Var::Principal), (Scope::Any, Var::Action), (self.resource, Var::Resource)]
-        {
-            let entity = evaluator.var(var);
-            match part {
-                Scope::In(ancestor) | Scope::IsIn(_, ancestor) => wants.push(vec![Want::Below(entity, ancestor)]),
-                Scope::Any if var == Var::Action && self.action != ActionScope::Any => wants.push(Vec::new()),
-                Scope::Any => {}
-                Scope::Equal(_) | Scope::Is(_) => wants.push(Vec::new()),
+    /// The rows any of which would have a part in making a part that is false true; of a clause that is true because of what it
+    /// denies, false.
+    pub(crate) fn wants<V: Values, W: World>(&self, part: Part, evaluator: &mut Evaluator<'_, V, W>) -> Vec<Want> {
+        let (scope, var) = match part {
+            Part::Principal => (self.principal, Var::Principal),
+            Part::Resource => (self.resource, Var::Resource),
+            Part::Action => return Vec::new(),
+            Part::Condition(id, is_denied) => {
+                let Some(condition) = &self.condition else { return Vec::new() };
+                let is_false = evaluator.test_part(condition, id) == Ok(false);
+                return evaluator.wants(condition, id, is_denied && !is_false);
             }
+        };
+        match scope {
+            Scope::In(ancestor) | Scope::IsIn(_, ancestor) => vec![Want::Below(evaluator.var(var), ancestor)],
+            Scope::Any | Scope::Equal(_) | Scope::Is(_) => Vec::new(),
         }
-        if let Some(condition) = &self.condition {
-            for (part, is_denied) in condition.clauses() {
-                wants.push(evaluator.wants(condition, part, is_denied));
-            }
-        }
-        wants
     }
 
     /// The ways to make the policy hold of a request by rows that are added.

@@ -36,38 +36,6 @@ pub fn condition(body: &Template) -> Result<Option<Expr>, Unknown> {
     Ok((!clauses.is_empty()).then(|| Expr::placeless(Expr::all(clauses))))
 }
 
-/// The clauses of a policy's conditions as Cedar writes them: each operand of `&&` in `when`, of `||` in `unless`.
-pub(super) fn clause_texts(body: &Template) -> Vec<String> {
-    let mut texts = Vec::new();
-    for clause in body.clauses() {
-        let (expr, chained, is_denied) = match clause {
-            Clause::When(expr) => (expr, BinaryOp::And, false),
-            Clause::Unless(expr) => (expr, BinaryOp::Or, true),
-        };
-        let mut pending: Vec<(&Pst, BinaryOp, bool)> = vec![(expr, chained, is_denied)];
-        while let Some((next, chained, is_denied)) = pending.pop() {
-            match next {
-                Pst::BinaryOp { op, left, right } if *op == chained => {
-                    pending.push((right, chained, is_denied));
-                    pending.push((left, chained, is_denied));
-                }
-                // What is denied in a conjunction is a clause, or a disjunction of them.
-                Pst::UnaryOp { op: UnaryOp::Not, expr } if !is_denied => pending.push((expr, BinaryOp::Or, true)),
-                // `e is T in a` asks two things.
-                Pst::Is { expr, entity_type, in_expr: Some(ancestor) } if !is_denied => {
-                    texts.extend([format!("{expr} is {entity_type}"), format!("{expr} in {ancestor}")]);
-                }
-                other => texts.push(match other {
-                    other if !is_denied => other.to_string(),
-                    Pst::BinaryOp { .. } => format!("not ({other})"),
-                    other => format!("not {other}"),
-                }),
-            }
-        }
-    }
-    texts
-}
-
 /// The type and id of an entity.
 pub(super) fn entity(uid: &EntityUID) -> (String, String) {
     (uid.ty.0.to_string(), uid.eid.to_string())
