@@ -6,7 +6,7 @@ use anyhow::Result;
 use rune_core::{BuildError, Options, Program, Report, Severity};
 use serde_json::json;
 
-use crate::{Outcome, output::Output, report, watch};
+use crate::{Outcome, dir, output::Output, report, watch};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -52,7 +52,7 @@ fn tell(built: Result<&Program, &Report>, output: Output) -> Outcome {
 
 /// The program that a folder is, or every reason why it is none.
 pub(crate) fn build(dir: &Path) -> Result<Result<Program, Report>> {
-    let sources = rune_core::reload::driver::read(dir)?;
+    let sources = dir::read(dir)?;
     match Program::build(sources, Options::default()) {
         Ok(program) => Ok(Ok(program)),
         Err(BuildError::Refused(report)) => Ok(Err(report)),

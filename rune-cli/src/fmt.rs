@@ -60,6 +60,9 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     for path in &arguments.paths {
         if path.is_dir() {
             folder(path, &mut tally, output);
+        } else if !path.exists() {
+            let shown = path.display().to_string();
+            tally.fail(shown.clone(), format!("there is no file or folder {shown}"), output);
         } else {
             file(path, &mut tally, output);
         }

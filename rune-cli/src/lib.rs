@@ -5,6 +5,7 @@
 
 mod check;
 mod completions;
+mod dir;
 mod eval;
 mod explain;
 mod fmt;

@@ -7,11 +7,14 @@ use anyhow::Result;
 use rune_core::{BuildError, Finding, Options, Program, Report, Severity, Sources, Span};
 use serde_json::{Value as Json, json};
 
-use crate::output::{Output, printable};
+use crate::{
+    dir,
+    output::{Output, printable},
+};
 
 /// The program that a folder is; of one that is refused, the findings are told and there is none.
 pub(crate) fn program(dir: &Path, options: Options, output: Output) -> Result<Option<Program>> {
-    match Program::build(rune_core::reload::driver::read(dir)?, options) {
+    match Program::build(dir::read(dir)?, options) {
         Ok(program) => Ok(Some(program)),
         Err(BuildError::Refused(refusal)) => {
             refused("the ruleset", &refusal, output);

@@ -18,12 +18,11 @@ use anyhow::{Context as _, Result};
 use rune_core::{
     Options, Program, Report, Sources, Watch,
     reload::{Served, Tried, WatchOptions, driver::Event},
-    watch::Trouble,
 };
 use tokio::sync::mpsc;
 
 use crate::{
-    Outcome,
+    Outcome, dir,
     output::{self, Output, printable},
     stop::Stop,
 };
@@ -39,10 +38,7 @@ impl<T: FnMut(Result<&Program, &Report>) -> Result<Outcome> + Send + 'static> Te
 /// Calls `tell` for the folder, and again for each set of files that edits leave, until the process is told to end or nobody
 /// reads any more. The outcome is that of the last run.
 pub(crate) fn run(dir: &Path, options: Options, output: Output, tell: impl Tell) -> Result<Outcome> {
-    if !dir.is_dir() {
-        // To wait for a folder whose name is misspelt would be to wait for ever.
-        return Err(Trouble::RootMissing { path: dir.to_owned() }.into());
-    }
+    dir::check(dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     runtime.block_on(async {
         let mut stop = Stop::new().context("cannot wait for signals")?;

@@ -47,6 +47,32 @@ fn every_example_is_in_order() {
 }
 
 #[test]
+fn a_file_in_the_place_of_a_folder_is_told_which_folder_it_is_in() {
+    let dir = folder(&[("a.rune", "version = \"rune/1.0\"\n")]);
+    let (root, file) = (dir.path().display().to_string(), dir.path().join("a.rune").display().to_string());
+    let request = ["--principal", "User::\"a\"", "--action", "Action::\"a\"", "--resource", "User::\"a\""];
+    let commands: [&[&str]; 9] = [
+        &["check", &file],
+        &["check", &file, "--watch"],
+        &["test", &file],
+        &["schema", &file],
+        &["query", &file, "p(X)"],
+        &["repl", &file],
+        &["serve", "--watch", &file],
+        &["serve", "--wait", "--watch", &file],
+        &[&["eval", &file][..], &request].concat(),
+    ];
+    for command in commands {
+        let run = rune(command);
+        assert_eq!(run.status.code(), Some(2), "{run:?}");
+        let told = format!("error: {file} is a file, and a ruleset is a folder: give `{root}`\n");
+        assert_eq!((text(&run.stdout), text(&run.stderr)), (String::new(), told), "{command:?}");
+    }
+    let beside = Command::new(env!("CARGO_BIN_EXE_rune")).current_dir(&root).args(["check", "a.rune"]).output();
+    assert!(text(&beside.unwrap().stderr).ends_with(": give `.`\n"));
+}
+
+#[test]
 fn findings_are_shown_with_the_marked_source_line() {
     let dir = folder(&[("a.cedar", "// one\npermit (principal, actoin, resource);\n")]);
     let run = rune(&["check", dir.path().to_str().unwrap()]);

@@ -51,6 +51,17 @@ const LOOSE: &str = "version='rune/1.0'\n[data]\na=1\n";
 const LAID_OUT: &str = "version = \"rune/1.0\"\n\n[data]\na = 1\n";
 
 #[test]
+fn a_path_that_is_not_there_is_an_error() {
+    let dir = folder(&[]);
+    for name in ["nowhere", "nowhere.rune"] {
+        let path = dir.path().join(name).display().to_string();
+        let run = rune(&["fmt", &path], "");
+        assert_eq!(run.status.code(), Some(2), "{run:?}");
+        assert_eq!(text(&run.stderr), format!("error: there is no file or folder {path}\n"));
+    }
+}
+
+#[test]
 fn a_folder_is_laid_out_in_place_and_only_what_is_a_text_of_its_ruleset() {
     let dir = folder(&[
         ("a.rune", LOOSE),
@@ -111,7 +122,7 @@ fn what_cannot_be_read_or_has_no_layout_exits_with_two() {
         ("empty.cedar", "error[empty-file]"),
         ("b.cedar", "error[not-utf8]"),
         ("c.cedar", "there are more than 8388608 bytes"),
-        ("nowhere.rune", "o such file"),
+        ("nowhere.rune", "there is no file or folder"),
     ] {
         let run = rune(&["fmt", &path(name)], "");
         assert_eq!(run.status.code(), Some(2), "{run:?}");

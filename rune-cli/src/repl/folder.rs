@@ -8,9 +8,10 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail};
 use rune_core::{
     BuildError, Engine, Lineup, Options, Program, Report, Status, Watch,
-    reload::{Tried, WatchOptions, driver, driver::Event},
-    watch::Trouble,
+    reload::{Tried, WatchOptions, driver::Event},
 };
+
+use crate::dir;
 
 /// A folder that is watched.
 pub(super) struct Folder {
@@ -36,9 +37,7 @@ pub(super) enum News {
 impl Folder {
     /// Watches a folder, and waits for its first version: a lineup, or why there is none.
     pub(super) fn open(dir: &Path) -> Result<(Self, Result<Arc<Lineup>, Report>)> {
-        if !dir.is_dir() {
-            return Err(Trouble::RootMissing { path: dir.to_owned() }.into());
-        }
+        dir::check(dir)?;
         let (send, events) = mpsc::channel();
         let watch = Watch::start(dir, WatchOptions::default(), move |event| {
             // After the first one nobody listens: the status says it all.
@@ -71,7 +70,7 @@ impl Folder {
 
     /// Reads the folder as it is: a lineup, or why it is none.
     pub(super) fn read(&self) -> Result<Result<Arc<Lineup>, Report>> {
-        let sources = driver::read(&self.dir)?;
+        let sources = dir::read(&self.dir)?;
         match Program::build(sources, Options::default()) {
             Ok(program) => Ok(Ok(Engine::new(program).lineup())),
             Err(BuildError::Refused(refusal)) => Ok(Err(refusal)),

@@ -18,7 +18,7 @@ use rune_core::{
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::{Outcome, output::Output, stop::Stop};
+use crate::{Outcome, dir, output::Output, stop::Stop};
 
 pub use public_url::{PublicUrl, PublicUrlError};
 pub use tokens::Tokens;
@@ -49,6 +49,7 @@ pub struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
+    dir::check_is_no_file(&arguments.watch)?;
     let tokens = arguments.token_file.as_deref().map(Tokens::read).transpose()?.unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
     let outcome = runtime.block_on(async {
