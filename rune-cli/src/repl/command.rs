@@ -114,6 +114,11 @@ pub(super) fn read(line: &str) -> Result<Line<'_>, String> {
     if line.is_empty() || line.lines().all(is_comment) {
         return Ok(Line::Blank);
     }
+    match line {
+        "help" | "?" => return Ok(Line::Command(Command::Help)),
+        "quit" | "exit" => return Ok(Line::Quit),
+        _ => {}
+    }
     if line.starts_with(':') {
         let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         return match (name, rest.trim()) {
@@ -161,11 +166,20 @@ fn command(name: &str, rest: &str) -> Result<Command, String> {
         ":help" => alone(Command::Help),
         // With nothing after them they are read already.
         ":reload" | ":quit" | ":exit" => Err(format!("`{name}` stands alone")),
-        _ => Err(match nearest(name, COMMANDS.iter().map(|command| command.name)) {
-            Some(near) => format!("there is no command `{name}`: did you mean `{near}`?"),
-            None => format!("there is no command `{name}`: `:help` has those that there are"),
-        }),
+        _ => Err(unknown(name)),
     }
+}
+
+/// What is said of a name that no command has: which one is near, or which begin so.
+fn unknown(name: &str) -> String {
+    let names = || COMMANDS.iter().map(|command| command.name);
+    let begun: Vec<_> = names().filter(|known| 1 < name.len() && known.starts_with(name)).collect();
+    let help = match (nearest(name, names()), begun.as_slice()) {
+        (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, []) => "`:help` has those that there are".to_owned(),
+        (None, begun) => format!("did you mean `{}`?", begun.join("` or `")),
+    };
+    format!("there is no command `{name}`: {help}")
 }
 
 /// Whether a text begins as a request does: with an entity, and not with a condition on one.
@@ -267,6 +281,18 @@ mod tests {
         check(":quit ", "Quit");
         check(":reload now", "`:reload` stands alone");
         check(":", "there is no command `:`: `:help` has those that there are");
+        check(":w", "there is no command `:w`: did you mean `:why`?");
+        check(
+            ":re",
+            "there is no command `:re`: did you mean `:resources` or `:request` or `:relations` or `:reload`?",
+        );
+        for line in ["quit", " exit "] {
+            check(line, "Quit");
+        }
+        for line in ["help", "?"] {
+            check(line, "Command(Help)");
+        }
+        check("help?", "Query(\"help?\")");
         check(":relation", "there is no command `:relation`: did you mean `:relations`?");
         check(":why p(\"a\", b)", "Command(WhyRows(\"p(\\\"a\\\", b)\"))");
         check(":why not banned(U)", "Command(WhyRows(\"not banned(U)\"))");

@@ -33,7 +33,9 @@ pub(super) fn complete(lineup: &Lineup, line: &str, at: usize) -> (usize, Vec<St
         }
         None => {
             let start = word_start(before);
-            let words = if before.starts_with(':') { types(lineup) } else { words(lineup) };
+            // Of the commands, `:why` takes conditions.
+            let is_query = !before.starts_with(':') || before.starts_with(":why ");
+            let words = if is_query { words(lineup) } else { types(lineup) };
             (start, begun(before.get(start..).unwrap_or_default(), words))
         }
     }
@@ -155,6 +157,7 @@ mod tests {
     #[test]
     fn commands_are_offered_where_they_stand() {
         check(SCHEMA, ":re", ":re: :resources :request :relations :reload");
+        check(SCHEMA, ":w", ":w: :why");
         check(SCHEMA, "p(:re", ":re: ");
     }
 
@@ -163,7 +166,9 @@ mod tests {
         check(SCHEMA, "vi", "vi: viewer(");
         check(SCHEMA, "viewer(X, Y), re", "re: reads(");
         check(SCHEMA, "U", "U: User( User.level( User::\"");
-        check(SCHEMA, ":why Do", "Do: Document::\"");
+        check(SCHEMA, ":decide Do", "Do: Document::\"");
+        check(SCHEMA, ":why Do", "Do: Document( Document::\"");
+        check(SCHEMA, ":why re", "re: reads(");
     }
 
     #[test]

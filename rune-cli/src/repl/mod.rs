@@ -17,6 +17,7 @@ mod relations;
 mod script;
 mod session;
 mod terminal;
+mod trial;
 
 use std::{
     io::{self, IsTerminal as _},

@@ -16,21 +16,25 @@ struct Listed<'l> {
     columns: Vec<(Option<&'l str>, String)>,
     /// None if they depend on the request.
     n_rows: Option<usize>,
+    is_live: bool,
 }
 
-/// For people, and for machines.
-pub(super) fn list(lineup: &Lineup) -> (String, Json) {
+/// For people, and for machines. Which are live, the folder says: on trial they have rows that files give.
+pub(super) fn list(lineup: &Lineup, folder: &Lineup) -> (String, Json) {
     let program = lineup.stable();
     let facts = program.facts();
     let predicates = program.relations().predicates.iter().enumerate();
     let is_own = |kind| matches!(kind, PredicateKind::Base | PredicateKind::Live | PredicateKind::Derived);
+    let of_folder = folder.stable().relations().predicates.iter();
+    let live: Vec<&str> = of_folder.filter(|of| of.kind == PredicateKind::Live).map(|of| of.name.as_str()).collect();
     // Those that questions of tests made have no name that could be written.
     let own = predicates.filter(|(_, predicate)| is_own(predicate.kind) && !predicate.name.starts_with('?'));
     let listed = own.map(|(at, predicate)| {
         let column = |column: &'_ rune_core::check::rules::Column| column.types.show(&**facts.values());
         let columns = predicate.columns.iter().map(|of| (of.name.as_deref(), column(of))).collect();
         let n_rows = facts.facts().relations.get(PredicateId(at)).map_or(0, |relation| relation.rows.rows().count());
-        Listed { predicate, columns, n_rows: (!predicate.is_per_request).then_some(n_rows) }
+        let n_rows = (!predicate.is_per_request).then_some(n_rows);
+        Listed { predicate, columns, n_rows, is_live: live.contains(&predicate.name.as_str()) }
     });
     let mut listed: Vec<_> = listed.collect();
     listed.sort_by(|a, b| a.predicate.name.cmp(&b.predicate.name));
@@ -41,7 +45,7 @@ pub(super) fn list(lineup: &Lineup) -> (String, Json) {
 
 /// As it would be declared, and what is in it.
 fn text(listed: &Listed<'_>) -> String {
-    let Listed { predicate, columns, n_rows } = listed;
+    let Listed { predicate, columns, n_rows, .. } = listed;
     let n_keys = predicate.key.map(|key| key.n_columns);
     let choice = match predicate.key.and_then(|key| key.choice) {
         None => "",
@@ -65,11 +69,12 @@ fn text(listed: &Listed<'_>) -> String {
         declaration.push_str(types);
     }
     let rows = n_rows.map_or("depends on the request".to_owned(), |n| number(n, "row"));
-    format!("{declaration})  {}, {rows}", kind(predicate))
+    format!("{declaration})  {}, {rows}", kind(listed))
 }
 
-fn kind(predicate: &Predicate) -> &'static str {
-    match predicate.kind {
+fn kind(listed: &Listed<'_>) -> &'static str {
+    match listed.predicate.kind {
+        _ if listed.is_live => "live",
         PredicateKind::Derived => "derived",
         PredicateKind::Live => "live",
         _ => "given",
@@ -77,13 +82,13 @@ fn kind(predicate: &Predicate) -> &'static str {
 }
 
 fn json(listed: &Listed<'_>) -> Json {
-    let Listed { predicate, columns, n_rows } = listed;
+    let Listed { predicate, columns, n_rows, .. } = listed;
     let columns: Json = columns.iter().map(|(name, types)| json!({ "name": name, "types": types })).collect();
     json!({
         "relation": predicate.name,
         "columns": columns,
         "keys": predicate.key.map(|key| key.n_columns),
-        "kind": kind(predicate),
+        "kind": kind(listed),
         "count": n_rows,
     })
 }

@@ -5,14 +5,11 @@
 //!        └── with what is on trial ──▶ Lineup ──┘
 //! ```
 //!
-//! What is on trial is one more file beside those of the folder, and only in memory. Whatever is refused, an edit or a statement,
-//! changes nothing: answers are by what was good last.
+//! Whatever is refused, an edit or a statement, changes nothing: answers are by what was good last.
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use rune_core::{
-    BuildError, Engine, File, Finding, Lineup, Options, Program, QueryError, Report, Severity, Sources, Version, Why,
-};
+use rune_core::{BuildError, Finding, Lineup, QueryError, Report, Version, Why};
 use serde_json::{Value as Json, json};
 
 use crate::{eval, explain, list, query, report, shown::Shown, watch};
@@ -21,7 +18,7 @@ use super::{
     answer::Answer,
     command::{self, Asked, Command, Line},
     folder::News,
-    relations,
+    relations, trial,
 };
 
 /// Statements on trial. All are built anew for each, and what is longer is a file.
@@ -89,13 +86,15 @@ impl Session {
         match command {
             Command::Why(asked) => match self.asked(asked.as_deref()).map(|asked| self.answers.explain(&asked.request))
             {
-                Some(explanation) => Answer::new(explanation.tree(self.depth).trim_end(), explain::json(&explanation)),
+                Some(explanation) => {
+                    Answer::new(self.cited(explanation.tree(self.depth).trim_end()), explain::json(&explanation))
+                }
                 None => Answer::error(NO_REQUEST),
             },
             Command::WhyRows(query) => self.prove(&query),
             Command::Decide(asked) => {
                 match self.asked(asked.as_deref()).map(|asked| self.answers.outline(&asked.request)) {
-                    Some(explanation) => Answer::new(eval::text(&explanation), eval::json(&explanation)),
+                    Some(explanation) => Answer::new(self.cited(&eval::text(&explanation)), eval::json(&explanation)),
                     None => Answer::error(NO_REQUEST),
                 }
             }
@@ -121,7 +120,7 @@ impl Session {
             }
             Command::ShowRequest => self.show_request(),
             Command::Relations => {
-                let (text, json) = relations::list(&self.answers);
+                let (text, json) = relations::list(&self.answers, &self.folder);
                 Answer::new(text, json)
             }
             Command::ShowTrial => self.show_trial(),
@@ -141,9 +140,14 @@ impl Session {
 
     fn prove(&self, text: &str) -> Answer {
         match self.answers.prove(text, self.request.as_ref().map(|asked| &asked.request)) {
-            Ok(proof) => Answer::new(proof.tree(self.depth).trim_end(), query::proof_json(&proof)),
+            Ok(proof) => Answer::new(self.cited(proof.tree(self.depth).trim_end()), query::proof_json(&proof)),
             Err(error) => no_rows(error),
         }
+    }
+
+    /// A text for people, with what is on trial by its numbers.
+    fn cited(&self, text: &str) -> String {
+        if self.trial.is_empty() { text.to_owned() } else { trial::cited(text, self.folder.stable().sources()) }
     }
 
     /// The request that a command is about: its own, or the one that is set.
@@ -216,7 +220,7 @@ impl Session {
     /// Answers by the folder with these statements from now on, and says what is odd about them that was not before. If there is
     /// no such program, nothing changes.
     fn try_out(&mut self, trial: Vec<String>) -> Result<Report, BuildError> {
-        let answers = with_trial(&self.folder, &trial)?;
+        let answers = trial::build(&self.folder, &trial)?;
         let warnings = warnings_beyond(answers.stable().warnings(), self.answers.stable().warnings());
         self.answers = answers;
         self.is_behind = false;
@@ -292,7 +296,7 @@ impl Session {
     fn take(&mut self, folder: Arc<Lineup>) -> (Vec<String>, Result<(), BuildError>) {
         let changes = watch::changes(self.folder.stable().sources(), folder.stable().sources());
         self.folder = folder;
-        let built = with_trial(&self.folder, &self.trial);
+        let built = trial::build(&self.folder, &self.trial);
         self.is_behind = built.is_err();
         (changes, built.map(|answers| self.answers = answers))
     }
@@ -315,32 +319,6 @@ fn refusal_json(changes: &[String], refusal: &Report) -> Json {
         "findings": report::json(refusal),
         "findings_beyond": refusal.n_beyond,
     })
-}
-
-/// The folder with these statements beside it.
-fn with_trial(folder: &Arc<Lineup>, trial: &[String]) -> Result<Arc<Lineup>, BuildError> {
-    if trial.is_empty() {
-        return Ok(folder.clone());
-    }
-    let sources = folder.stable().sources();
-    let mut text = "version = \"rune/1.0\"\n[rules]\n".to_owned();
-    for statement in trial {
-        // Where a line begins with a blank it is no header.
-        text.push_str(&statement.replace('\n', "\n "));
-        text.push('\n');
-    }
-    let file = File::new(trial_path(sources), text.into_bytes());
-    let files = sources.files().map(|(_, file)| file.clone()).chain([file]).collect();
-    // What a rule would do to tests is something to learn from.
-    let options = Options { failing_test: Severity::Warning, ..Options::default() };
-    Ok(Engine::new(Program::build(Sources::new(files), options)?).lineup())
-}
-
-/// A path that no file of the folder has.
-fn trial_path(sources: &Sources) -> String {
-    let others = (2_usize..).map(|n| format!("trial-{n}.rune"));
-    let mut paths = std::iter::once("trial.rune".to_owned()).chain(others);
-    paths.find(|path| sources.find(path).is_none()).unwrap_or_default()
 }
 
 /// The findings that are not among others, whose files are the same but for one.

@@ -1,6 +1,6 @@
 //! Lines, edits, and what is said to them.
 
-use rune_core::diag::Report;
+use rune_core::{Engine, File, Options, Program, Sources};
 
 use super::*;
 use crate::repl::answer::{Answered, Note};
@@ -101,7 +101,7 @@ fn a_fact_for_trial_counts_until_it_is_forgotten() {
     check(&mut session, ":trial", both);
     let why = ":why User::\"bob\" Action::\"read\" Document::\"plan\"";
     let Step::Tell(answer) = session.line(why) else { panic!("an answer") };
-    assert!(answer.text.unwrap().ends_with("viewer(User::\"bob\", Document::\"plan\") (trial.rune:3:1)"));
+    assert!(answer.text.unwrap().ends_with("viewer(User::\"bob\", Document::\"plan\") (trial 1)"));
     check(&mut session, ":forget 3", "! error: there is no statement 3 on trial: `:trial` lists them");
     check(&mut session, ":forget 1", "1  shared(D) :- viewer(A, D), viewer(B, D), A != B.");
     check(&mut session, "shared(D)?", "no rows");
@@ -122,7 +122,7 @@ fn what_cannot_be_built_is_refused_and_changes_nothing() {
         assert_eq!(answer.answered, Answered::No, "{line}");
         assert!(Arc::ptr_eq(session.answers(), &before), "{line}");
     }
-    let question = "! error[not-constant]: `D` is not a constant\n --> trial.rune:5:21\n \
+    let question = "! error[not-constant]: `D` is not a constant\n --> trial/3.rune:3:21\n \
                     help: a fact has no variables: write strings in quotes or as words with a small letter\n\
                     warning: what ends with a period is for trial; to ask, write `viewer(User::\"ada\", D)?`";
     check(&mut session, "viewer(User::\"ada\", D).", question);
@@ -154,17 +154,36 @@ fn a_rule_on_trial_may_break_tests_and_that_is_told() {
     let Step::Tell(answer) = session.line(":decide User::\"ada\" Action::\"read\" Document::\"plan\"") else {
         panic!("an answer")
     };
-    assert!(answer.text.unwrap().starts_with("deny\nforbidden by no (trial.rune:3:1)"));
+    assert!(answer.text.unwrap().starts_with("deny\nforbidden by no (trial 1)"));
     check(&mut session, "viewer(User::\"x\", \"y\").", "on trial: viewer(User::\"x\", \"y\").");
 }
 
 #[test]
 fn trial_has_a_path_that_no_file_has() {
-    let other = ("trial.rune", "version = \"rune/1.0\"\n[rules]\nviewer(User::\"eve\", \"plan\").\n");
+    let other = ("trial/1.rune", "version = \"rune/1.0\"\n[rules]\nviewer(User::\"eve\", \"plan\").\n");
     let mut session = Session::new(lineup(&[("main.rune", FOLDER), other]), Shown::default(), 9);
     check(&mut session, "viewer(User::\"bob\", \"plan\").", "on trial: viewer(User::\"bob\", \"plan\").");
     let three = "U = User::\"ada\"\nU = User::\"bob\"\nU = User::\"eve\"";
     check(&mut session, "viewer(U, Document::\"plan\")?", three);
+}
+
+#[test]
+fn facts_on_trial_may_be_rows_of_what_is_live_and_stay_no_rows_of_the_folder() {
+    let mut session = session();
+    check(&mut session, "suspended(U)?", "no rows");
+    check(&mut session, "suspended(User::\"ada\").", "on trial: suspended(User::\"ada\").");
+    check(&mut session, "suspended(U)?", "U = User::\"ada\"");
+    let no = "@id(\"no\") forbid(U, _, _) :- suspended(U).";
+    check(&mut session, no, &format!("on trial: {no}"));
+    let denied = "deny: forbidden\n└─ forbid no (trial 2)\n   └─ ✓ suspended(U)\n      \
+                  └─ suspended(User::\"ada\") (trial 1)";
+    check(&mut session, ":why User::\"ada\" Action::\"read\" Document::\"plan\"", denied);
+    let Step::Tell(relations) = session.line(":relations") else { panic!("an answer") };
+    assert!(relations.text.unwrap().contains("suspended(User)  live, 1 row\n"), "it is live all the same");
+    for rule in ["suspended(U) :- viewer(U, _).", "suspended(User::\"eve\"). suspended(U) :- viewer(U, _)."] {
+        let Step::Tell(answer) = session.line(rule) else { panic!("an answer") };
+        assert_eq!(answer.json["findings"][0]["code"], "ownership", "{rule}");
+    }
 }
 
 #[test]
