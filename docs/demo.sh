@@ -29,7 +29,7 @@ is_state() { curl -s "$url/api/v1/status" | jq -e "$1" > is-state; }
 echo '$ rune serve --watch todo --listen 127.0.0.1:0 > address 2> log &'
 "$rune" serve --watch todo --listen 127.0.0.1:0 > address 2> log &
 server=$!
-until_true 'grep -q "^listening on " address && grep -q "^serving" log'
+until_true 'grep -q "^listening on " address && grep -q "^serving generation" log && grep -q "^to stop" log'
 show 'cat address log'
 url=$(sed -n 's/^listening on //p' address)
 printf '$ url=%s\n' "$url"
@@ -63,4 +63,5 @@ show "sed -i -e 's/:- grant_on_own/:- grants_on_own/' -e '/^user.\"morty@/s/role
 until_true 'is_state ".generation == 3"'
 show "$status"
 show "$ask"
-show 'cat log'
+# The first five lines are shown above.
+show 'tail -n +6 log'

@@ -137,6 +137,7 @@ pub(crate) const SERVE: &str = "\
 Examples:
   rune serve --watch policies
   rune serve --watch policies --listen 127.0.0.1:0 --wait
+  rune serve --watch policies --listen localhost:8080   at all addresses of the name
 
 Exit codes:
   0  told to stop, by Ctrl-C or SIGTERM

@@ -5,6 +5,7 @@
 
 mod check;
 mod completions;
+mod counts;
 mod dir;
 mod eval;
 mod explain;
@@ -21,6 +22,7 @@ pub mod report;
 mod request;
 mod schema;
 pub mod serve;
+mod shell;
 mod shown;
 mod stop;
 mod test;

@@ -393,6 +393,19 @@ fn the_reference_says_each_limit_and_each_endpoint_as_it_is() {
 }
 
 #[test]
+fn the_status_counts_as_check_does_and_tells_times_below_a_millisecond() {
+    let dir = folder(POLICIES);
+    let server = Server::start(RUNE, dir.path(), &[]);
+    let status = server.client().get("/api/v1/status").json();
+    let counts = r#"{"files":1,"policies":5,"rules":0,"relations":0,"entities":3}"#;
+    assert_eq!(status["counts"].to_string(), counts);
+    let run = std::process::Command::new(RUNE).arg("check").arg(dir.path()).output().expect("the binary runs");
+    assert_eq!(String::from_utf8_lossy(&run.stdout), "ok: 1 file, 5 policies, 3 entities\n");
+    let took = status["last_reload"]["took_ms"].as_f64().expect("a number");
+    assert!(0.0 < took && (took * 1e3 - (took * 1e3).round()).abs() < 1e-6, "{took}");
+}
+
+#[test]
 fn the_status_has_the_members_that_the_reference_names() {
     let page = include_str!("../../docs/HTTP.md");
     let dir = folder(POLICIES);

@@ -235,9 +235,9 @@ impl Todo {
         coordinator.on_sources(&Arc::new(sources), || (SystemTime::now(), Duration::ZERO));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
-        let bound = runtime.block_on(Server::bind(([127, 0, 0, 1], 0).into(), coordinator.served().clone()));
+        let bound = runtime.block_on(Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)), coordinator.served().clone()));
         let server = bound.expect("an address");
-        let address = server.address();
+        let address = server.addresses()[0];
         runtime.spawn(server.run(std::future::pending()));
         Self { address, client: Client::connect(address), _runtime: runtime }
     }

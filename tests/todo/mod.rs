@@ -1,6 +1,6 @@
 //! The Todo scenario of AuthZEN, asked of the example of that name over HTTP.
 
-use std::{fs, path::Path};
+use std::{fs, net::SocketAddr, path::Path};
 
 use rune_cli::serve::Server;
 use rune_core::{Watch, reload::WatchOptions};
@@ -19,10 +19,11 @@ pub(crate) fn run(cases: &Path, failures: &mut Vec<String>) -> [usize; 2] {
     .expect("a thread");
     served.recv().expect("the first look");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    let server =
-        runtime.block_on(Server::bind(([127, 0, 0, 1], 0).into(), watch.served().clone())).expect("an address");
+    let server = runtime
+        .block_on(Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)), watch.served().clone()))
+        .expect("an address");
     let mut client = Client::connect({
-        let address = server.address();
+        let address = server.addresses()[0];
         runtime.spawn(server.run(std::future::pending()));
         address
     });

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use rune_core::{Sources, reload::driver, watch::Trouble};
 use serde_json::json;
 
-use crate::{Outcome, output::Output};
+use crate::{Outcome, output::Output, shell::quoted};
 
 /// The ruleset. A test holds that it is in order, tested and laid out.
 const FIRST: &str = include_str!("first.rune");
@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     }
     let path = dir.join(NAME);
     write(&path).with_context(|| path.display().to_string())?;
-    let folder = quoted(dir);
+    let folder = quoted(&dir.display().to_string());
     let next = [format!("rune test {folder}"), format!("rune serve --watch {folder}")];
     output.result(
         &format!("wrote {}\n\nnext:\n  {}\n  {}", path.display(), next[0], next[1]),
@@ -59,11 +59,4 @@ fn write(path: &Path) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
     file.write_all(FIRST.as_bytes())?;
     file.sync_all()
-}
-
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let path = path.display().to_string();
-    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,".contains(c);
-    if path.chars().all(is_plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }

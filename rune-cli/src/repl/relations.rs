@@ -7,7 +7,7 @@ use rune_core::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::check::number;
+use crate::{check::number, counts::is_own};
 
 /// A relation that is declared, or that rules derive.
 struct Listed<'l> {
@@ -24,11 +24,9 @@ pub(super) fn list(lineup: &Lineup, folder: &Lineup) -> (String, Json) {
     let program = lineup.stable();
     let facts = program.facts();
     let predicates = program.relations().predicates.iter().enumerate();
-    let is_own = |kind| matches!(kind, PredicateKind::Base | PredicateKind::Live | PredicateKind::Derived);
     let of_folder = folder.stable().relations().predicates.iter();
     let live: Vec<&str> = of_folder.filter(|of| of.kind == PredicateKind::Live).map(|of| of.name.as_str()).collect();
-    // Those that questions of tests made have no name that could be written.
-    let own = predicates.filter(|(_, predicate)| is_own(predicate.kind) && !predicate.name.starts_with('?'));
+    let own = predicates.filter(|(_, predicate)| is_own(predicate));
     let listed = own.map(|(at, predicate)| {
         let column = |column: &'_ rune_core::check::rules::Column| column.types.show(&**facts.values());
         let columns = predicate.columns.iter().map(|of| (of.name.as_deref(), column(of))).collect();

@@ -23,9 +23,9 @@ use rune_core::{
     syntax::{self, Node},
 };
 use serde_json::{Value as Json, json};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::sync::Semaphore;
 
-use super::{Ended, PublicUrl, Tokens, authzen, limits, status};
+use super::{Ended, PublicUrl, Tokens, authzen, limits, listen::Listeners, status};
 
 /// What every handler can ask.
 pub(super) type App = Arc<Served>;
@@ -84,7 +84,7 @@ fn stranger(headers: &HeaderMap, public: Option<&PublicUrl>) -> Option<String> {
 
 /// Accepts connections until `stop` is ready, and then lets those that there are end.
 pub(super) async fn serve(
-    listener: TcpListener,
+    listeners: Listeners,
     app: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<Ended> {
@@ -100,10 +100,10 @@ pub(super) async fn serve(
             () = &mut stop => break,
         };
         let stream = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = listeners.accept() => accepted,
             () = &mut stop => break,
         };
-        let Ok((stream, _)) = stream else {
+        let Ok(stream) = stream else {
             // A client that went away, or no descriptor: neither ends the server, nor may it spin.
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
@@ -118,7 +118,7 @@ pub(super) async fn serve(
             drop(place);
         });
     }
-    drop(listener);
+    drop(listeners);
     let ended = tokio::time::timeout(limits::SHUTDOWN_MAX, connections.shutdown()).await;
     Ok(if ended.is_ok() { Ended::Answered } else { Ended::Cut })
 }

@@ -18,7 +18,7 @@ use crate::{
     report,
 };
 
-use super::limits;
+use super::{limits, status::milliseconds};
 
 /// Where events are told.
 pub(super) struct Log {
@@ -76,16 +76,16 @@ fn told(output: Output, event: &Event) -> (String, Json) {
     match event {
         Event::Tried(Tried::Live(reload)) => (
             format!(
-                "serving generation {}, version {:.12}, after {} ms",
+                "serving generation {}, version {:.12}, after {:.3} ms",
                 reload.generation,
                 reload.version,
-                reload.took.as_millis()
+                milliseconds(reload.took)
             ),
             json!({
                 "event": "reload",
                 "generation": reload.generation.get(),
                 "version": reload.version.to_string(),
-                "took_ms": reload.took.as_millis(),
+                "took_ms": milliseconds(reload.took),
             }),
         ),
         Event::Tried(Tried::Unchanged) => ("back to what is served".to_owned(), json!({ "event": "recovered" })),

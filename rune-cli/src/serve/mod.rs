@@ -1,14 +1,20 @@
 //! `rune serve`: a folder over HTTP, followed as it is edited.
 
 mod authzen;
+mod hello;
 mod http;
 pub mod limits;
+mod listen;
 mod log;
 mod public_url;
 mod status;
 mod tokens;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context as _, Result};
 use rune_core::{
@@ -16,13 +22,18 @@ use rune_core::{
     reload::{Served, WatchOptions, driver::Event},
 };
 use serde_json::json;
-use tokio::net::TcpListener;
 
-use crate::{Outcome, dir, output::Output, stop::Stop};
+use crate::{
+    Outcome, dir,
+    output::{Output, printable},
+    stop::Stop,
+};
 
+pub use listen::{Listen, ListenError};
 pub use public_url::{PublicUrl, PublicUrlError};
 pub use tokens::Tokens;
 
+use listen::Listeners;
 use log::Log;
 
 /// Where and what to serve.
@@ -31,9 +42,9 @@ pub struct Arguments {
     /// The folder of policies.
     #[arg(long, value_name = "DIR")]
     pub watch: PathBuf,
-    /// The address to listen at; port 0 takes a free one.
+    /// The address or name to listen at, as in `localhost:7400`; port 0 takes a free one.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:7400")]
-    pub listen: SocketAddr,
+    pub listen: Listen,
     /// Start although the folder cannot be served yet, and answer 503 until it can.
     #[arg(long)]
     pub wait: bool,
@@ -76,13 +87,9 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
             drop(watch);
             return Ok(Outcome::Unusable);
         }
-        let bound = Server::bind(arguments.listen, served).await?;
+        let bound = Server::bind(arguments.listen.clone(), served.clone()).await?;
         let bound = bound.with_public_url(arguments.public_url.clone()).with_tokens(tokens);
-        let address = bound.address();
-        output.result(
-            &format!("listening on http://{address}"),
-            || json!({ "event": "listening", "address": address.to_string() }),
-        );
+        tell_where(&bound, &arguments.watch, &served, output);
         let ended = bound.run(async move { stop.told().await }).await?;
         if ended == Ended::Cut {
             output.note(&format!("requests in flight were cut after {} seconds", limits::SHUTDOWN_MAX.as_secs()));
@@ -94,26 +101,45 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     outcome
 }
 
-/// A server that has its address.
+/// Says where a server listens and, to people, what it serves and what to type.
+fn tell_where(server: &Server, dir: &Path, served: &Served, output: Output) {
+    for address in &server.addresses {
+        output.result(
+            &format!("listening on http://{address}"),
+            || json!({ "event": "listening", "address": address.to_string() }),
+        );
+    }
+    for missing in &server.listeners.missing {
+        output.warn(missing);
+    }
+    if let Some(address) = server.addresses.first() {
+        let lineup = served.engine().map(|engine| engine.lineup());
+        let program = lineup.as_ref().map(|lineup| &**lineup.stable());
+        let dir = dir.display().to_string();
+        output.note(&printable(&hello::hello(&dir, *address, program)));
+    }
+}
+
+/// A server that has its addresses.
 #[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
-    address: SocketAddr,
+    listeners: Listeners,
+    addresses: Vec<SocketAddr>,
     served: Arc<Served>,
     public: Option<PublicUrl>,
     tokens: Tokens,
 }
 
 impl Server {
-    /// Listens at `address`.
+    /// Listens at an address, or at those of a name that can be had.
     ///
     /// # Errors
     ///
-    /// If the address cannot be had.
-    pub async fn bind(address: SocketAddr, served: Arc<Served>) -> Result<Self> {
-        let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen at {address}"))?;
-        let address = listener.local_addr().context("cannot tell the address")?;
-        Ok(Self { listener, address, served, public: None, tokens: Tokens::default() })
+    /// If there is none that can be had, or another process listens at one.
+    pub async fn bind(listen: impl Into<Listen>, served: Arc<Served>) -> Result<Self> {
+        let listeners = Listeners::bind(&listen.into()).await?;
+        let addresses = listeners.addresses()?;
+        Ok(Self { listeners, addresses, served, public: None, tokens: Tokens::default() })
     }
 
     /// Known to clients by this URL, or by its address.
@@ -128,10 +154,10 @@ impl Server {
         Self { tokens, ..self }
     }
 
-    /// Where it listens.
+    /// Where it listens: at one address at least.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// Answers requests until `stop` is ready, and then ends those in flight.
@@ -140,7 +166,7 @@ impl Server {
     ///
     /// If connections can no longer be accepted.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<Ended> {
-        http::serve(self.listener, http::router(self.served, self.public, self.tokens), stop).await
+        http::serve(self.listeners, http::router(self.served, self.public, self.tokens), stop).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! `GET /api/v1/status`: what is served, and what came of the last edits.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use axum::{extract::State, response::Response};
 use rune_core::{
@@ -9,7 +9,7 @@ use rune_core::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::report;
+use crate::{counts::Counts, report};
 
 use super::http::{App, answer};
 
@@ -33,18 +33,13 @@ fn json(served: &Served) -> Json {
         let program = lineup.stable();
         members.insert("generation".to_owned(), json!(lineup.generation().get()));
         members.insert("version".to_owned(), json!(program.version().to_string()));
-        let counts = json!({
-            "files": program.sources().len(),
-            "policies": program.policies().len(),
-            "entities": program.facts().n_entities(),
-        });
-        members.insert("counts".to_owned(), counts);
+        members.insert("counts".to_owned(), json!(Counts::of(program)));
         members.insert("warnings".to_owned(), report::json(program.warnings()));
     }
     if let Some(reload) = &status.last_reload {
         let reload = json!({
             "at": time(reload.at),
-            "took_ms": reload.took.as_secs_f64() * 1e3,
+            "took_ms": milliseconds(reload.took),
             "generation": reload.generation.get(),
             "version": reload.version.to_string(),
         });
@@ -86,6 +81,11 @@ fn refusal_json(refusal: &Refusal, is_current: bool) -> Json {
         "findings_beyond": refusal.report.n_beyond,
         "not_in_force": changes.collect::<Json>(),
     })
+}
+
+/// Milliseconds with three digits after the point: what takes less than one takes time, too.
+pub(super) fn milliseconds(took: Duration) -> f64 {
+    (took.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// A time as RFC 3339 writes it, in UTC.
