@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
-use rune_core::{Engine, EntityRef, Options, Proof, QueryError, Request, Rows};
+use anyhow::{Result, bail};
+use rune_core::{Engine, Options, OwnedValue, Proof, QueryError, Rows};
 use serde_json::{Value as Json, json};
 
 use crate::{Outcome, check::number, explain::with_format, output::Output, report, request, shown::Shown};
@@ -14,18 +14,8 @@ pub(crate) struct Arguments {
     dir: PathBuf,
     /// Conditions: `can_read(User::"ada", D), D in Folder::"specs"`.
     query: String,
-    /// For a query that depends on a request: who asks.
-    #[arg(long, requires_all = ["action", "resource"])]
-    principal: Option<EntityRef>,
-    /// To do what.
-    #[arg(long, requires = "principal")]
-    action: Option<EntityRef>,
-    /// To what.
-    #[arg(long, requires = "principal")]
-    resource: Option<EntityRef>,
-    /// The circumstances, a JSON object.
-    #[arg(long, value_name = "JSON", requires = "principal")]
-    context: Option<String>,
+    #[command(flatten)]
+    request: request::Optional,
     #[command(flatten)]
     shown: Shown,
     /// Say why there is a row: what makes the first of them true; or why there is none.
@@ -37,13 +27,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
-    let request = match (&arguments.principal, &arguments.action, &arguments.resource) {
-        (Some(principal), Some(action), Some(resource)) => {
-            let request = Request::new(principal.clone(), action.clone(), resource.clone());
-            Some(request::in_context(request, arguments.context.as_deref())?)
-        }
-        _ => None,
-    };
+    let request = arguments.request.request()?;
     let Some(program) = report::program(&arguments.dir, Options::default(), output)? else {
         return Ok(Outcome::Unusable);
     };
@@ -59,13 +43,55 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
             report::refused("the query", &refusal, output);
             Ok(Outcome::Unusable)
         }
+        Err(QueryError::NoRequest) => {
+            bail!(
+                "the query depends on a request: give --principal, --action and --resource, and --context if it has one"
+            )
+        }
         Err(error) => Err(error.into()),
     }
 }
 
 fn tell_why(proof: &Proof, arguments: &Arguments, output: Output) -> Outcome {
-    output.result(proof.tree(arguments.depth).trim_end(), || proof_json(proof));
+    output.result(&proof_text(proof, &arguments.query, arguments.depth), || proof_json(proof));
     if proof.holds { Outcome::Yes } else { Outcome::No }
+}
+
+/// A proof as a tree, above it the values of the variables in the order in which the query has them first, as rows have them.
+pub(crate) fn proof_text(proof: &Proof, query: &str, depth: usize) -> String {
+    let tree = proof.tree(depth);
+    let tree = tree.trim_end();
+    let shown = |bindings: &[(&String, &OwnedValue)]| {
+        let bindings: Vec<_> = bindings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        bindings.join(", ")
+    };
+    let mut bindings: Vec<_> = proof.bindings.iter().collect();
+    let by_name = shown(&bindings);
+    let words = words(query);
+    bindings.sort_by_key(|(name, _)| words.iter().position(|word| word == name).unwrap_or(usize::MAX));
+    // A line that is cut, or that says something else, stays as it is.
+    match tree.strip_prefix(&by_name) {
+        Some(below) if proof.holds && (below.is_empty() || below.starts_with('\n')) => {
+            format!("{}{below}", shown(&bindings))
+        }
+        _ => tree.to_owned(),
+    }
+}
+
+/// The words of a query outside of strings.
+fn words(query: &str) -> Vec<&str> {
+    let mut is_string = false;
+    let mut is_escaped = false;
+    query
+        .split(|c: char| {
+            let is_word = !is_string && (c.is_alphanumeric() || c == '_');
+            if c == '"' && !is_escaped {
+                is_string = !is_string;
+            }
+            is_escaped = is_string && c == '\\' && !is_escaped;
+            !is_word
+        })
+        .collect()
 }
 
 /// A proof under the number of its shape.
@@ -88,7 +114,7 @@ pub(crate) fn open(rows: &Rows) -> Option<String> {
 
 pub(crate) fn text(rows: &Rows, shown: Shown) -> String {
     let n_rows = rows.rows.len();
-    let row = |row: &Vec<rune_core::OwnedValue>| {
+    let row = |row: &Vec<OwnedValue>| {
         let values: Vec<_> = rows.columns.iter().zip(row).map(|(name, value)| format!("{name} = {value}")).collect();
         values.join(", ")
     };
@@ -120,4 +146,16 @@ pub(crate) fn json(rows: &Rows, shown: Shown) -> Json {
         "undetermined": rows.undetermined,
         "stats": rows.stats,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_stand_outside_of_strings() {
+        let words: Vec<_> =
+            words("p(Z, \"A \\\" B\", x_1), Y in User::\"C\"").into_iter().filter(|w| !w.is_empty()).collect();
+        assert_eq!(words, ["p", "Z", "x_1", "Y", "in", "User"]);
+    }
 }

@@ -1,6 +1,6 @@
-//! The request that `eval` and `explain` take on the command line.
+//! The request that `eval`, `explain` and `query` take on the command line.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use rune_core::{
     EntityRef, Request,
     syntax::{Node, Shape, json},
@@ -27,6 +27,42 @@ impl Arguments {
     pub(crate) fn request(&self) -> Result<Request> {
         let request = Request::new(self.principal.clone(), self.action.clone(), self.resource.clone());
         in_context(request, self.context.as_deref())
+    }
+}
+
+/// The request that a query may depend on: all of it, or none.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Optional {
+    /// For a query that depends on a request, which is given whole: who asks.
+    #[arg(long)]
+    principal: Option<EntityRef>,
+    /// To do what.
+    #[arg(long)]
+    action: Option<EntityRef>,
+    /// To what.
+    #[arg(long)]
+    resource: Option<EntityRef>,
+    /// The circumstances, a JSON object.
+    #[arg(long, value_name = "JSON")]
+    context: Option<String>,
+}
+
+impl Optional {
+    /// The request that they make, if there is one.
+    pub(crate) fn request(&self) -> Result<Option<Request>> {
+        let Self { principal, action, resource, context } = self;
+        if let (Some(principal), Some(action), Some(resource)) = (principal, action, resource) {
+            let request = Request::new(principal.clone(), action.clone(), resource.clone());
+            return in_context(request, context.as_deref()).map(Some);
+        }
+        let sides = [("--principal", principal), ("--action", action), ("--resource", resource)];
+        let missing: Vec<_> = sides.iter().filter(|(_, side)| side.is_none()).map(|(name, _)| *name).collect();
+        if missing.len() == sides.len() && context.is_none() {
+            return Ok(None);
+        }
+        // What a schema says of the parts of a request, it says of them together.
+        let verb = if missing.len() == 1 { "is" } else { "are" };
+        bail!("a request is given whole, so that it can be checked: {} {verb} missing", missing.join(", "));
     }
 }
 

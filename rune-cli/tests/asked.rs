@@ -46,7 +46,31 @@ fn a_query_prints_its_rows_and_exits_with_whether_there_are_any() {
     let first = "U = User::\"ada\", D = Document::\"notes\"\n… and 2 more\n";
     check(&["query", ".", "viewer(U, D)", "--limit", "1"], 0, first, "");
     check(&["query", ".", "viwer(U, D)"], 2, "", "did you mean `viewer`?");
-    check(&["query", ".", "User(U), context.hour > 8"], 2, "", "depends on a request");
+    let whole = "the query depends on a request: give --principal, --action and --resource";
+    check(&["query", ".", "User(U), context.hour > 8"], 2, "", whole);
+}
+
+#[test]
+fn a_request_for_a_query_is_whole_or_told_what_is_missing() {
+    let mine = ["query", ".", "viewer(principal, D)"];
+    let whole = ["--principal", "User::\"bob\"", "--action", "Action::\"read\"", "--resource", "Document::\"plan\""];
+    check(&[&mine[..], &whole].concat(), 0, "D = Document::\"plan\"\n", "");
+    let [who, what] = [&whole[..2], &whole[2..4]];
+    check(&[&mine[..], who].concat(), 2, "", ": --action, --resource are missing");
+    check(&[&mine[..], who, what].concat(), 2, "", ": --resource is missing");
+    check(&[&mine[..], what].concat(), 2, "", ": --principal, --resource are missing");
+    check(&[&mine[..], &["--context", "{}"]].concat(), 2, "", ": --principal, --action, --resource are missing");
+}
+
+#[test]
+fn a_proof_has_the_variables_in_the_order_of_the_query() {
+    let first = "U = User::\"ada\", D = Document::\"notes\"\n└─ ✓ viewer(U, D)\n   └─ viewer(User::\"ada\", ";
+    let run = rune(&["query", ".", "viewer(U, D)", "--why"]);
+    let shown = String::from_utf8_lossy(&run.stdout);
+    assert!(shown.starts_with(first) || shown.starts_with(&first.replace("notes", "plan")), "{run:?}");
+    let run = rune(&["query", ".", "D == Document::\"plan\", viewer(U, D), U == User::\"ada\"", "--why"]);
+    let first = "D = Document::\"plan\", U = User::\"ada\"\n";
+    assert!(String::from_utf8_lossy(&run.stdout).starts_with(first), "{run:?}");
 }
 
 #[test]

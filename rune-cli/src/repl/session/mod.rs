@@ -140,7 +140,9 @@ impl Session {
 
     fn prove(&self, text: &str) -> Answer {
         match self.answers.prove(text, self.request.as_ref().map(|asked| &asked.request)) {
-            Ok(proof) => Answer::new(self.cited(proof.tree(self.depth).trim_end()), query::proof_json(&proof)),
+            Ok(proof) => {
+                Answer::new(self.cited(&query::proof_text(&proof, text, self.depth)), query::proof_json(&proof))
+            }
             Err(error) => no_rows(error),
         }
     }

@@ -220,7 +220,7 @@ fn lists_relations_and_facts_are_answered() {
         suspended(User)  live, 0 rows\n\
         viewer(who: User, what: Document)  given, 1 row";
     check(&mut session, ":relations", relations);
-    let proof = "D = Document::\"plan\", U = User::\"ada\"\n\
+    let proof = "U = User::\"ada\", D = Document::\"plan\"\n\
         └─ ✓ can_read(U, D)\n\
         \u{20}  └─ can_read(User::\"ada\", Document::\"plan\"), by main.rune:rule0 (main.rune:8:1)\n\
         \u{20}     └─ ✓ viewer(U, D)\n\
