@@ -83,6 +83,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     let Some(program) = report::program(&common.dir, Options::default(), output)? else { return Ok(Outcome::Unusable) };
     let listed = Engine::new(program).list(&list)?;
     output.result(&text(&listed, common.shown), || json(&listed, common.shown));
+    output.note(&note(&arguments.side, &listed));
     for message in open(&listed) {
         output.warn(&message);
     }
@@ -93,6 +94,18 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
         (true, true) => Outcome::No,
         (true, false) => Outcome::Yes,
     })
+}
+
+/// How many of how many, and whom no list has.
+fn note(side: &Side, listed: &Listed) -> String {
+    let Listed { entities, candidates, considered, .. } = listed;
+    let many = |one: &str, many: &str| if *candidates == 1 { one.to_owned() } else { many.to_owned() };
+    let (what, absent) = match side {
+        Side::Actions { .. } => (many("action", "actions"), ""),
+        _ => (many("known entity", "known entities"), "; one that no file names is in no list"),
+    };
+    let considered = if considered < candidates { format!(", {considered} considered") } else { String::new() };
+    format!("note: allowed for {} of {candidates} {what}{considered}{absent}", entities.len())
 }
 
 /// What the list leaves open.
@@ -135,6 +148,7 @@ pub(crate) fn json(listed: &Listed, shown: Shown) -> Json {
         "entities": listed.entities.get(..shown.n_of(listed.entities.len())),
         "count": listed.entities.len(),
         "candidates": listed.candidates,
+        "considered": listed.considered,
         "undecided": listed.undecided,
         "error": listed.error,
         "incomplete": listed.is_incomplete,

@@ -75,13 +75,23 @@ fn a_proof_has_the_variables_in_the_order_of_the_query() {
 
 #[test]
 fn a_list_is_whole_or_exits_with_two() {
+    let note = |n: usize| format!("note: allowed for {n} of 2 known entities; one that no file names is in no list\n");
     let read = ["--principal", "User::\"ada\"", "--action", "Action::\"read\""];
     let documents = "Document::\"notes\"\nDocument::\"plan\"\n";
-    check(&[&["list", "resources", "."], &read[..]].concat(), 0, documents, "");
+    check(&[&["list", "resources", "."], &read[..]].concat(), 0, documents, &note(2));
     let edit = ["list", "resources", ".", "--principal", "User::\"ada\"", "--action", "Action::\"edit\""];
     check(&edit, 2, "none of 2 candidates\n", "2 candidates could not be decided about");
-    check(&[&edit[..], &["--context", "{ \"hour\": 9 }"]].concat(), 0, documents, "");
-    check(&[&edit[..], &["--context", "{ \"hour\": 7 }"]].concat(), 1, "none of 2 candidates\n", "");
+    check(&edit, 2, "none of 2 candidates\n", &note(0));
+    check(&[&edit[..], &["--context", "{ \"hour\": 9 }"]].concat(), 0, documents, &note(2));
+    check(&[&edit[..], &["--context", "{ \"hour\": 7 }"]].concat(), 1, "none of 2 candidates\n", &note(0));
+    let actions = ["list", "actions", ".", "--principal", "User::\"ada\"", "--resource", "Document::\"plan\""];
+    let hour = ["--context", "{ \"hour\": 7 }"];
+    let run = rune(&[&actions[..], &hour].concat());
+    assert_eq!(String::from_utf8_lossy(&run.stderr), "note: allowed for 1 of 2 actions\n", "{run:?}");
+    let run = rune(&[&["list", "resources", ".", "--json"], &read[..]].concat());
+    let json: serde_json::Value = serde_json::from_slice(&run.stdout).expect("JSON");
+    assert_eq!((&json["count"], &json["candidates"], &json["considered"]), (&2.into(), &2.into(), &2.into()));
+    assert!(run.stderr.is_empty(), "{run:?}");
 }
 
 #[test]

@@ -42,8 +42,11 @@ pub struct List {
 pub struct Listed {
     /// The entities, by type and id.
     pub entities: Vec<EntityRef>,
-    /// How many entities were looked at.
+    /// How many known entities could be at the open side. One that nothing names is none of them, though a request for it may be
+    /// allowed.
     pub candidates: usize,
+    /// How many of those were considered: all, unless the steps ran out before.
+    pub considered: usize,
     /// How many of those could not be decided about: the request does not fit the schema for them or errs.
     pub undecided: usize,
     /// Why the first of them could not.
@@ -125,6 +128,7 @@ impl Asked<'_> {
         let mut listed = Listed {
             entities: Vec::new(),
             candidates: candidates.len(),
+            considered: 0,
             undecided: 0,
             error: None,
             is_incomplete: false,
@@ -135,6 +139,7 @@ impl Asked<'_> {
             let work = self.terms.decide_within(&list.request(entity.clone()), left.min(limits::DECISION_STEPS_MAX));
             listed.stats.rows_touched += work.n_touched;
             left = left.saturating_sub(work.n_steps);
+            listed.considered += 1;
             match work.why {
                 Why::AllowedBy(_) => listed.entities.push(entity),
                 Why::ForbiddenBy(_) | Why::NotPermitted => {}
