@@ -10,7 +10,7 @@
 
 use std::{error::Error, fs, sync::mpsc};
 
-use rune_core::{EntityRef, Request, Watch, reload::WatchOptions};
+use rune_core::{EntityRef, Request, Watch, WatchOptions};
 
 const POLICIES: &str = r#"@id("readers") permit (principal == User::"ada", action == Action::"read", resource);"#;
 

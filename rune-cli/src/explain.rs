@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use rune_core::{Engine, Explanation, Options};
-use serde::Serialize;
-use serde_json::{Value as Json, json};
+use rune_core::{Engine, Options};
+use serde_json::json;
 
 use crate::{Outcome, output::Output, report, request};
 
@@ -26,20 +25,6 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
         return Ok(Outcome::Unusable);
     };
     let explanation = Engine::new(program).explain(&request);
-    output.result(explanation.tree(arguments.depth).trim_end(), || json(&explanation));
+    output.result(explanation.tree(arguments.depth).trim_end(), || json!(explanation));
     Ok(if explanation.decision.is_allowed() { Outcome::Yes } else { Outcome::No })
-}
-
-/// The explanation under the number of its shape.
-pub(crate) fn json(explanation: &Explanation) -> Json {
-    with_format(explanation, "rune/explanation/1")
-}
-
-/// A document with the name and the number of its shape.
-pub(crate) fn with_format(document: &impl Serialize, format: &str) -> Json {
-    let mut json = serde_json::to_value(document).unwrap_or_default();
-    if let Json::Object(members) = &mut json {
-        members.insert("format".to_owned(), json!(format));
-    }
-    json
 }

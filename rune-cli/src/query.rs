@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use rune_core::{Engine, Options, OwnedValue, Proof, QueryError, Rows};
 use serde_json::{Value as Json, json};
 
-use crate::{Outcome, check::number, explain::with_format, output::Output, report, request, shown::Shown};
+use crate::{Outcome, check::number, output::Output, report, request, shown::Shown};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
 }
 
 fn tell_why(proof: &Proof, arguments: &Arguments, output: Output) -> Outcome {
-    output.result(&proof_text(proof, &arguments.query, arguments.depth), || proof_json(proof));
+    output.result(&proof_text(proof, &arguments.query, arguments.depth), || json!(proof));
     if proof.holds { Outcome::Yes } else { Outcome::No }
 }
 
@@ -92,11 +92,6 @@ fn words(query: &str) -> Vec<&str> {
             !is_word
         })
         .collect()
-}
-
-/// A proof under the number of its shape.
-pub(crate) fn proof_json(proof: &Proof) -> Json {
-    with_format(proof, "rune/proof/1")
 }
 
 fn tell(rows: &Rows, arguments: &Arguments, output: Output) -> Outcome {

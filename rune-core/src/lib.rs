@@ -1,5 +1,13 @@
 //! RUNE decides who may do what, from policies, rules and facts that people edit in place.
 //!
+//! ```toml
+//! [dependencies]
+//! rune-core = { path = "rune/rune-core" }
+//! ```
+//!
+//! The path is that of a clone: the crate is on no registry yet. With `default-features = false` it is the bare engine, which
+//! reads no folder.
+//!
 //! # Decide
 //!
 //! A [`Program`] is built from the whole of its [`Sources`] or not at all; an [`Engine`] serves one, and decides.
@@ -26,6 +34,28 @@
 //! assert_eq!(explanation.candidates[0].missing[0].to_string(), r#"viewer(User::"eve", Document::"plan")"#);
 //! let rows = engine.query("viewer(U, D)", None)?;
 //! assert_eq!(rows.rows.len(), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Threads
+//!
+//! An [`Engine`] is [`Sync`], and its methods take `&self`: put it into an [`Arc`](std::sync::Arc) and give each thread a clone of
+//! that. A decision takes no lock and waits for nobody. Several decisions by one version are made by the [`Lineup`] that
+//! [`Engine::lineup`] returns.
+//!
+//! ```
+//! # use std::{sync::Arc, thread};
+//! # use rune_core::{Engine, EntityRef, Options, Program, Request, Sources};
+//! # let sources = Sources::single("a.cedar", "permit (principal, action, resource);");
+//! let engine = Arc::new(Engine::new(Program::build(sources, Options::default())?));
+//! let thread = thread::spawn({
+//!     let engine = engine.clone();
+//!     move || {
+//!         let [who, what] = ["User", "Document"].map(|kind| EntityRef::new(kind, "a"));
+//!         engine.decide(&Request::new(who, EntityRef::new("Action", "read"), what)).is_allowed()
+//!     }
+//! });
+//! assert!(thread.join().unwrap());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -77,27 +107,63 @@ pub mod watch;
 pub mod reload;
 
 // The dozen to begin with.
+#[doc(inline)]
 pub use base::{EntityRef, Sources};
+#[doc(inline)]
 pub use decide::{Request, decision::Decision};
+#[doc(inline)]
 pub use diag::Report;
+#[doc(inline)]
 pub use engine::Engine;
+#[doc(inline)]
 pub use explain::Explanation;
+#[doc(inline)]
 pub use program::{Options, Program};
+#[doc(inline)]
 pub use query::{List, Rows};
 #[cfg(feature = "watch")]
+#[doc(inline)]
 pub use reload::Watch;
 
 // What they are made of, and what goes wrong.
+#[doc(inline)]
 pub use base::{File, OwnedValue, Span, Version};
+#[doc(inline)]
 pub use decide::{
-    Why,
+    EntityRefError, Why,
     decision::{Effect, Generation},
 };
+#[doc(inline)]
 pub use diag::{Finding, Severity};
+#[doc(inline)]
 pub use engine::Lineup;
+#[doc(inline)]
 pub use explain::Proof;
+#[doc(inline)]
 pub use program::BuildError;
+#[doc(inline)]
 pub use query::{Listed, QueryError};
 #[cfg(feature = "watch")]
-pub use reload::{OpenError, Status};
+#[doc(inline)]
+pub use reload::{OpenError, Status, WatchOptions};
+/// What a request says besides its three sides: its context, and attributes that it supplies.
+///
+/// It is made of booleans, numbers, strings, entities, lists and tables, by `into` or from JSON:
+///
+/// ```
+/// use rune_core::{EntityRef, Node, Request};
+///
+/// # let [who, read, plan] = ["User", "Action", "Document"].map(|kind| EntityRef::new(kind, "a"));
+/// let request = Request::new(who, read, plan)
+///     .with("hour", 9)
+///     .with("tags", vec!["draft", "secret"])
+///     .with("for", EntityRef::new("User", "eve"))
+///     .with("device", Node::from_iter([("managed", true)]))
+///     .with_principal_attributes(Node::from_iter([("email", "ada@example.com")]))
+///     .with_resource_attributes(r#"{ "size": 3, "owner": { "type": "User", "id": "ada" } }"#.parse()?);
+/// # Ok::<(), rune_core::JsonError>(())
+/// ```
+#[doc(inline)]
+pub use syntax::Node;
+#[doc(inline)]
 pub use syntax::json::JsonError;

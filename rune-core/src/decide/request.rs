@@ -1,6 +1,6 @@
 //! What is asked.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use crate::{
     base::{EntityRef, Value, Values, value::quote},
@@ -166,7 +166,39 @@ node_from! {
     i32 => |number| Shape::Long(number.into());
     &str => |text| Shape::Text(text.to_owned());
     String => Shape::Text;
-    Vec<Node> => Shape::List;
+}
+
+/// A list.
+impl<T: Into<Node>> From<Vec<T>> for Node {
+    fn from(elements: Vec<T>) -> Self {
+        Self { span: 0..0, shape: Shape::List(elements.into_iter().map(Into::into).collect()) }
+    }
+}
+
+/// A list.
+impl<T: Into<Node>, const N: usize> From<[T; N]> for Node {
+    fn from(elements: [T; N]) -> Self {
+        Vec::from(elements).into()
+    }
+}
+
+/// A table of members by name; of two with one name the later counts.
+impl<K: Into<String>, V: Into<Node>> FromIterator<(K, V)> for Node {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(members: I) -> Self {
+        let members = members.into_iter().map(|(name, value)| (name.into(), value.into()));
+        let members: BTreeMap<String, Self> = members.collect();
+        let member = |(name, value)| (Key { span: 0..0, name }, value);
+        Self { span: 0..0, shape: Shape::Table(members.into_iter().map(member).collect()) }
+    }
+}
+
+/// Reads JSON.
+impl FromStr for Node {
+    type Err = json::JsonError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        json::parse(text)
+    }
 }
 
 impl From<EntityRef> for Node {
@@ -175,5 +207,45 @@ impl From<EntityRef> for Node {
         let inner = Shape::Table(vec![member("type", kind.into()), member("id", id.into())]);
         let inner = Self { span: 0..0, shape: inner };
         Self { span: 0..0, shape: Shape::Table(vec![member("__entity", inner)]) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_program_has_becomes_what_json_says_of_it() {
+        let request = || {
+            let [who, what] = ["User", "Document"].map(|kind| EntityRef::new(kind, "a"));
+            Request::new(who, EntityRef::new("Action", "read"), what)
+        };
+        let check = |node: Node, json: &str| {
+            let (built, parsed) = (request().with("x", node), request().with("x", json.parse::<Node>().unwrap()));
+            // Texts have places, and values have none.
+            let shape = |request: &Request| without_places(request.context.clone());
+            assert_eq!(shape(&built), shape(&parsed), "{json}");
+        };
+        check(true.into(), "true");
+        check(9.into(), "9");
+        check(9_i64.into(), "9");
+        check("a".into(), "\"a\"");
+        check(vec!["a", "b"].into(), r#"["a", "b"]"#);
+        check([vec![1], Vec::new()].into(), "[[1], []]");
+        check(Node::from_iter([("b", 1), ("a", 2), ("b", 3)]), r#"{ "a": 2, "b": 3 }"#);
+        check(vec![EntityRef::new("User", "a")].into(), r#"[{ "__entity": { "type": "User", "id": "a" } }]"#);
+    }
+
+    fn without_places(mut node: Node) -> Node {
+        node.span = 0..0;
+        match &mut node.shape {
+            Shape::List(nodes) => *nodes = nodes.drain(..).map(without_places).collect(),
+            Shape::Table(members) => {
+                let member = |(key, node): (Key, Node)| (Key { span: 0..0, ..key }, without_places(node));
+                *members = members.drain(..).map(member).collect();
+            }
+            _ => {}
+        }
+        node
     }
 }

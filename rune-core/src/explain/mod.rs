@@ -32,8 +32,9 @@ use crate::{
 /// A decision and all that led to it.
 ///
 /// As JSON: the members of the decision and those here, `is_incomplete` as `incomplete` and `n_rows_touched` as `rows_touched`;
-/// the command line and the server add the `format`.
+/// and `format`, the name and number of this shape.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "format", rename = "rune/explanation/1")]
 #[non_exhaustive]
 pub struct Explanation {
     /// The decision.
@@ -251,8 +252,9 @@ impl Because {
 
 /// Why a query has rows, or has none.
 ///
-/// As JSON: the members here, by these names, and `holds`.
+/// As JSON: the members here, `is_incomplete` as `incomplete`, and `format`, the name and number of this shape.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "format", rename = "rune/proof/1")]
 #[non_exhaustive]
 pub struct Proof {
     /// Whether there is a row.

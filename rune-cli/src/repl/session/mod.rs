@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use rune_core::{BuildError, Finding, Lineup, QueryError, Report, Version, Why};
 use serde_json::{Value as Json, json};
 
-use crate::{eval, explain, list, query, report, shown::Shown, watch};
+use crate::{eval, list, query, report, shown::Shown, watch};
 
 use super::{
     answer::Answer,
@@ -87,7 +87,7 @@ impl Session {
             Command::Why(asked) => match self.asked(asked.as_deref()).map(|asked| self.answers.explain(&asked.request))
             {
                 Some(explanation) => {
-                    Answer::new(self.cited(explanation.tree(self.depth).trim_end()), explain::json(&explanation))
+                    Answer::new(self.cited(explanation.tree(self.depth).trim_end()), json!(explanation))
                 }
                 None => Answer::error(NO_REQUEST),
             },
@@ -140,9 +140,7 @@ impl Session {
 
     fn prove(&self, text: &str) -> Answer {
         match self.answers.prove(text, self.request.as_ref().map(|asked| &asked.request)) {
-            Ok(proof) => {
-                Answer::new(self.cited(&query::proof_text(&proof, text, self.depth)), query::proof_json(&proof))
-            }
+            Ok(proof) => Answer::new(self.cited(&query::proof_text(&proof, text, self.depth)), json!(proof)),
             Err(error) => no_rows(error),
         }
     }

@@ -7,13 +7,10 @@ use rune_core::{Lineup, Request};
 use serde_json::{Value as Json, json};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-use crate::{
-    explain,
-    serve::{
-        http::Fault,
-        limits,
-        tokens::{Scope, Tokens},
-    },
+use crate::serve::{
+    http::Fault,
+    limits,
+    tokens::{Scope, Tokens},
 };
 
 use super::decision_json;
@@ -52,7 +49,7 @@ impl Explainer {
             if let Json::Object(members) = &mut answer {
                 let context = members.entry("context").or_insert_with(|| json!({}));
                 if let Json::Object(context) = context {
-                    context.insert("explanation".to_owned(), explain::json(&explanation));
+                    context.insert("explanation".to_owned(), json!(explanation));
                 }
             }
             // As long as there is an explanation, it has its place.
