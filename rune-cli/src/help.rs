@@ -145,15 +145,23 @@ Exit codes:
 
 pub(crate) const COMPLETIONS: &str = "\
 Examples:
+  mkdir -p ~/.local/share/bash-completion/completions
   rune completions bash > ~/.local/share/bash-completion/completions/rune
+
+  mkdir -p ~/.zfunc
   rune completions zsh > ~/.zfunc/_rune
+
+  mkdir -p ~/.config/fish/completions
   rune completions fish > ~/.config/fish/completions/rune.fish
+
+Zsh looks there if ~/.zshrc has `fpath+=~/.zfunc` before `compinit`.
 
 Exit codes:
   0  printed";
 
 pub(crate) const MAN: &str = "\
 Examples:
+  rune man | man -l -
   rune man check | man -l -
   rune man --out ~/.local/share/man/man1
 

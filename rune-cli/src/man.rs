@@ -1,6 +1,6 @@
 //! `rune man`: a manual page for each command.
 
-use std::{fs, path::PathBuf};
+use std::{fs, io::IsTerminal as _, path::PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::{Command, CommandFactory as _};
@@ -33,6 +33,9 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
             };
             let (name, text) = page(command)?;
             output.result(text.trim_end(), || json!({ "page": name, "text": text }));
+            if std::io::stdout().is_terminal() {
+                output.note(&hint(arguments.command.as_deref()));
+            }
         }
         Some(dir) => {
             fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
@@ -49,6 +52,15 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
         }
     }
     Ok(Outcome::Yes)
+}
+
+/// What somebody is told who sees the language of a page, and not the page.
+fn hint(command: Option<&str>) -> String {
+    let (command, other) = match command {
+        Some(command) => (format!("rune man {command}"), String::new()),
+        None => ("rune man".to_owned(), "; `rune man check` is the page of a command".to_owned()),
+    };
+    format!("\nnote: this is what `man` reads: `{command} | man -l -` shows the page{other}")
 }
 
 /// A page: the name of its file, and its text.
@@ -78,4 +90,16 @@ fn page(command: &Command) -> Result<(String, String)> {
     rest.control("fi", []);
     rest.to_writer(&mut text)?;
     Ok((man.get_filename(), String::from_utf8(text).context("the page is no text")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_sees_the_language_of_a_page_is_told_what_shows_it() {
+        let check = |command: Option<&str>, expected: &str| assert!(hint(command).ends_with(expected), "{command:?}");
+        check(None, "`rune man | man -l -` shows the page; `rune man check` is the page of a command");
+        check(Some("fmt"), "`rune man fmt | man -l -` shows the page");
+    }
 }

@@ -142,6 +142,20 @@ fn completions_know_every_command_and_are_what_the_shell_reads() {
 }
 
 #[test]
+fn completions_are_written_to_folders_that_are_made_before() {
+    let help = printed(&["completions", "--help"]);
+    let files = help.lines().filter_map(|line| line.split_once(" > ").map(|(_, file)| file));
+    let mut n = 0;
+    for file in files {
+        let (folder, _) = file.rsplit_once('/').expect("a folder");
+        let made = help.find(&format!("  mkdir -p {folder}")).unwrap_or_else(|| panic!("{folder} in {help}"));
+        assert!(made < help.find(file).unwrap(), "{help}");
+        n += 1;
+    }
+    assert_eq!(n, 3, "{help}");
+}
+
+#[test]
 fn findings_are_coloured_as_is_chosen_and_results_never() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("a.cedar"), "permit (").unwrap();
