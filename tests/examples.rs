@@ -1,6 +1,36 @@
-//! The examples: in order, laid out, and every clause of their rules and policies shown to matter by a test.
+//! The examples: in order, laid out, and every clause of their rules and policies shown to matter by a test. The ruleset of the
+//! README is laid out, too.
 
-use rune_core::{Options, Program, reload::driver};
+use rune_core::{
+    Options, Program, Sources,
+    reload::driver,
+    syntax::format::{self, Form},
+};
+
+fn check_layout(sources: &Sources) {
+    for (id, file) in sources.files() {
+        if let Some(form) = Form::of(&file.path) {
+            let layout = format::format(form, id, file.text()).unwrap_or_else(|error| panic!("{}: {error}", file.path));
+            assert_eq!(layout, file.text(), "`rune fmt` would lay out {} like this", file.path);
+        }
+    }
+}
+
+#[test]
+fn every_example_is_laid_out() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/policies");
+    let sources = driver::read(&dir).unwrap_or_else(|error| panic!("{error}"));
+    assert!(sources.find("cedar/policies.cedar").is_some() && sources.find("todo/todo.rune").is_some());
+    check_layout(&sources);
+}
+
+#[test]
+fn the_readme_s_ruleset_is_laid_out() {
+    let readme = include_str!("../README.md");
+    let (_, rest) = readme.split_once("\n```\nversion = ").expect("the README shows a ruleset");
+    let (ruleset, _) = rest.split_once("```").expect("an end");
+    check_layout(&Sources::single("readme.rune", &format!("version = {ruleset}")));
+}
 
 fn check(name: &str) {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/policies").join(name);
