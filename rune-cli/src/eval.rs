@@ -36,7 +36,12 @@ pub(crate) fn text(explanation: &Explanation) -> String {
     let mut lines = vec![explanation.decision.effect().to_string()];
     match explanation.determining.as_slice() {
         [] => lines.push(kind.to_owned()),
-        policies => lines.extend(policies.iter().map(|policy| format!("{kind} {}", shown(&policy.rule)))),
+        policies => {
+            for policy in policies {
+                lines.push(format!("{kind} {}", shown(&policy.rule)));
+                lines.extend(reason(&policy.rule));
+            }
+        }
     }
     lines.extend(
         explanation
@@ -45,6 +50,12 @@ pub(crate) fn text(explanation: &Explanation) -> String {
             .map(|failed| format!("passed over {}: {}", shown(&failed.instance.rule), failed.message)),
     );
     lines.join("\n")
+}
+
+/// What the author of a policy has people told, on one line.
+fn reason(policy: &RuleRef) -> Option<String> {
+    let words: Vec<_> = policy.annotations.get("reason")?.split_whitespace().collect();
+    (!words.is_empty()).then(|| format!("  “{}”", words.join(" ")))
 }
 
 fn shown(policy: &RuleRef) -> String {

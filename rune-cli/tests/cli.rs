@@ -113,8 +113,11 @@ fn eval_says_which_policies_decide_and_exits_with_the_decision() {
     let run = rune(&ask(cedar, "User::\"bob\"", inside));
     assert_eq!(
         (run.status.code(), text(&run.stdout)),
-        (Some(1), "deny\nforbidden by secrets (policies.cedar:14:1)\n".to_owned())
+        (Some(1), "deny\nforbidden by secrets (policies.cedar:18:1)\n".to_owned())
     );
+    let run = rune(&ask(cedar, "User::\"eve\"", inside));
+    let told = "deny\nforbidden by suspended (policies.cedar:23:1)\n  “Your account is suspended.”\n";
+    assert_eq!((run.status.code(), text(&run.stdout)), (Some(1), told.to_owned()), "with the reason");
     let run = rune(&[&["--json"], &ask(cedar, "User::\"eve\"", inside)[..]].concat());
     let json: Json = serde_json::from_slice(&run.stdout).unwrap();
     assert_eq!(run.status.code(), Some(1));
