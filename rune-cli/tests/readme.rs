@@ -37,7 +37,7 @@ fn replayed(page: &str, dir: &Path) -> (String, usize) {
     // A mark stands before what each command prints. Whatever happens, a server ends.
     let mut script = "exec 2>&1\ntrap '[ -z \"$!\" ] || kill $! 2> /dev/null' EXIT\n".to_owned();
     for command in commands.iter().flatten() {
-        let typed: Vec<&str> = command.lines().map(|line| &line[2..]).collect();
+        let typed: Vec<&str> = command.lines().map(|line| line.get(2..).unwrap()).collect();
         script.extend(["printf '\\036'\n", &typed.join("\n").replace(":7400", &port), "\n"]);
     }
     let folder = Path::new(env!("CARGO_BIN_EXE_rune")).parent().unwrap();
@@ -47,8 +47,10 @@ fn replayed(page: &str, dir: &Path) -> (String, usize) {
     let mut answers = printed.split('\x1e').skip(1);
     let mut replayed = page.to_owned();
     for (block, commands) in blocks.iter().zip(&commands) {
-        let shown: String =
-            commands.iter().map(|command| format!("{command}\n{}", answers.next().unwrap_or_default())).collect();
+        let mut shown = String::new();
+        for command in commands {
+            shown.extend([command, "\n", answers.next().unwrap_or_default()]);
+        }
         replayed = replayed.replace(&format!("{START}{block}"), &format!("{START}{shown}"));
     }
     assert!(answers.next().is_none(), "{printed}");

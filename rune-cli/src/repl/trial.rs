@@ -30,9 +30,10 @@ pub(super) fn build(folder: &Arc<Lineup>, trial: &[String]) -> Result<Arc<Lineup
     let given = given(&files);
     let is_given = |name: &str| given.contains(name);
     let of_folder = sources.files().map(|(_, file)| file.clone());
-    let of_folder: Vec<File> = match has_live(folder.stable(), is_given) {
-        true => of_folder.map(|file| without_live(&file, is_given)).collect(),
-        false => of_folder.collect(),
+    let of_folder: Vec<File> = if has_live(folder.stable(), is_given) {
+        of_folder.map(|file| without_live(&file, is_given)).collect()
+    } else {
+        of_folder.collect()
     };
     // What a rule would do to tests is something to learn from.
     let options = Options { failing_test: Severity::Warning, ..Options::default() };

@@ -102,17 +102,17 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
 }
 
 /// Says where a server listens and, to people, what it serves and what to type.
-fn tell_where(server: &Server, dir: &Path, served: &Served, output: Output) {
-    for address in &server.addresses {
+fn tell_where(bound: &Server, dir: &Path, served: &Served, output: Output) {
+    for address in &bound.addresses {
         output.result(
             &format!("listening on http://{address}"),
             || json!({ "event": "listening", "address": address.to_string() }),
         );
     }
-    for missing in &server.listeners.missing {
+    for missing in &bound.listeners.missing {
         output.warn(missing);
     }
-    if let Some(address) = server.addresses.first() {
+    if let Some(address) = bound.addresses.first() {
         let lineup = served.engine().map(|engine| engine.lineup());
         let program = lineup.as_ref().map(|lineup| &**lineup.stable());
         let dir = dir.display().to_string();
