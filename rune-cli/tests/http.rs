@@ -401,6 +401,9 @@ fn the_status_counts_as_check_does_and_tells_times_below_a_millisecond() {
     assert_eq!(status["counts"].to_string(), counts);
     let run = std::process::Command::new(RUNE).arg("check").arg(dir.path()).output().expect("the binary runs");
     assert_eq!(String::from_utf8_lossy(&run.stdout), "ok: 1 file, 5 policies, 3 entities\n");
+    fs::write(dir.path().join("p.rune"), POLICIES.replace("User.ada = {}", "User.ada = {}\nUser.eve = {}")).unwrap();
+    let edited = server.status_when("the edit is in force", |status| status["generation"] == 2);
+    assert_eq!(edited["counts"]["entities"], 4, "they are counted anew");
     let took = status["last_reload"]["took_ms"].as_f64().expect("a number");
     assert!(0.0 < took && (took * 1e3 - (took * 1e3).round()).abs() < 1e-6, "{took}");
 }

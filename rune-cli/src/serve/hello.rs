@@ -1,6 +1,9 @@
 //! What people are told first: what is served, and what to type.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
 use rune_core::{
     EntityRef, Program,
@@ -43,39 +46,46 @@ fn request(subject: &EntityRef, action: &str, resource: &EntityRef) -> Json {
 /// A request with names that the program knows, whatever it decides of it: short ones, which are read easily.
 fn first_request(program: &Program) -> Json {
     let values = &**program.facts().values();
-    let mut known = Vec::new();
-    let mut add = |entity: Value| {
-        if let View::Entity(kind, id) = values.view(entity) {
-            known.push((kind, EntityRef::new(values.name(kind), values.name(id))));
+    // Of each type by name, the id of the entity that is told.
+    let mut known: BTreeMap<&str, &str> = BTreeMap::new();
+    program.facts().facts().each_known(values, &mut |kind, entity, _| {
+        if let View::Entity(_, id) = values.view(entity)
+            && !is_action_type(values.name(kind))
+        {
+            let (id, told) = (values.name(id), known.entry(values.name(kind)).or_insert(values.name(id)));
+            *told = shorter(told, id);
         }
-    };
-    program.facts().facts().each_known(values, &mut |_, entity, _| add(entity));
-    known.retain(|(_, entity)| !is_action_type(&entity.kind));
-    known.sort_by(|(_, a), (_, b)| (a.id.len(), a).cmp(&(b.id.len(), b)));
+    });
     let of = |kinds: &[Symbol]| {
-        let found = known.iter().find(|(kind, _)| kinds.contains(kind)).map(|(_, entity)| entity.clone());
-        found.or_else(|| Some(EntityRef::new(values.name(*kinds.first()?), "1")))
+        let mut kinds = kinds.iter().map(|kind| values.name(*kind));
+        let first = kinds.clone().next()?;
+        Some(kinds.find_map(|kind| Some(EntityRef::new(kind, *known.get(kind)?))).unwrap_or(EntityRef::new(first, "1")))
     };
     let name = |action: Value| match values.view(action) {
-        View::Entity(kind, id) if values.name(kind) == program.action_type() => Some(values.name(id).to_owned()),
+        View::Entity(kind, id) if values.name(kind) == program.action_type() => Some(values.name(id)),
         _ => None,
     };
     if let Some(schema) = program.schema() {
         let ask = |(action, takes): (Value, &ActionType)| {
-            Some(request(&of(&takes.principals)?, &name(action)?, &of(&takes.resources)?))
+            let name = name(action)?;
+            Some((name, request(&of(&takes.principals)?, name, &of(&takes.resources)?)))
         };
-        let asked = schema.actions().filter_map(|action| Some((name(action.0)?, ask(action)?)));
-        let first = asked.min_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
+        let asked = schema.actions().filter_map(ask);
+        let first = asked.reduce(|a, b| if shorter(a.0, b.0) == a.0 { a } else { b });
         return first.map_or_else(nothing_known, |(_, request)| request);
     }
     let mut actions = Vec::new();
     values.each_entity(&mut |_, entity| actions.extend(name(entity)));
-    actions.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
-    let action = actions.first().map_or("read", String::as_str);
-    match (known.first(), known.last()) {
-        (Some((_, subject)), Some((_, resource))) => request(subject, action, resource),
+    let action = actions.into_iter().reduce(shorter).unwrap_or("read");
+    let entity = |(kind, id): (&&str, &&str)| EntityRef::new(*kind, *id);
+    match (known.iter().next_back().map(entity), known.iter().next().map(entity)) {
+        (Some(subject), Some(resource)) => request(&subject, action, &resource),
         _ => request(&EntityRef::new("User", "ada"), action, &EntityRef::new("Document", "plan")),
     }
+}
+
+fn shorter<'n>(a: &'n str, b: &'n str) -> &'n str {
+    if (a.len(), a) <= (b.len(), b) { a } else { b }
 }
 
 #[cfg(test)]

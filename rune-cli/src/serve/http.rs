@@ -40,6 +40,7 @@ pub(super) fn router(served: Arc<Served>, public: Option<PublicUrl>, tokens: Tok
             Fault::new(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method: see the header `Allow`")
         })
         .layer(Extension(Arc::new(authzen::Explainer::new(tokens))))
+        .layer(Extension(Arc::new(status::Counted::default())))
         .layer(middleware::from_fn_with_state(public.map(Arc::new), check_host))
         .layer(middleware::from_fn(echo_request_id))
         .with_state(served)

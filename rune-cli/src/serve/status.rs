@@ -1,24 +1,48 @@
 //! `GET /api/v1/status`: what is served, and what came of the last edits.
 
-use std::time::{Duration, SystemTime};
-
-use axum::{extract::State, response::Response};
-use rune_core::{
-    program::Change,
-    reload::{Refusal, Served},
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
 };
+
+use axum::{Extension, extract::State, response::Response};
+use rune_core::{Generation, Lineup, Status, program::Change, reload::Refusal};
 use serde_json::{Value as Json, json};
+use tokio::{sync::Mutex, task::spawn_blocking};
 
 use crate::{counts::Counts, report};
 
 use super::http::{App, answer};
 
-pub(super) async fn status(State(served): State<App>) -> Response {
-    answer(&json(&served))
+/// The counts of what was asked about last: counting goes over all rows.
+#[derive(Debug, Default)]
+pub(super) struct Counted(Mutex<Option<(Generation, Counts)>>);
+
+impl Counted {
+    async fn of(&self, lineup: &Arc<Lineup>) -> Option<Counts> {
+        let mut last = self.0.lock().await;
+        match *last {
+            Some((generation, counts)) if generation == lineup.generation() => Some(counts),
+            _ => {
+                let counted = lineup.clone();
+                let counts = spawn_blocking(move || Counts::of(counted.stable())).await.ok()?;
+                *last = Some((lineup.generation(), counts));
+                Some(counts)
+            }
+        }
+    }
 }
 
-fn json(served: &Served) -> Json {
+pub(super) async fn status(State(served): State<App>, counted: Extension<Arc<Counted>>) -> Response {
     let status = served.status();
+    let counts = match &status.lineup {
+        Some(lineup) => counted.of(lineup).await,
+        None => None,
+    };
+    answer(&json(&status, counts))
+}
+
+fn json(status: &Status, counts: Option<Counts>) -> Json {
     let state = match (&status.lineup, &status.trouble) {
         _ if status.is_unwatched => "unwatched",
         (None, _) => "waiting",
@@ -33,7 +57,7 @@ fn json(served: &Served) -> Json {
         let program = lineup.stable();
         members.insert("generation".to_owned(), json!(lineup.generation().get()));
         members.insert("version".to_owned(), json!(program.version().to_string()));
-        members.insert("counts".to_owned(), json!(Counts::of(program)));
+        members.extend(counts.map(|counts| ("counts".to_owned(), json!(counts))));
         members.insert("warnings".to_owned(), report::json(program.warnings()));
     }
     if let Some(reload) = &status.last_reload {
