@@ -227,12 +227,7 @@ impl Cutter<'_> {
         let span = Span::new(self.file, at + blank..at + line.trim_end().len());
         let body = at + line.len();
         let Some(kind) = kind else {
-            let help = match nearest(name, SectionKind::NAMES.map(|(known, _)| known)) {
-                Some(known) => format!("did you mean `[{known}]`?"),
-                None => "sections are schema, data, entities, rules, policies, test, flag and migrate; \
-                         a TOML table is written inline: `name = { … }`"
-                    .to_owned(),
-            };
+            let help = meant(name, line);
             let message = format!("`{name}` is not the name of a section");
             self.findings.push(Finding::new(Code::UnknownSection, span, message).help(help));
             return Some((Part::Unknown, body));
@@ -280,7 +275,8 @@ impl Cutter<'_> {
             Err(errors) => {
                 for error in errors {
                     let finding = Finding::new(Code::TomlSyntax, span(error.span), error.message);
-                    self.findings.push(finding.help("before the first section there is only the version"));
+                    let help = error.help.as_deref().unwrap_or("before the first section there is only the version");
+                    self.findings.push(finding.help(help));
                 }
                 return;
             }
@@ -320,13 +316,58 @@ impl Cutter<'_> {
         let at = *self.open.first()?;
         let bracket = self.text.get(at..at + 1).unwrap_or_default();
         let span = Span::new(self.file, at..at + 1);
-        let mut finding = Finding::new(Code::UnclosedBracket, span, format!("this `{bracket}` is never closed"));
+        let close = match bracket {
+            "(" => ")",
+            "{" => "}",
+            _ => "]",
+        };
+        let finding = Finding::new(Code::UnclosedBracket, span, format!("this `{bracket}` is never closed"));
+        let mut finding = finding.help(format!("close it with `{close}`"));
         if let Some(header) = self.swallowed {
             finding =
                 finding.related(Span::new(self.file, header..header + 1), "so this section is taken to be inside it");
         }
         self.findings.push(finding);
         Some(at)
+    }
+}
+
+/// What else people call sections. There are none yet for flags and migrations.
+const OTHER_NAMES: [(&str, &str); 15] = [
+    ("facts", "data"),
+    ("rows", "data"),
+    ("relations", "rules"),
+    ("datalog", "rules"),
+    ("logic", "rules"),
+    ("types", "schema"),
+    ("cedar", "policies"),
+    ("permissions", "policies"),
+    ("users", "entities"),
+    ("groups", "entities"),
+    ("roles", "entities"),
+    ("links", "data"),
+    ("flags", ""),
+    ("migrations", ""),
+    ("imports", ""),
+];
+
+/// The section that is meant by another name, with what the header says it is about if it is a test.
+fn meant(name: &str, line: &str) -> String {
+    let served =
+        SectionKind::NAMES.map(|(known, _)| known).into_iter().filter(|known| !["flag", "migrate"].contains(known));
+    let one = |name: &str| name.to_ascii_lowercase().trim_end_matches('s').to_owned();
+    let other = OTHER_NAMES.iter().find(|(other, _)| one(name) == one(other)).map(|(_, known)| *known);
+    match other.or_else(|| nearest(name, served)).filter(|known| !known.is_empty()) {
+        Some("test") => {
+            let argument =
+                line.split_once('.').and_then(|(_, rest)| rest.split_once(']')).map(|(argument, _)| argument);
+            let quoted = argument.map(str::trim).filter(|argument| argument.starts_with(['"', '\'']));
+            format!("did you mean `[test.{}]`?", quoted.unwrap_or("\"…\""))
+        }
+        Some(known) => format!("did you mean `[{known}]`?"),
+        None => "sections are schema, data, entities, rules, policies and test; \
+                 a TOML table is written inline: `name = { … }`"
+            .to_owned(),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod characters;
 pub mod container;
 pub mod csv;
 pub mod format;
+mod habits;
 pub mod height;
 pub mod json;
 pub mod rules;

@@ -7,7 +7,12 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::tree::{Key, Node, Shape};
+use crate::base::limits;
+
+use super::{
+    habits,
+    tree::{Key, Node, Shape},
+};
 
 /// A place where TOML is not TOML.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +21,8 @@ pub struct TomlError {
     pub span: Range<usize>,
     /// What is wrong.
     pub message: String,
+    /// What to write, if it looks like a habit from elsewhere.
+    pub help: Option<String>,
 }
 
 /// Reads a document as the table it is, with every error that the parser can name.
@@ -26,14 +33,34 @@ pub struct TomlError {
 pub fn parse(text: &str) -> Result<Node, Vec<TomlError>> {
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        let error = |error: &toml::de::Error| TomlError {
-            span: error.span().unwrap_or(0..0),
-            message: error.message().lines().next().unwrap_or_default().to_owned(),
-        };
-        return Err(errors.iter().map(error).collect());
+        return Err(told(text, &errors));
     }
     let span = document.span();
     Ok(Node { span, shape: table(document.into_inner()) })
+}
+
+/// The errors, those of a line that looks like a habit as one.
+fn told(text: &str, errors: &[toml::de::Error]) -> Vec<TomlError> {
+    let mut told: Vec<TomlError> = Vec::new();
+    let mut lines: Vec<Range<usize>> = Vec::new();
+    let mut errors: Vec<_> = errors.iter().map(|error| (error.span().unwrap_or(0..0), error)).collect();
+    errors.sort_by_key(|(span, _)| span.start);
+    for (span, error) in errors {
+        if lines.iter().any(|line| (line.start..=line.end).contains(&span.start)) {
+            continue;
+        }
+        // What is not shown needs no advice, which costs the length of a line.
+        let slip =
+            (told.len() < limits::FINDINGS_MAX).then(|| habits::slip(text, span.start, error.message())).flatten();
+        if let Some((error, line)) = slip {
+            lines.push(line);
+            told.push(error);
+            continue;
+        }
+        let message = error.message().lines().next().unwrap_or_default().to_owned();
+        told.push(TomlError { span, message, help: None });
+    }
+    told
 }
 
 fn table(table: DeTable<'_>) -> Shape {

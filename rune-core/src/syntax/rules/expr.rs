@@ -55,7 +55,7 @@ pub(super) fn lone_call<'i>(pair: &Pair<'i, Rule>) -> Option<(Vec<Pair<'i, Rule>
 }
 
 /// The only part that a pair has.
-fn single<'i>(pair: &Pair<'i, Rule>) -> Option<Pair<'i, Rule>> {
+pub(super) fn single<'i>(pair: &Pair<'i, Rule>) -> Option<Pair<'i, Rule>> {
     let mut parts = pair.clone().into_inner();
     let first = parts.next()?;
     parts.next().is_none().then_some(first)
@@ -358,6 +358,9 @@ impl Reader<'_> {
     fn call(&mut self, pair: Pair<'_, Rule>, base: usize, span: Range<usize>) -> Option<Expr> {
         let mut parts = pair.into_inner();
         let name = self.name(&parts.next()?, base);
+        if self.is_negation(&name) {
+            return None;
+        }
         let mut arguments = self.arguments(parts.next()?, base)?;
         let Some((_, method, _)) = Method::ALL.into_iter().take(4).find(|(known, ..)| *known == name.text) else {
             let message = format!("`{}` is not a function", name.text);

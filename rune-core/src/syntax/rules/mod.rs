@@ -207,6 +207,10 @@ pub fn parse(piece: &Piece, findings: &mut Findings) -> Vec<Clause> {
     while let Some(rest) = piece.text.get(at..).filter(|rest| !rest.is_empty()) {
         at += skipped(rest);
         let Some(rest) = piece.text.get(at..).filter(|rest| !rest.is_empty()) else { break };
+        if let Some(n_bytes) = reader.foreign_comment(at) {
+            at += n_bytes;
+            continue;
+        }
         // The grammar takes any text as a statement.
         let statement = Grammar::parse(Rule::statement, rest).map_or(rest, |pairs| pairs.as_str());
         let end = at + statement.len().max(1);
@@ -281,25 +285,25 @@ impl Reader<'_> {
                 }
                 Err(error) => error,
             };
-            // Perhaps a period is missing: then a clause is followed by another on a later line.
-            let next = Grammar::parse(Rule::first, text).ok().and_then(|pairs| {
-                let end = pairs.as_str().trim_end().len();
-                let rest = text.get(end..)?;
-                let next = end + rest.len() - rest.trim_start().len();
-                let is_new_line = text.get(end..next)?.contains('\n');
-                let is_clause = Grammar::parse(Rule::first, text.get(next..)?).is_ok();
-                (is_new_line && is_clause).then_some((end, next, pairs))
-            });
-            let Some((end, next, pairs)) = next else {
+            let Some(next) = Next::after(text) else {
                 self.slip(range.start, &error);
                 return;
             };
-            self.missing_period(range.start..range.start + end);
-            if let Some(pair) = clause_of(pairs) {
-                clauses.extend(self.clause(pair, range.start, range.start + end));
+            let end = range.start + next.end;
+            if let Some(at) = next.semicolon.map(|at| self.piece.start + range.start + at) {
+                let place = at..at + 1;
+                self.refuse(Code::MissingPeriod, place, "a clause does not end with `;`", "write `.` for it");
+            } else {
+                self.missing_period(range.start..end);
             }
-            range.start += next;
-            text = text.get(next..).unwrap_or_default();
+            if let Some(pair) = clause_of(next.pairs) {
+                clauses.extend(self.clause(pair, range.start, end));
+            }
+            range.start += next.start;
+            text = text.get(next.start..).unwrap_or_default();
+            if text.is_empty() {
+                return;
+            }
         }
     }
 
@@ -476,9 +480,23 @@ impl Reader<'_> {
         if let Some((name, arguments)) = expr::lone_call(&pair) {
             let span = self.place(&pair, base);
             let name = self.name_of_call(&name, base);
+            if self.is_negation(&name) {
+                return None;
+            }
             return Some(LiteralKind::Atom(Atom { span, name, args: self.arguments(arguments, base)? }));
         }
+        if self.is_misjoined(&pair, base) {
+            return None;
+        }
         Some(LiteralKind::Guard(self.expr(pair, base)?))
+    }
+
+    /// Reports `not (a, b)`, which is no call.
+    fn is_negation(&mut self, name: &Name) -> bool {
+        if name.text == "not" {
+            self.refuse(Code::RuleSyntax, name.span.clone(), "`not` takes one condition", slips::BOTH);
+        }
+        name.text == "not"
     }
 
     fn aggregate(&mut self, pair: Pair<'_, Rule>, base: usize) -> Option<Aggregate> {
@@ -503,6 +521,35 @@ impl Reader<'_> {
             return None;
         };
         Some(Aggregate { result, fold, tuple, body })
+    }
+}
+
+/// A clause that begins a text, without its period, and what comes next.
+struct Next<'t> {
+    pairs: pest::iterators::Pairs<'t, Rule>,
+    /// Where the clause ends.
+    end: usize,
+    /// Where a semicolon ends it, if one does.
+    semicolon: Option<usize>,
+    /// Where the next clause begins, or the text ends.
+    start: usize,
+}
+
+impl<'t> Next<'t> {
+    /// Perhaps a period is missing: then a clause is followed by another on a later line. After a semicolon that line is not
+    /// indented, or there is none.
+    fn after(text: &'t str) -> Option<Self> {
+        let pairs = Grammar::parse(Rule::first, text).ok()?;
+        let end = pairs.as_str().trim_end().len();
+        let rest = text.get(end..)?.trim_start();
+        let semicolon = rest.starts_with(';').then(|| text.len() - rest.len());
+        let next = rest.strip_prefix(';').unwrap_or(rest).trim_start();
+        let start = text.len() - next.len();
+        let between = text.get(end..start)?;
+        let is_new_line = if semicolon.is_some() { between.ends_with('\n') } else { between.contains('\n') };
+        let is_end = semicolon.is_some() && next.is_empty();
+        let is_next = is_end || (is_new_line && Grammar::parse(Rule::first, next).is_ok());
+        is_next.then_some(Self { pairs, end, semicolon, start })
     }
 }
 

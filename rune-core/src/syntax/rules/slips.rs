@@ -1,24 +1,62 @@
 //! What a statement that does not parse was probably meant to be.
 
-use pest::error::{ErrorVariant, InputLocation};
+use pest::{
+    Parser,
+    error::{ErrorVariant, InputLocation},
+    iterators::Pair,
+};
 
-use super::{Error, Reader, Rule};
+use super::{
+    Error, Fold, Grammar, Reader, Rule,
+    expr::{lone_call, single},
+};
 use crate::{base::character_at, diag::Code};
 
-/// What people write out of habit, and what it is called here. The first that fits counts.
-const HABITS: [(&str, &str); 11] = [
+const ARROW: &str = "the arrow of a rule is `:-`";
+const AND: &str = "conditions are joined by `,`";
+const OR: &str = "for \"or\", write a second rule with the same head";
+const NOT: &str = "negation is `not`";
+pub(super) const BOTH: &str = "give them a relation of their own, `both(X) :- a(X), b(X).`, and write `not both(X)`";
+const DIFFER: &str = "what differs is compared with `!=`";
+const COMMENT: &str = "comments begin with `#` or `//`";
+
+/// What people write out of habit, and what it is called here. The first that fits counts; words fit whole, in any case.
+const HABITS: [(&str, &str); 31] = [
     ("=<", "less than or equal is `<=`"),
-    (";", "there is no `;` for \"or\": write a second rule with the same head"),
-    ("<-", "the arrow of a rule is `:-`"),
-    ("->", "the arrow of a rule is `:-`"),
+    ("<>", DIFFER),
+    ("\\=", DIFFER),
+    ("/=", DIFFER),
+    ("~=", DIFFER),
+    (";", OR),
+    ("|", OR),
+    ("or", OR),
+    ("&", AND),
+    ("and", AND),
+    ("<-", ARROW),
+    ("->", ARROW),
+    ("=>", ARROW),
+    ("if", ARROW),
+    ("when", ARROW),
+    ("where", ARROW),
     (":=", "a variable is bound with `=`"),
-    ("\\+", "negation is `not`"),
-    ("¬", "negation is `not`"),
-    ("~", "negation is `not`"),
+    ("=", "values are compared with `==`; `=` binds the variable at its left"),
+    ("\\+", NOT),
+    ("¬", NOT),
+    ("~", NOT),
+    ("not", NOT),
+    ("!", "negation is `not`, and `!` before an expression"),
+    ("/*", COMMENT),
+    ("--", COMMENT),
+    ("%", COMMENT),
     ("/", "there is no division; compare products"),
     ("'", "strings are written with double quotes"),
+    ("?", "a variable begins with a capital letter: `X`"),
+    ("$", "a variable begins with a capital letter: `X`"),
     (".", "a period in a path is followed by a name; a rule ends with a period before white space"),
 ];
+
+/// Words that stand between two others.
+const BETWEEN: [&str; 12] = ["in", "is", "has", "like", "if", "then", "else", "not", "and", "or", "when", "where"];
 
 impl Reader<'_> {
     /// Reports where a statement is no clause, with advice if it looks like a habit from elsewhere.
@@ -26,33 +64,214 @@ impl Reader<'_> {
         let at = match error.location {
             InputLocation::Pos(at) | InputLocation::Span((at, _)) => base + at,
         };
-        // `=<` is one slip, whichever half of it was looked at last.
-        let is_reversed = self.piece.text.get(..=at).is_some_and(|text| text.ends_with("=<"));
-        let at = at - usize::from(is_reversed);
-        let rest = self.piece.text.get(at..).unwrap_or_default();
-        let found: String = match rest.chars().next() {
-            None | Some('\n') => String::new(),
-            Some('.') if rest.chars().nth(1).is_none_or(char::is_whitespace) => String::new(),
-            Some(c) if c.is_alphanumeric() || c == '_' => {
-                rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').take(40).collect()
-            }
-            Some(_) if rest.starts_with([':', '<', '=', '-', '&', '|']) => {
-                rest.chars().take_while(char::is_ascii_punctuation).take(2).collect()
-            }
-            Some(c) => c.to_string(),
-        };
+        let text = self.piece.text.as_str();
+        let at = start_of_slip(text, base, at);
+        let (before, rest) = (text.get(base..at).unwrap_or_default(), text.get(at..).unwrap_or_default());
+        if let Some((gap, message)) = gap(before, rest) {
+            let place = self.piece.start + at + gap..self.piece.start + at + gap + 1;
+            self.refuse(Code::RuleSyntax, place, message, "arguments are separated by `,`");
+            return;
+        }
+        let found = found(rest);
         let message = match found.as_str() {
             "" => "the rule breaks off here".to_owned(),
             found => format!("`{found}` does not fit here"),
         };
-        let is_it = |(text, _): &&(&str, &str)| !found.is_empty() && rest.starts_with(text);
-        let habit = HABITS.iter().find(is_it).map(|(_, help)| (*help).to_owned());
-        let help = habit.or_else(|| expected(error)).unwrap_or_else(|| {
+        let help = in_context(before, &found).or_else(|| habit(&found, rest)).map(str::to_owned);
+        let help = help.or_else(|| expected(error)).unwrap_or_else(|| {
             "a clause is `head(X) :- body(X), X.level > 3.`, `fact(\"a\").` or `relation name(Type, Type).`".to_owned()
         });
-        let end = if found.is_empty() { character_at(&self.piece.text, at).end } else { at + found.len() };
+        let end = if found.is_empty() { character_at(text, at).end } else { at + found.len() };
         self.refuse(Code::RuleSyntax, self.piece.start + at..self.piece.start + end, message, help);
     }
+
+    /// Reports a line that is a comment elsewhere, and returns how many bytes it has.
+    pub(super) fn foreign_comment(&mut self, at: usize) -> Option<usize> {
+        let rest = self.piece.text.get(at..)?;
+        let mark = ["--", "%", "/*"].into_iter().find(|mark| rest.starts_with(mark))?;
+        let end = if mark == "/*" { rest.find("*/").map(|end| end + 2) } else { rest.find('\n') };
+        let end = end.unwrap_or(rest.len());
+        let place = self.piece.start + at..self.piece.start + at + mark.len();
+        self.refuse(Code::RuleSyntax, place, format!("`{mark}` begins no comment"), COMMENT);
+        Some(end)
+    }
+
+    /// Reports a condition that joins or negates relations with operators of expressions.
+    pub(super) fn is_misjoined(&mut self, pair: &Pair<'_, Rule>, base: usize) -> bool {
+        let mut fork = pair.clone();
+        let mut is_grouped = false;
+        while let Some(inner) = single(&fork) {
+            is_grouped |= fork.as_rule() == Rule::group;
+            fork = inner;
+        }
+        let start = fork.as_span().start();
+        let before = self.piece.text.get(..base + pair.as_span().start()).unwrap_or_default();
+        let is_negated = word_before(before) == "not";
+        let parts: Vec<_> = fork.clone().into_inner().collect();
+        let (mark, message, help) = match (fork.as_rule(), parts.as_slice()) {
+            (Rule::and, [_, ..]) if parts.iter().any(is_relation) => {
+                let all: Vec<_> = parts.iter().map(as_condition).collect();
+                let help = match is_negated {
+                    true if is_grouped => BOTH.to_owned(),
+                    true => format!("{AND}: `not {}`", all.join(", ")),
+                    false => format!("{AND}: `{}`", all.join(", ")),
+                };
+                ("&&", "`&&` does not join relations", help)
+            }
+            (Rule::or, [_, ..]) if parts.iter().any(is_relation) => {
+                ("||", "`||` does not join relations", OR.to_owned())
+            }
+            (Rule::unary, [bang, _]) if bang.as_rule() == Rule::bang && is_relation(&fork) => {
+                ("!", "`!` does not negate a relation", format!("negation is written `{}`", as_condition(&fork)))
+            }
+            (Rule::call | Rule::member, _) if is_grouped && is_relation(pair) => {
+                ("", "a relation has no brackets around it", format!("write `{}`", fork.as_str().trim()))
+            }
+            _ => return false,
+        };
+        // Between the first two operands, or before the only one.
+        let from = parts.first().filter(|_| !mark.is_empty() && mark != "!").map_or(start, |part| part.as_span().end());
+        let from = base + from.saturating_sub(mark.len());
+        let at = self.piece.text.get(from..).and_then(|rest| rest.find(mark)).map_or(from, |at| from + at);
+        let end = at + if mark.is_empty() { fork.as_str().trim_end().len() } else { mark.len() };
+        self.refuse(Code::RuleSyntax, self.piece.start + at..self.piece.start + end, message, help);
+        true
+    }
+}
+
+/// Whether an operand is a relation and its arguments, negated or not.
+fn is_relation(pair: &Pair<'_, Rule>) -> bool {
+    let mut pair = pair.clone();
+    loop {
+        if lone_call(&pair).is_some() {
+            return true;
+        }
+        let last = pair.clone().into_inner().last();
+        match last {
+            Some(inner) if single(&pair).is_some() || pair.as_rule() == Rule::unary => pair = inner,
+            _ => return false,
+        }
+    }
+}
+
+/// An operand as a condition of its own.
+fn as_condition(pair: &Pair<'_, Rule>) -> String {
+    let text = pair.as_str().trim();
+    if !is_relation(pair) {
+        return text.to_owned();
+    }
+    let relation = text.trim_start_matches(['!', '(', ' ']);
+    let n_brackets = text.matches('(').count() - relation.matches('(').count();
+    let end = relation
+        .char_indices()
+        .rev()
+        .filter(|(_, c)| *c == ')')
+        .nth(n_brackets)
+        .map_or(relation.len(), |(at, _)| at + 1);
+    let is_negated = text.matches('!').count() % 2 == 1;
+    format!("{}{}", if is_negated { "not " } else { "" }, relation.get(..end).unwrap_or(relation))
+}
+
+/// Where a slip begins: `=<` is one, whichever half of it was looked at last, and `NOT` is one before what it negates.
+fn start_of_slip(text: &str, base: usize, at: usize) -> usize {
+    let upto = text.get(base..).and_then(|text| text.get(..=at - base)).unwrap_or_default();
+    if ["=<", "<>", "\\=", "/=", "~="].iter().any(|slip| upto.ends_with(slip)) {
+        return at - 1;
+    }
+    let before = text.get(base..at).unwrap_or_default().trim_end();
+    let word = word_before(before);
+    let is_not = word != "not" && word.eq_ignore_ascii_case("not");
+    if is_not { base + before.len() - word.len() } else { at }
+}
+
+/// What stands where a statement is no clause, as far as it is shown.
+fn found(rest: &str) -> String {
+    match rest.chars().next() {
+        None | Some('\n') => String::new(),
+        Some('.') if rest.chars().nth(1).is_none_or(char::is_whitespace) => String::new(),
+        Some(c) if c.is_alphanumeric() || c == '_' => {
+            rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').take(40).collect()
+        }
+        Some(_) if rest.starts_with([':', '<', '=', '-', '&', '|', '\\', '~']) || rest.starts_with("/=") => {
+            rest.chars().take_while(char::is_ascii_punctuation).take(2).collect()
+        }
+        Some(c) => c.to_string(),
+    }
+}
+
+fn habit(found: &str, rest: &str) -> Option<&'static str> {
+    let is_word = found.starts_with(char::is_alphanumeric);
+    let fits = |text: &str| if is_word { found.eq_ignore_ascii_case(text) } else { rest.starts_with(text) };
+    HABITS.iter().find(|(text, _)| !found.is_empty() && fits(text)).map(|(_, help)| *help)
+}
+
+/// What is meant, where what stands before it says so.
+fn in_context(before: &str, found: &str) -> Option<&'static str> {
+    let is_fold = |word: &str| Fold::ALL.iter().any(|(name, _)| *name == word);
+    let head = Grammar::parse(Rule::whole, before).ok().and_then(super::clause_of);
+    let is_after_head = head.is_some_and(|clause| {
+        clause.into_inner().flatten().all(|part| !matches!(part.as_rule(), Rule::body | Rule::declaration))
+    });
+    let word = word_before(before);
+    if is_after_head && [":=", "=", "<=", "=>", "==", ":", "-", "<", "is"].contains(&found) {
+        return Some(ARROW);
+    }
+    if is_after_head && found == "," {
+        return Some("a rule has one head: write a rule for each");
+    }
+    if word == "relation" {
+        return Some("the columns stand in brackets: `relation viewer(User, Document).`");
+    }
+    if ["rule", "fact", "def", "predicate", "let"].contains(&before.trim()) {
+        return Some("a clause begins with its relation, and with no other word");
+    }
+    if found.starts_with('{') && is_fold(word) {
+        return Some("bind the aggregate to a variable and compare that: `N = count { X : p(X) }, N > 3`");
+    }
+    if found.starts_with(':')
+        && before.rfind('(').is_some_and(|at| is_fold(word_before(before.get(..at).unwrap_or_default())))
+    {
+        return Some("an aggregate is written with braces: `N = count { X : p(X) }`");
+    }
+    if word == "like" {
+        return Some("a pattern is a string that is written out, no variable: `X like \"a*\"`");
+    }
+    None
+}
+
+/// Where a comma between two arguments is missing, from `rest` on, and what is wrong there.
+fn gap(before: &str, rest: &str) -> Option<(usize, &'static str)> {
+    const MISSING: &str = "a comma is missing here";
+    let is_within = before.matches(')').count() < before.matches('(').count();
+    let is_start = |text: &str| text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '"');
+    if !is_within || !is_start(rest) {
+        return None;
+    }
+    let word_of = |text: &str| text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>();
+    let is_operand = |word: &str| !BETWEEN.contains(&word);
+    let (last, word) = (word_before(before), word_of(rest));
+    if before.ends_with(char::is_whitespace) && !last.is_empty() && is_operand(last) && is_operand(&word) {
+        return Some((0, MISSING));
+    }
+    let next = rest.get(word.len()..)?.trim_start();
+    let at = rest.len() - next.len();
+    if word.is_empty() || !is_operand(&word) {
+        return None;
+    }
+    match next.chars().next()? {
+        ';' => Some((at, "`;` does not fit here")),
+        _ if is_start(next) && is_operand(&word_of(next)) => Some((at, MISSING)),
+        _ => None,
+    }
+}
+
+/// The word that a text ends with.
+fn word_before(text: &str) -> &str {
+    let text = text.trim_end();
+    let start = text.rfind(|c: char| !(c.is_alphanumeric() || c == '_'));
+    let start =
+        start.map_or(0, |at| at + text.get(at..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8));
+    text.get(start..).unwrap_or_default()
 }
 
 /// What could stand there, if that can be said in a few words.
