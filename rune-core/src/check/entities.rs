@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::meant;
 use crate::{
     base::{FileId, Span, Symbol, Value, Values, View},
     diag::{Code, Finding, Findings},
@@ -31,6 +32,7 @@ pub struct CheckedEntity {
 /// An entity as it is written, in either notation.
 struct Written<'n> {
     kind: String,
+    kind_span: std::ops::Range<usize>,
     id: String,
     span: std::ops::Range<usize>,
     attributes: Vec<&'n (Key, Node)>,
@@ -171,7 +173,8 @@ impl<V: Values> Checker<'_, V> {
             Some((_, parent)) => vec![parent],
         };
         let span = id.span.start..node.span.end;
-        Some(Written { kind: kind.name.clone(), id: id.name.clone(), span, attributes, tags, parents })
+        let kind_span = kind.span.clone();
+        Some(Written { kind: kind.name.clone(), kind_span, id: id.name.clone(), span, attributes, tags, parents })
     }
 
     fn has_attribute(&mut self, kind: &str, name: &str) -> bool {
@@ -231,7 +234,8 @@ impl<V: Values> Checker<'_, V> {
                 return None;
             }
         };
-        Some(Written { kind, id, span: uid.span.clone(), attributes, tags, parents })
+        let kind_span = uid.member("type").map_or(&uid.span, |kind| &kind.span).clone();
+        Some(Written { kind, kind_span, id, span: uid.span.clone(), attributes, tags, parents })
     }
 
     /// Turns a misfit into a finding.
@@ -240,7 +244,10 @@ impl<V: Values> Checker<'_, V> {
             Ok(kept) => Some(kept),
             Err(misfit) => {
                 let finding = Finding::new(misfit.code, Span::new(file, misfit.span.clone()), misfit.describe());
-                self.findings.push(match misfit.help {
+                let unknown = misfit.unknown.zip(self.schema);
+                let meant =
+                    unknown.and_then(|(entity, schema)| meant::entity(entity, schema, self.values, self.findings));
+                self.findings.push(match misfit.help.or(meant) {
                     Some(help) => finding.help(help),
                     None => finding,
                 });
@@ -256,7 +263,7 @@ impl<V: Values> Checker<'_, V> {
         let is_action = is_action_type(&written.kind);
         let entity_type = self.schema.and_then(|schema| schema.entity_type(kind));
         if let Some(schema) = self.schema
-            && !self.is_declared(schema, kind, uid, span)
+            && !self.is_declared(schema, uid, span, Span::new(file, written.kind_span.clone()))
         {
             return;
         }
@@ -300,20 +307,19 @@ impl<V: Values> Checker<'_, V> {
         self.add(CheckedEntity { uid, attributes, tags, parents, span: Some(span) });
     }
 
-    /// Whether the schema has the entity's type, and the entity if the type lists its ids.
-    fn is_declared(&mut self, schema: &Schema, kind: Symbol, uid: Value, span: Span) -> bool {
+    /// Whether the schema has the entity's type, and the entity if the type lists its ids. `kind_span` is where the type stands.
+    fn is_declared(&mut self, schema: &Schema, uid: Value, span: Span, kind_span: Span) -> bool {
+        let View::Entity(kind, id) = self.values.view(uid) else { return true };
+        let meant = || meant::entity(uid, schema, self.values, self.findings);
         let finding = if is_action_type(self.values.name(kind)) {
             if schema.action(uid).is_some() {
                 return true;
             }
             let message = format!("the schema has no action {}", self.values.show(uid));
-            Finding::new(Code::UnknownEntity, span, message).help("with a schema, actions come from the schema")
+            let help = meant().unwrap_or_else(|| "with a schema, actions come from the schema".to_owned());
+            Finding::new(Code::UnknownEntity, span, message).help(help)
         } else {
-            let id = match self.values.view(uid) {
-                View::Entity(_, id) => id,
-                _ => kind,
-            };
-            match schema.entity_type(kind) {
+            let finding = match schema.entity_type(kind) {
                 Some(of) if of.choices.as_ref().is_none_or(|choices| choices.contains(&id)) => return true,
                 Some(_) => {
                     let message =
@@ -321,15 +327,16 @@ impl<V: Values> Checker<'_, V> {
                     Finding::new(Code::UnknownEntity, span, message)
                 }
                 None => {
-                    let name = self.values.name(kind);
-                    let message = format!("the schema has no entity type {name}");
-                    let finding = Finding::new(Code::UnknownEntityType, span, message);
+                    let message = format!("the schema has no entity type {}", self.values.name(kind));
+                    let finding = Finding::new(Code::UnknownEntityType, kind_span, message);
                     let known = schema.entity_types().map(|(name, _)| self.values.name(name));
-                    match self.findings.nearest(name, known) {
-                        Some(near) => finding.help(format!("did you mean `{near}`?")),
-                        None => finding,
-                    }
+                    let near = self.findings.nearest(self.values.name(kind), known);
+                    near.map_or(finding.clone(), |near| finding.help(format!("did you mean `{near}`?")))
                 }
+            };
+            match meant().filter(|_| finding.help.is_none()) {
+                Some(help) => finding.help(help),
+                None => finding,
             }
         };
         self.findings.push(finding);
@@ -351,10 +358,15 @@ impl<V: Values> Checker<'_, V> {
                 Some(of) => of.parents.contains(&parent_kind),
                 None => !is_action || is_action_type(self.values.name(parent_kind)),
             };
-            if !is_allowed {
+            let span = Span::new(file, node.span.clone());
+            if let Some(schema) = self.schema.filter(|_| !is_allowed)
+                && !self.is_declared(schema, parent, span, span)
+            {
+                is_right = false;
+            } else if !is_allowed {
                 let (below, above) = (&written.kind, self.values.name(parent_kind));
                 let message = format!("an entity of type {below} cannot be in one of type {above}");
-                let finding = Finding::new(Code::ParentNotAllowed, Span::new(file, node.span.clone()), message);
+                let finding = Finding::new(Code::ParentNotAllowed, span, message);
                 self.findings.push(finding.help(format!("declare it: `entity {below} in [{above}];`")));
                 is_right = false;
             }

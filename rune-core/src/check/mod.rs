@@ -4,6 +4,7 @@ pub(crate) mod arity;
 pub mod data;
 pub mod entities;
 pub mod links;
+pub(crate) mod meant;
 pub mod policies;
 pub mod rules;
 

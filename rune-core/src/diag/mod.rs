@@ -89,6 +89,13 @@ impl Findings {
         }
     }
 
+    /// Keeps those that are no consequence of others, if an error is among them.
+    pub fn forget(&mut self, is_consequence: impl Fn(&Finding) -> bool) {
+        if self.list.iter().any(|finding| finding.severity == Severity::Error && !is_consequence(finding)) {
+            self.list.retain(|finding| !is_consequence(finding));
+        }
+    }
+
     /// Whether one of them refuses the version.
     #[must_use]
     pub fn has_error(&self) -> bool {
@@ -169,17 +176,26 @@ impl Report {
     }
 }
 
-/// The name in `known` that is nearest to `given`, if it is near enough to be meant. A change of case counts only between names
-/// that are equally near without it.
+/// The name in `known` that is nearest to `given`, if it is near enough to be meant, or begins alike and is shortened to it: `Grp`
+/// is `Group`. A change of case counts only between names that are equally near without it.
 #[must_use]
 pub fn nearest<'k>(given: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let limit = (given.chars().count() / 2).max(1);
+    let lower = given.to_lowercase();
     known
         .into_iter()
-        .map(|name| (distance(&given.to_lowercase(), &name.to_lowercase()), distance(given, name), name))
-        .filter(|(distance, ..)| *distance <= limit)
+        .map(|name| (name.to_lowercase(), name))
+        .map(|(of, name)| (distance(&lower, &of), is_short_for(&lower, &of), distance(given, name), name))
+        .filter(|(distance, is_short, ..)| *distance <= limit || *is_short)
         .min()
         .map(|(.., name)| name)
+}
+
+/// Whether a name of three characters or more is another without some of them, the first not among those.
+fn is_short_for(given: &str, name: &str) -> bool {
+    let mut rest = name.chars();
+    let is_alike = given.chars().next().is_some_and(|first| name.starts_with(first));
+    is_alike && 3 <= given.chars().count() && given.chars().all(|c| rest.any(|other| other == c))
 }
 
 /// Edit distance in characters (Levenshtein).
@@ -213,6 +229,9 @@ mod tests {
         assert_eq!(nearest("Schema", known), Some("schema"));
         assert_eq!(nearest("banana", known), None);
         assert_eq!(nearest("rol", ["Role", "role"]), Some("role"));
+        assert_eq!(nearest("Grp", ["User", "Group", "Gram"]), Some("Group"));
+        assert_eq!(nearest("Doc", ["Document", "Dog"]), Some("Dog"));
+        assert_eq!(nearest("up", ["Group", "upper_bound"]), None);
         assert_eq!(distance("kitten", "sitting"), 3);
     }
 }

@@ -34,11 +34,13 @@ pub struct Misfit {
     pub message: String,
     /// What to write.
     pub help: Option<String>,
+    /// The entity that the schema does not have, if that is the fault.
+    pub unknown: Option<Value>,
 }
 
 impl Misfit {
     fn new(code: Code, node: &Node, message: impl Into<String>) -> Self {
-        Self { code, span: node.span.clone(), path: String::new(), message: message.into(), help: None }
+        Self { code, span: node.span.clone(), path: String::new(), message: message.into(), help: None, unknown: None }
     }
 
     fn help(mut self, help: impl Into<String>) -> Self {
@@ -94,12 +96,20 @@ impl Reader<'_> {
 
     fn typed(&self, values: &mut impl Values, node: &Node, kind: &Type) -> Result<Value, Misfit> {
         match (kind, &node.shape) {
+            (Type::Entity(of), Shape::Text(text)) if parse_entity(text).is_none() && !text.contains(['"', ':']) => {
+                let misfit = Misfit::new(Code::WrongType, node, format!("\"{text}\" does not name an entity"));
+                Err(misfit.help(format!("write `'{}::\"{text}\"'`", values.name(*of))))
+            }
             (Type::Entity(of), _) => {
                 let entity = self.entity(values, node)?;
-                match values.view(entity) {
-                    View::Entity(found, _) if found == *of => Ok(entity),
-                    _ => Err(wrong(values, node, kind, &values.show_briefly(entity))),
+                let View::Entity(found, id) = values.view(entity) else { return Ok(entity) };
+                if found == *of {
+                    return Ok(entity);
                 }
+                let misfit = wrong(values, node, kind, &values.show_briefly(entity));
+                let is_known = self.schema.is_none_or(|schema| schema.entity_type(found).is_some());
+                let meant = format!("write `'{}::\"{}\"'`", values.name(*of), values.name(id));
+                Err(if is_known { misfit } else { misfit.help(meant) })
             }
             (Type::Set(element), Shape::List(nodes)) => {
                 let element =
@@ -208,6 +218,7 @@ impl Reader<'_> {
                     path: String::new(),
                     message: format!("the attribute `{}` is missing", values.name(name)),
                     help: Some(format!("its type is {}", field.kind.show(values))),
+                    unknown: None,
                 });
             }
         }
@@ -250,7 +261,8 @@ impl Reader<'_> {
         if self.schema.is_none_or(|schema| schema.may_have(values, entity)) {
             return Ok(());
         }
-        Err(Misfit::new(Code::UnknownEntity, node, format!("the schema does not have {}", values.show_briefly(entity))))
+        let message = format!("the schema does not have {}", values.show_briefly(entity));
+        Err(Misfit { unknown: Some(entity), ..Misfit::new(Code::UnknownEntity, node, message) })
     }
 
     /// `{ fn = "ip", arg = "10.0.0.1" }`, or with `args`: any function of an extension type. A string stands for the value of

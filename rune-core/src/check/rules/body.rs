@@ -6,12 +6,13 @@ use std::{
 };
 
 use crate::{
-    base::{Span, Values},
+    base::{Span, Values, value::quote},
+    check::meant,
     diag::Code,
     schema::Types,
     syntax::{
-        ast::{Binary, Expr, ExprKind, Unary},
-        rules::{self, Atom, Literal, LiteralKind, Name, is_variable},
+        ast::{Binary, Expr, ExprKind, Unary, Var},
+        rules::{self, Atom, Literal, LiteralKind, Name, Rulelike, is_variable},
     },
 };
 
@@ -20,6 +21,9 @@ use super::{
     resolve::Resolver,
     scope::{Scope, each, level_names},
 };
+
+/// What other languages call a value that is missing.
+const NULLS: [&str; 4] = ["null", "nil", "none", "undefined"];
 
 impl Resolver<'_> {
     pub(super) fn args(
@@ -78,8 +82,21 @@ impl Resolver<'_> {
         }
         let mut letters = name.chars();
         let upper: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+        if NULLS.contains(&name) {
+            let help = "what may be missing is asked for with `has`: `X has name`, or `not X has name`";
+            self.refuse(Code::BareWord, span, format!("there is no `{name}`"), help);
+            return None;
+        }
         let message = format!("`{name}` is neither a variable nor a string");
-        self.refuse(Code::BareWord, span, message, format!("write `\"{name}\"` or `{upper}`"));
+        let action = self.schema.and_then(|schema| meant::action(name, schema, self.values));
+        let help = match action.filter(|_| self.is_decision) {
+            Some(action) => format!("write `{action}` for the action"),
+            None if self.is_decision && self.schema.is_none() => {
+                format!("write `\"{name}\"` or `{upper}`, or `Action::\"{name}\"` for an action")
+            }
+            None => format!("write `\"{name}\"` or `{upper}`"),
+        };
+        self.refuse(Code::BareWord, span, message, help);
         None
     }
 
@@ -122,9 +139,10 @@ impl Resolver<'_> {
             };
             if !Names::is_entity_type(&kind, self.schema, self.values) {
                 let known = schema.entity_types().map(|(name, _)| self.values.name(name));
-                let help = match self.findings.nearest(&kind, known) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => "declare it in `[schema]`".to_owned(),
+                let help = match (self.findings.nearest(&kind, known), id) {
+                    (Some(near), Some(id)) => format!("did you mean `{near}::{}`?", quote(&id)),
+                    (Some(near), None) => format!("did you mean `{near}`?"),
+                    (None, _) => "declare it in `[schema]`".to_owned(),
                 };
                 self.refuse(Code::UnknownEntityType, &span, format!("the schema has no entity type {kind}"), help);
                 is_right = false;
@@ -134,7 +152,9 @@ impl Resolver<'_> {
             let entity = self.values.entity(&kind, &id);
             if !schema.may_have(&*self.values, entity) {
                 let message = format!("the schema does not have {}", self.values.show_briefly(entity));
-                self.refuse(Code::UnknownEntity, &span, message, "see the schema for those that there are");
+                let meant = meant::entity(entity, schema, self.values, self.findings);
+                let help = meant.unwrap_or_else(|| "see the schema for those that there are".to_owned());
+                self.refuse(Code::UnknownEntity, &span, message, help);
                 is_right = false;
             }
         }
@@ -264,4 +284,42 @@ fn right_of([_, right]: &[Expr; 2]) -> &Expr {
 /// Whether what stands at the right of `in` could be a set: anything but a name, an entity, or a part of the request.
 fn may_be_set(right: &Expr) -> bool {
     !matches!(right.kind, ExprKind::Name(_) | ExprKind::Entity(..) | ExprKind::Var(_))
+}
+
+impl Resolver<'_> {
+    /// Reports strings where a decision has entities. With a schema the types say so.
+    pub(super) fn check_decision(&mut self, rule: &Rulelike) {
+        if self.schema.is_some() {
+            return;
+        }
+        let place = |part: &Expr| match &part.kind {
+            ExprKind::Var(Var::Principal) => Some(0),
+            ExprKind::Var(Var::Action) => Some(1),
+            ExprKind::Var(Var::Resource) => Some(2),
+            ExprKind::Name(name) if name != "_" => {
+                rule.head.args.iter().position(|arg| rules::as_name(arg) == Some(name.as_str()))
+            }
+            _ => None,
+        };
+        let mut texts: Vec<(usize, &Expr)> = rule.head.args.iter().enumerate().collect();
+        for literal in &rule.body {
+            let LiteralKind::Guard(guard) = &literal.kind else { continue };
+            each(guard, &mut |part| {
+                if let ExprKind::Binary(Binary::Equal, operands) = &part.kind {
+                    let [left, right] = &**operands;
+                    texts.extend(place(left).map(|at| (at, right)).or_else(|| place(right).map(|at| (at, left))));
+                }
+            });
+        }
+        for (at, part) in texts {
+            let ExprKind::Text(text) = &part.kind else { continue };
+            let (what, kind) = match at {
+                0 => ("a principal", "User"),
+                1 => ("an action", "Action"),
+                _ => ("a resource", "Document"),
+            };
+            let message = format!("{what} is an entity, and never a string");
+            self.refuse(Code::WrongType, &part.span, message, format!("write `{kind}::{}`", quote(text)));
+        }
+    }
 }

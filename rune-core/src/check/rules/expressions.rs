@@ -1,7 +1,7 @@
 //! The types of expressions, and what can never be true or never has a value.
 
 use crate::{
-    base::{Pool, Span, Symbol, Values, View},
+    base::{Pool, Span, Symbol, Values, View, value::quote},
     diag::{Code, Finding, Findings},
     schema::{Required, Schema, Type, Types},
     syntax::ast::{Binary, Expr, ExprKind, Method, Unary, Var},
@@ -133,7 +133,13 @@ impl ExprTypes<'_> {
         };
         if let Some(message) = message {
             let span = Span::new(goal.file, part.span.clone());
-            findings.push(Finding::new(Code::WrongType, span, message).help("this can never be true"));
+            let element = match &part.kind {
+                ExprKind::Set(parts) => parts.first(),
+                _ => Some(part),
+            };
+            let entity = element.and_then(|part| as_entity(left, part, values));
+            let help = entity.unwrap_or_else(|| "this can never be true".to_owned());
+            findings.push(Finding::new(Code::WrongType, span, message).help(help));
         }
     }
 
@@ -229,10 +235,14 @@ impl ExprTypes<'_> {
         match operation {
             Binary::Equal => {
                 if left.and(&right).is_none() && !left.is_none() && !right.is_none() {
-                    let (left, right) = (left.show(values), right.show(values));
+                    let (of_left, of_right) = (left, right);
+                    let (left, right) = (of_left.show(values), of_right.show(values));
                     let span = Span::new(goal.file, parts[0].span.start..parts[1].span.end);
                     let message = format!("{left} and {right} are never equal");
-                    findings.push(Finding::new(Code::WrongType, span, message).help("compare values of one type"));
+                    let [first, second] = parts;
+                    let entity = as_entity(&of_left, second, values).or_else(|| as_entity(&of_right, first, values));
+                    let help = entity.unwrap_or_else(|| "compare values of one type".to_owned());
+                    findings.push(Finding::new(Code::WrongType, span, message).help(help));
                 }
                 Types::one(Type::Bool)
             }
@@ -275,6 +285,13 @@ impl ExprTypes<'_> {
             }
         }
     }
+}
+
+/// How a string is written that was meant to be an entity of these types.
+fn as_entity(of: &Types, part: &Expr, values: &Pool) -> Option<String> {
+    let ExprKind::Text(id) = &part.kind else { return None };
+    let kind = of.entities()?.first().copied()?;
+    Some(format!("an entity is written with its type: `{}::{}`", values.name(kind), quote(id)))
 }
 
 /// Reports a test for a type that what is tested can never be of.

@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     base::{FileId, Pool, Span, Value, Values, View, limits},
+    check::meant,
     diag::{Code, Finding, Findings, Severity, nearest},
     expr,
     schema::{Schema, Types, conform::looks_like_entity},
@@ -35,6 +36,8 @@ pub(super) struct Resolver<'a> {
     ids: BTreeMap<String, Span>,
     /// Whether what is read belongs to a test, which may give rows to live relations.
     is_test: bool,
+    /// Whether what is read is a rule that decides.
+    pub(super) is_decision: bool,
     /// The entity types that are asked for, each where it first is.
     pub(super) types_asked: BTreeMap<PredicateId, Span>,
 }
@@ -57,6 +60,7 @@ impl<'a> Resolver<'a> {
             facts: Vec::new(),
             ids: BTreeMap::new(),
             is_test: false,
+            is_decision: false,
             types_asked: BTreeMap::new(),
         }
     }
@@ -343,14 +347,10 @@ impl<'a> Resolver<'a> {
             return Some(value);
         }
         let (found, wanted) = (self.values.show_briefly(value), types.show(self.values));
-        let help = match types.entities() {
-            Some(kinds) if !kinds.is_empty() => {
-                format!(
-                    "an entity of several types is written with its type: `{}::\"…\"`",
-                    self.values.name(*kinds.first()?)
-                )
-            }
-            _ => "see the declaration of the relation".to_owned(),
+        let meant = meant::of_types(value, types, self.values, self.findings);
+        let help = match meant {
+            Some(entity) => format!("an entity is written with its type: `{entity}`"),
+            None => "see the declaration of the relation".to_owned(),
         };
         self.refuse(Code::WrongType, &arg.span, format!("expected {wanted}, found {found}"), help);
         None
@@ -360,6 +360,7 @@ impl<'a> Resolver<'a> {
         let n_errors = self.findings.n_errors();
         let Some(head) = self.head(&rule.head, false) else { return };
         let is_decision = [Names::PERMIT, Names::FORBID].contains(&head);
+        self.is_decision = is_decision;
         let annotations = self.annotations(clause);
         let id = annotations.get("id").filter(|id| !id.is_empty()).cloned();
         if is_decision && id.is_none() {
@@ -389,6 +390,10 @@ impl<'a> Resolver<'a> {
             self.literal(literal, &mut scope, &mut body);
         }
         self.check_length(&body, &rule.head.span);
+        if is_decision {
+            self.check_decision(rule);
+        }
+        self.is_decision = false;
         // What else there would be to say of a rule that is wrong would be a consequence.
         let Some(args) = args.filter(|_| n_errors == self.findings.n_errors()) else { return };
         self.rules.push(Rule {
