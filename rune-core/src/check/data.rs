@@ -1,6 +1,9 @@
 //! Rows: of `[data]` sections, and of the CSV and TSV files that they name.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use crate::{
     base::{FileId, Kind, Pool, Sources, Span, Value, Values, View, value::quote},
@@ -15,9 +18,21 @@ use crate::{
     },
 };
 
+use super::meant;
 use super::rules::{Fact, Names, Predicate, PredicateId, PredicateKind};
 
-/// Reads the rows of `[data]` sections. Returns them with the files of rows that were read.
+/// What `[data]` sections say.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// The rows.
+    pub rows: Vec<Fact>,
+    /// The files of rows that were read.
+    pub files: Vec<FileId>,
+    /// The relations that are named, with rows or without.
+    pub named: BTreeSet<PredicateId>,
+}
+
+/// Reads the rows of `[data]` sections.
 pub fn check(
     tables: &[(FileId, Node)],
     sources: &Sources,
@@ -25,13 +40,12 @@ pub fn check(
     schema: Option<&Schema>,
     values: &mut Pool,
     findings: &mut Findings,
-) -> (Vec<Fact>, Vec<FileId>) {
-    let mut reader =
-        Rows { sources, names, schema, values, findings, facts: Vec::new(), files: Vec::new(), is_parent: false };
+) -> Given {
+    let mut reader = Rows { sources, names, schema, values, findings, given: Given::default(), is_parent: false };
     for (file, table) in tables {
         reader.table(*file, "", table);
     }
-    (reader.facts, reader.files)
+    reader.given
 }
 
 /// The rows that a test expects of a query whose variables have these types: a list of rows, or true for the row of none.
@@ -45,8 +59,7 @@ pub fn expected_rows(
 ) -> Option<Vec<Vec<Value>>> {
     let names = &Names::default();
     let sources = &Sources::new(Vec::new());
-    let mut reader =
-        Rows { sources, names, schema, values, findings, facts: Vec::new(), files: Vec::new(), is_parent: false };
+    let mut reader = Rows { sources, names, schema, values, findings, given: Given::default(), is_parent: false };
     let rows = match &node.shape {
         Shape::Bool(holds) if types.is_empty() => return Some(if *holds { vec![Vec::new()] } else { Vec::new() }),
         Shape::List(rows) => rows,
@@ -80,8 +93,7 @@ struct Rows<'a> {
     schema: Option<&'a Schema>,
     values: &'a mut Pool,
     findings: &'a mut Findings,
-    facts: Vec<Fact>,
-    files: Vec<FileId>,
+    given: Given,
     /// Whether the rows are parents, which are entities of any type.
     is_parent: bool,
 }
@@ -127,6 +139,7 @@ impl Rows<'_> {
     fn rows(&mut self, file: FileId, id: PredicateId, key: &Key, node: &Node) {
         let names = self.names;
         let Some(predicate) = names.predicate(id) else { return };
+        self.given.named.insert(id);
         let place = Span::new(file, key.span.clone());
         self.is_parent = predicate.kind == PredicateKind::Parent;
         match predicate.kind {
@@ -193,7 +206,7 @@ impl Rows<'_> {
             .map(|(column, cell)| self.cell(span.file, &column.types, cell))
             .collect();
         if let Some(row) = row.into_iter().collect() {
-            self.facts.push(Fact { predicate: id, row, span });
+            self.given.rows.push(Fact { predicate: id, row, span });
         }
     }
 
@@ -225,11 +238,10 @@ impl Rows<'_> {
             return Some(value);
         }
         let message = format!("expected {}, found {}", types.show(self.values), self.values.show_briefly(value));
-        let help = match types.entities().as_deref() {
-            Some([kind, ..]) => {
-                format!("an entity of several types is written with its type: '{}::\"…\"'", self.values.name(*kind))
-            }
-            _ => "see the declaration of the relation".to_owned(),
+        let meant = meant::of_types(value, types, self.values, self.findings);
+        let help = match meant {
+            Some(entity) => format!("an entity is written with its type: `{}`", self.as_cell(file, &entity)),
+            None => "see the declaration of the relation".to_owned(),
         };
         self.refuse(Code::WrongType, span, message, help);
         None
@@ -249,10 +261,15 @@ impl Rows<'_> {
         let kind_name = self.values.name(kind).to_owned();
         if looks_like_entity(id) {
             let message = format!("this text is the id of a {kind_name}, and looks like an entity");
-            self.refuse(Code::EntityAsId, span, message, "write the id alone");
+            let id = parse_entity(id.trim()).map_or(String::new(), |(_, id)| format!(": `{}`", quote(&id)));
+            self.refuse(Code::EntityAsId, span, message, format!("write the id alone{id}"));
             return None;
         }
-        if is_odd(id) {
+        if let Some(rest) = id.strip_prefix(&kind_name).and_then(|rest| rest.strip_prefix("::")) {
+            let message = format!("the id {} begins with its type", quote(id));
+            let finding = Finding::new(Code::OddId, span, message);
+            self.findings.push(finding.help(format!("write the id alone: `{rest}`")));
+        } else if is_odd(id) {
             let message =
                 format!("the id {} is empty, or has blanks around it or characters that do not show", quote(id));
             let finding = Finding::new(Code::OddId, span, message);
@@ -261,15 +278,28 @@ impl Rows<'_> {
         let entity = self.values.entity(&kind_name, id);
         if self.schema.is_some_and(|schema| !schema.may_have(&*self.values, entity)) {
             let message = format!("the schema does not have {}", self.values.show_briefly(entity));
-            self.refuse(Code::UnknownEntity, span, message, "the schema lists the ids of this type");
+            let meant = self.schema.and_then(|schema| meant::entity(entity, schema, self.values, self.findings));
+            let help = meant.unwrap_or_else(|| "the schema lists the ids of this type".to_owned());
+            self.refuse(Code::UnknownEntity, span, message, help);
             return None;
         }
         Some(entity)
     }
 
+    /// A text as a cell of a file is written.
+    fn as_cell(&self, file: FileId, text: &str) -> String {
+        match self.sources.file(file).and_then(|file| file.path.rsplit('.').next()) {
+            Some("csv") => format!("\"{}\"", text.replace('"', "\"\"")),
+            Some("tsv") => text.to_owned(),
+            _ => format!("'{text}'"),
+        }
+    }
+
     fn misfit(&mut self, file: FileId, misfit: &Misfit) {
         let finding = Finding::new(misfit.code, Span::new(file, misfit.span.clone()), misfit.describe());
-        self.findings.push(match &misfit.help {
+        let meant = misfit.unknown.zip(self.schema);
+        let meant = meant.and_then(|(entity, schema)| meant::entity(entity, schema, self.values, self.findings));
+        self.findings.push(match misfit.help.clone().or(meant) {
             Some(help) => finding.help(help),
             None => finding,
         });
@@ -327,15 +357,16 @@ impl Rows<'_> {
             self.refuse(Code::UnknownFile, span, format!("there is no file \"{path}\""), help);
             return;
         };
-        if !self.files.contains(&source) {
-            self.files.push(source);
+        if !self.given.files.contains(&source) {
+            self.given.files.push(source);
         }
         for (at, record) in Records::new(text, separator).enumerate() {
             match record {
                 Ok(fields) if at == 0 && has_header => self.header(source, predicate, &fields),
                 Ok(fields) => self.record(source, id, predicate, &fields),
                 Err(error) => {
-                    self.refuse(Code::RowForm, Span::new(source, error.span), error.message, "the format is RFC 4180");
+                    let help = quoted_field(text, error.span.start);
+                    self.refuse(Code::RowForm, Span::new(source, error.span), error.message, help);
                 }
             }
         }
@@ -386,7 +417,7 @@ impl Rows<'_> {
             .map(|(column, field)| self.field(file, &column.types, &field.text, &field.span))
             .collect();
         if let Some(row) = row.into_iter().collect() {
-            self.facts.push(Fact { predicate: id, row, span });
+            self.given.rows.push(Fact { predicate: id, row, span });
         }
     }
 
@@ -404,6 +435,20 @@ impl Rows<'_> {
             return None;
         };
         self.cell(file, types, &Node { span: span.clone(), shape })
+    }
+}
+
+/// How a field of a CSV file that has quotes in it is written.
+fn quoted_field(text: &str, at: usize) -> String {
+    let start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |end| end + 1);
+    let line = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    let entity = line.split(',').map(|field| field.trim().trim_start_matches('"')).find(|field| field.contains("::\""));
+    match entity.and_then(|field| field.split_once("::\"")) {
+        Some((kind, id)) => {
+            let id = id.trim_end_matches('"');
+            format!("a field with quotes is quoted, and its quotes are doubled: `\"{kind}::\"\"{id}\"\"\"`")
+        }
+        None => "a field with quotes is quoted, and its quotes are doubled: `\"say \"\"yes\"\"\"`".to_owned(),
     }
 }
 

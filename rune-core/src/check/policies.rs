@@ -87,6 +87,8 @@ pub struct CheckedPolicies {
     pub statements: Vec<Statement>,
     /// Links, in the order they are written.
     pub links: Vec<Link>,
+    /// Whether every piece was read.
+    pub is_whole: bool,
 }
 
 /// Parses the pieces, gives each policy its identity, reads the links, and validates all under the schema.
@@ -108,12 +110,18 @@ pub fn check(
         *n_before += parse(piece, at, *origin, path, *n_before, &mut statements, findings);
     }
     identify(&mut statements, findings);
-    let mut links = read_links(sources, links, &statements, findings);
-    links::of_rows(rows, &statements, &mut links, findings);
-    let checked = CheckedPolicies { statements, links };
+    // A template in a piece that does not parse is not missing.
+    let is_whole = findings.n_errors() == n_errors;
+    let mut checked = CheckedPolicies { statements, links: Vec::new(), is_whole };
+    if is_whole {
+        checked.links = read_links(sources, links, &checked.statements, findings);
+        links::of_rows(rows, &checked.statements, &mut checked.links, findings);
+    }
     let linked: BTreeSet<usize> = checked.links.iter().map(|link| link.template).collect();
     for (at, template) in checked.statements.iter().enumerate() {
-        if matches!(template.cedar, CedarStatement::Template(_)) && !linked.contains(&at) {
+        // A row that is wrong links nothing.
+        let is_unused = matches!(template.cedar, CedarStatement::Template(_)) && !linked.contains(&at);
+        if is_unused && !findings.has_error() {
             let finding =
                 Finding::new(Code::UnusedTemplate, template.span, "this template has no link, so it decides nothing");
             findings.push(finding.help("link it by rows, `@template(\"…\") relation link(id: String -> principal: User).`, or in a `*.links.json` file"));
@@ -134,7 +142,9 @@ impl CheckedPolicies {
     #[must_use]
     pub fn links_of(&self, rows: &[RowLink], findings: &mut Findings) -> Vec<Link> {
         let mut links = Vec::new();
-        links::of_rows(rows, &self.statements, &mut links, findings);
+        if self.is_whole {
+            links::of_rows(rows, &self.statements, &mut links, findings);
+        }
         links
     }
 }
@@ -336,6 +346,16 @@ fn validate(
             finding.message = message.to_string();
         }
         finding.severity = severity;
+        let missing = finding.message.strip_prefix("attribute `").and_then(|rest| rest.strip_suffix("` not found"));
+        if let Some((name, kind)) = missing.and_then(|rest| rest.split_once("` on entity type `"))
+            && finding.help.is_none()
+        {
+            let text = piece.text.get(finding.span.range().start.saturating_sub(piece.start)..).unwrap_or_default();
+            let is_set = text.split(';').next().is_some_and(|text| text.contains(&format!(".{name}.contains(")));
+            let columns = if is_set { format!("{kind}, …") } else { kind.to_owned() };
+            let help = format!("what rules derive is one if it is declared: `@attribute relation {name}({columns}).`");
+            finding.help = Some(help);
+        }
         findings.push(finding);
     };
     let mut invalid = BTreeSet::new();

@@ -127,6 +127,8 @@ codes! {
     NeverDerived = "never-derived", Error;
     /// A relation that nothing reads.
     UnusedRelation = "unused-relation", Warning;
+    /// A relation that is read, and that nothing gives a row.
+    RelationWithoutRows = "relation-without-rows", Warning;
     /// Two values for one key of a functional relation.
     ConflictingRows = "conflicting-rows", Error;
     /// A row that does not fit its relation.

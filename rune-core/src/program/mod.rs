@@ -11,6 +11,7 @@ mod cases;
 mod difference;
 mod load;
 mod read;
+mod unread;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -261,12 +262,16 @@ struct Build<'b> {
 impl Build<'_> {
     /// None if there is an error that makes everything after it a consequence; a program may still have errors.
     fn run(mut self) -> Option<Program> {
-        let texts = Texts::read(self.sources, self.findings);
+        let mut texts = Texts::read(self.sources, self.findings);
         let cedar = schema::read(&texts.schemas, &mut self.values, self.findings);
         if !texts.schemas.is_empty() && cedar.is_none() {
             return None;
         }
         let checked = self.check(&texts, cedar);
+        if !checked.has_all_policies {
+            texts.policies.iter().for_each(|(piece, _)| texts.unread.note(&piece.text));
+        }
+        self.findings.forget(|finding| texts.unread.explains(finding, self.sources));
         // What is wrong already would be wrong of everything below.
         if self.findings.has_error() {
             return None;
@@ -285,14 +290,15 @@ impl Build<'_> {
         let used = load::types_in_use(&entities, values);
         let names = Names::declare(&texts.clauses, schema, used, values, findings);
         let added = attributes::added(&names, schema, &entities, values, findings);
-        let (mut rows, read_files) = check::data::check(&texts.data, sources, &names, schema, values, findings);
-        note_unused_files(&texts.row_files, &read_files, findings);
+        let check::data::Given { mut rows, files, named } =
+            check::data::check(&texts.data, sources, &names, schema, values, findings);
+        note_unused_files(&texts.row_files, &files, findings);
         let source = |file: FileId| sources.file(file).map_or("", |file| file.text());
         let questions: Vec<_> = texts.tests.iter().map(|test| cases::text(test, source(test.file), findings)).collect();
         let path = |file| path_of(sources, file);
         let rules = check::rules::check(
             names,
-            RuleTexts { clauses: &texts.clauses, tests: &questions, rows: &rows },
+            RuleTexts { clauses: &texts.clauses, tests: &questions, rows: &rows, named: &named },
             schema,
             &path,
             values,
@@ -331,12 +337,13 @@ impl Build<'_> {
                 schema::extend::extended(&Vec::from_iter(inferred), &added)
             }
         };
-        Checked { schema: schema.cloned(), fragments, entities, rows, rules, policies, cases }
+        let has_all_policies = statements.is_whole;
+        Checked { has_all_policies, schema: schema.cloned(), fragments, entities, rows, rules, policies, cases }
     }
 
     /// Facts, what follows from them, and the tests.
     fn compile(mut self, checked: Checked) -> Option<Program> {
-        let Checked { schema, fragments, entities, rows, rules, policies, cases } = checked;
+        let Checked { schema, fragments, entities, rows, rules, policies, cases, .. } = checked;
         let sources = self.sources;
         let place = sources.files().next().map_or(Span::NOWHERE, |(file, _)| Span::new(file, 0..0));
         let given = Given { entities: &entities, rows: &[&rows] };
@@ -390,6 +397,7 @@ impl Build<'_> {
 
 /// What the text of a ruleset says, checked.
 struct Checked {
+    has_all_policies: bool,
     schema: Option<Schema>,
     fragments: Vec<serde_json::Value>,
     entities: Vec<CheckedEntity>,

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-use super::cases;
+use super::{cases, unread::Unread};
 
 /// What the files of a ruleset say, by language.
 #[derive(Debug, Default)]
@@ -30,6 +30,7 @@ pub(super) struct Texts {
     pub(super) links: Vec<(FileId, Node)>,
     pub(super) row_files: Vec<FileId>,
     pub(super) tests: Vec<cases::Written>,
+    pub(super) unread: Unread,
 }
 
 impl Texts {
@@ -146,7 +147,9 @@ impl Reader<'_> {
     }
 
     fn rune(&mut self, id: FileId, text: &str) {
-        for section in container::parse(id, text, self.findings) {
+        let sections = container::parse(id, text, self.findings);
+        self.texts.unread.note_sections(text, &sections);
+        for section in sections {
             let piece = |text: String| Piece { file: id, start: section.body.start, text };
             match section.kind {
                 SectionKind::Schema => self.texts.schemas.push(piece(section.cedar_text(text))),
@@ -168,7 +171,9 @@ impl Reader<'_> {
                     self.texts.data.extend(node.map(|node| (id, node)));
                 }
                 SectionKind::Rules => {
-                    let clauses = clauses::parse(&piece(section.text_without_comments(text)), self.findings);
+                    let piece = piece(section.text_without_comments(text));
+                    let clauses = clauses::parse(&piece, self.findings);
+                    self.texts.unread.note_clauses(&piece, &clauses);
                     self.texts.clauses.extend(clauses.into_iter().map(|clause| (id, clause)));
                 }
                 SectionKind::Flag | SectionKind::Migrate => {
@@ -195,6 +200,7 @@ impl Reader<'_> {
         if let Err(excess) = height::measure(body, Notation::Toml) {
             let place = excess.place(body);
             self.findings.push(too_high(excess, Span::new(id, start + place.start..start + place.end)));
+            self.texts.unread.note(body);
             return None;
         }
         match syntax::toml::parse(body) {
@@ -205,8 +211,13 @@ impl Reader<'_> {
             Err(errors) => {
                 for error in errors {
                     let span = Span::new(id, start + error.span.start..start + error.span.end);
-                    self.findings.push(Finding::new(Code::TomlSyntax, span, error.message));
+                    let finding = Finding::new(Code::TomlSyntax, span, error.message);
+                    self.findings.push(match error.help {
+                        Some(help) => finding.help(help),
+                        None => finding,
+                    });
                 }
+                self.texts.unread.note(body);
                 None
             }
         }

@@ -10,19 +10,24 @@ use crate::{
 };
 
 use super::{
-    CheckedRules, Goal, GoalKind, Names, Predicate, PredicateId, PredicateKind, Rule, Term,
+    CheckedRules, Goal, GoalKind, Predicate, PredicateId, PredicateKind, Rule, Term,
     reads::{Attributes, Readers},
 };
 
+/// `rows` are the relations that files give rows, or say to have none.
 pub(super) fn check(checked: &CheckedRules, rows: &BTreeSet<PredicateId>, values: &Pool, findings: &mut Findings) {
     let rules_of = checked.by_head();
     for (at, predicate) in checked.predicates.iter().enumerate() {
         functional(PredicateId(at), predicate, &rules_of, values, findings);
     }
     never_derived(checked, rows, findings);
-    // A rule that is wrong reads nothing.
+    // A rule that is wrong reads nothing, and derives nothing.
     if !findings.has_error() {
-        unused(checked, findings);
+        let read = read(checked);
+        let without_rows = without_rows(checked, rows, &read);
+        let unused = unused(checked, &read);
+        tell_without_rows(&without_rows, &unused, findings);
+        tell_unused(&unused, &without_rows, findings);
     }
 }
 
@@ -102,9 +107,12 @@ fn never_derived(checked: &CheckedRules, rows: &BTreeSet<PredicateId>, findings:
     }
 }
 
-/// Relations that nothing reads.
-fn unused(checked: &CheckedRules, findings: &mut Findings) {
-    let mut read: BTreeSet<PredicateId> = BTreeSet::from([Names::PARENT, Names::PERMIT, Names::FORBID]);
+/// The relations that something reads: a rule or a question, a policy as an attribute or a template by its links.
+fn read(checked: &CheckedRules) -> BTreeSet<PredicateId> {
+    let is_for_policies = |predicate: &Predicate| predicate.is_attribute || predicate.template.is_some();
+    let all = checked.predicates.iter().enumerate();
+    let mut read: BTreeSet<PredicateId> =
+        all.filter(|(_, predicate)| is_for_policies(predicate)).map(|(at, _)| PredicateId(at)).collect();
     let attributes = Attributes::of(checked);
     let queries = checked.tests.iter().filter_map(|test| test.query.as_ref());
     for rule in checked.rules.iter().chain(queries) {
@@ -117,13 +125,61 @@ fn unused(checked: &CheckedRules, findings: &mut Findings) {
             });
         }
     }
-    for (at, predicate) in checked.predicates.iter().enumerate() {
-        let is_read = read.contains(&PredicateId(at)) || predicate.is_attribute || predicate.template.is_some();
-        let is_own = matches!(predicate.kind, PredicateKind::Base | PredicateKind::Live | PredicateKind::Derived);
-        if is_own && !is_read && !predicate.name.starts_with('?') {
-            let message = format!("nothing reads `{}`", predicate.name);
-            let finding = Finding::new(Code::UnusedRelation, predicate.span.unwrap_or(Span::NOWHERE), message);
-            findings.push(finding.help("read it in a rule or a test, or mark it `@attribute` for policies"));
-        }
+    read
+}
+
+/// Relations that nothing reads.
+fn unused<'c>(checked: &'c CheckedRules, read: &BTreeSet<PredicateId>) -> Vec<&'c Predicate> {
+    let is_own = |predicate: &Predicate| {
+        matches!(predicate.kind, PredicateKind::Base | PredicateKind::Live | PredicateKind::Derived)
+            && !predicate.name.starts_with('?')
+    };
+    let all = checked.predicates.iter().enumerate();
+    all.filter(|(at, predicate)| is_own(predicate) && !read.contains(&PredicateId(*at))).map(|(_, of)| of).collect()
+}
+
+/// Relations that are read, and that neither files nor rules nor a test give a row. Those of links may wait for theirs.
+fn without_rows<'c>(
+    checked: &'c CheckedRules,
+    rows: &BTreeSet<PredicateId>,
+    read: &BTreeSet<PredicateId>,
+) -> Vec<&'c Predicate> {
+    let in_tests: BTreeSet<PredicateId> =
+        checked.tests.iter().flat_map(|test| &test.facts).map(|fact| fact.predicate).collect();
+    let all = checked.predicates.iter().enumerate().map(|(at, predicate)| (PredicateId(at), predicate));
+    let is_empty = |id: &PredicateId| read.contains(id) && !rows.contains(id) && !in_tests.contains(id);
+    let is_base = |of: &Predicate| of.kind == PredicateKind::Base && of.template.is_none();
+    all.filter(|(id, of)| is_base(of) && is_empty(id)).map(|(_, of)| of).collect()
+}
+
+fn tell_without_rows(without_rows: &[&Predicate], unused: &[&Predicate], findings: &mut Findings) {
+    let derived: Vec<_> = unused.iter().filter(|of| of.kind == PredicateKind::Derived && !of.is_declared).collect();
+    for Predicate { name, span, .. } in without_rows {
+        let message = format!("`{name}` is read, and no file and no rule gives it a row");
+        let finding = Finding::new(Code::RelationWithoutRows, span.unwrap_or(Span::NOWHERE), message);
+        let near = findings.nearest(name, derived.iter().map(|of| of.name.as_str()));
+        let other = near.and_then(|near| derived.iter().find(|of| of.name == near));
+        findings.push(match other.and_then(|of| Some((&of.name, of.span?))) {
+            Some((near, span)) => {
+                let label = format!("rules derive `{near}`, which nothing reads");
+                finding.related(span, label).help(format!("did you mean `{name}` by `{near}`?"))
+            }
+            None => {
+                finding.help(format!("write a rule for it, or say in `[data]` that it has none yet: `{name} = []`"))
+            }
+        });
+    }
+}
+
+fn tell_unused(unused: &[&Predicate], without_rows: &[&Predicate], findings: &mut Findings) {
+    for Predicate { name, span, is_declared, .. } in unused {
+        let finding =
+            Finding::new(Code::UnusedRelation, span.unwrap_or(Span::NOWHERE), format!("nothing reads `{name}`"));
+        let empty = without_rows.iter().map(|of| of.name.as_str()).filter(|_| !is_declared);
+        let help = match findings.nearest(name, empty) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "read it in a rule or a test, or mark it `@attribute` for policies".to_owned(),
+        };
+        findings.push(finding.help(help));
     }
 }

@@ -347,6 +347,8 @@ pub struct RuleTexts<'a> {
     pub tests: &'a [TestText],
     /// The rows that stand outside the clauses.
     pub rows: &'a [Fact],
+    /// The relations that `[data]` names, whether it gives them rows or not.
+    pub named: &'a BTreeSet<PredicateId>,
 }
 
 /// What a test says in the language of rules.
@@ -410,7 +412,8 @@ pub fn check(
     let cases = texts.tests.iter().map(|test| resolver.test(test)).collect();
     let mut checked = resolver.finish();
     checked.tests = cases;
-    let given = texts.rows.iter().chain(&checked.facts).map(|fact| fact.predicate).collect();
+    let mut given: BTreeSet<_> = texts.rows.iter().chain(&checked.facts).map(|fact| fact.predicate).collect();
+    given.extend(texts.named);
     infer_and_check(&mut checked, &given, schema, n_errors, values, findings);
     checked
 }

@@ -9,7 +9,7 @@ mod read;
 use std::{collections::BTreeSet, fmt, ops::Range, sync::Arc};
 
 use crate::{
-    base::{FileId, Pool, Scratch, Span, Value, Values, limits},
+    base::{EntityRef, FileId, Pool, Scratch, Span, Value, Values, View, limits},
     check::{
         self, CheckedEntity,
         rules::{CheckedRules, Fact, Rule},
@@ -51,9 +51,12 @@ pub(super) struct Case {
     pub(super) links: Vec<Policy>,
     facts: Vec<Fact>,
     request: Option<Request>,
+    /// Where the request names its principal, action and resource, each with the entity.
+    named: Vec<(EntityRef, Span)>,
     expect: Option<(Expected, Span)>,
-    because: Option<BTreeSet<String>>,
-    errors: BTreeSet<String>,
+    /// The reasons that are expected, and where.
+    because: Option<(BTreeSet<String>, Span)>,
+    errors: (BTreeSet<String>, Span),
     query: Option<(Rule, Expectation)>,
     with_data: bool,
 }
@@ -63,6 +66,13 @@ pub(super) struct Case {
 struct Expectation {
     rows: BTreeSet<Vec<Value>>,
     span: Span,
+}
+
+/// Why a test fails, and where it says otherwise.
+struct Failure {
+    message: String,
+    span: Span,
+    help: Option<String>,
 }
 
 /// What a test expects of its request.
@@ -140,23 +150,27 @@ pub(super) fn run(
         terms.cover(case.request.as_ref(), coverage);
     }
     let mut failure = None;
-    if let (Some(request), Some((expected, span))) = (&case.request, case.expect) {
-        failure = decided(&case, terms, request, expected).map(|failure| (failure, span));
+    if let (Some(request), Some(expected)) = (&case.request, case.expect) {
+        failure = decided(&case, terms, request, expected);
     }
     if let Some((query, expected)) = &query {
         failure = failure.or_else(|| answered(terms, case.request.as_ref(), query, expected));
     }
-    if let Some((failure, span)) = &failure {
-        let message = format!("the test \"{}\" fails: {failure}", case.name);
+    if let Some(Failure { message, span, help }) = &failure {
+        let message = format!("the test \"{}\" fails: {message}", case.name);
         // What depends on rows only warns: a revocation is not refused because a test counted on what it revokes.
         let severity = if case.with_data { Severity::Warning } else { stage.severity };
-        findings.push(Finding { severity, ..Finding::new(Code::TestFailed, *span, message) });
+        findings.push(Finding { severity, help: help.clone(), ..Finding::new(Code::TestFailed, *span, message) });
     }
-    Some(TestResult { name: case.name.into(), span: case.header, failure: failure.map(|(failure, _)| failure) })
+    Some(TestResult { name: case.name.into(), span: case.header, failure: failure.map(|failure| failure.message) })
 }
 
-/// Why a decision is not as expected, if it is not.
-fn decided(case: &Case, terms: Terms<'_>, request: &Request, expected: Expected) -> Option<String> {
+/// Why a decision is not as expected, if it is not, and where that is expected.
+fn decided(case: &Case, terms: Terms<'_>, request: &Request, (expected, span): (Expected, Span)) -> Option<Failure> {
+    let fail = |key: &str, ids: &BTreeSet<String>, message, span| {
+        let ids: Vec<&String> = ids.iter().collect();
+        Some(Failure { message, span, help: Some(format!("if that is right, write `{key} = {ids:?}`")) })
+    };
     let why = terms.decide(request);
     let reasons = terms.reasons(request);
     let determining: BTreeSet<String> = reasons.determining.iter().map(|reason| reason.id().to_string()).collect();
@@ -167,27 +181,45 @@ fn decided(case: &Case, terms: Terms<'_>, request: &Request, expected: Expected)
         Why::Error(_) => Expected::Error,
     };
     if got != expected {
-        Some(format!("expected {expected}, got {got}: {}", told(&why, &determining)))
-    } else if case.because.as_ref().is_some_and(|because| *because != determining) {
-        Some(format!("not for the reasons expected: {}", told(&why, &determining)))
-    } else if failed != case.errors {
+        let message = format!("expected {expected}, got {got}: {}", told(&why, &determining));
+        let unknown = if got == Expected::Error { unknown(case, terms) } else { None };
+        let (span, help) = unknown.map_or((span, None), |(span, help)| (span, Some(help)));
+        return Some(Failure { message, span, help });
+    }
+    if let Some((because, span)) = case.because.as_ref().filter(|(because, _)| *because != determining) {
+        let message = format!("expected because of {}, got {}", list(because), told(&why, &determining));
+        return fail("because", &determining, message, *span);
+    }
+    let (errors, span) = &case.errors;
+    if failed != *errors {
         let told = reasons.failed.iter().map(|(reason, message)| format!("{} ({message})", reason.id()));
         let told: Vec<_> = told.collect();
         let told = if told.is_empty() { "none".to_owned() } else { told.join(", ") };
-        Some(format!("not the errors expected: {told}"))
-    } else {
-        None
+        return fail("errors", &failed, format!("expected the errors of {}, got {told}", list(errors)), *span);
     }
+    None
+}
+
+/// Where a request names an entity that the schema does not have, and which one is meant.
+fn unknown(case: &Case, terms: Terms<'_>) -> Option<(Span, String)> {
+    let schema = terms.schema?;
+    let mut values = Scratch::new(terms.values);
+    case.named.iter().find_map(|(named, span)| {
+        let entity = values.entity(&named.kind, &named.id);
+        let View::Entity(kind, _) = values.view(entity) else { return None };
+        let is_known = schema.entity_type(kind).is_some() || schema.action(entity).is_some();
+        let help = check::meant::entity(entity, schema, &values, &Findings::default())?;
+        (!is_known || !schema.may_have(&values, entity)).then_some((*span, help))
+    })
+}
+
+fn list(ids: &BTreeSet<String>) -> String {
+    if ids.is_empty() { "nothing".to_owned() } else { ids.iter().map(String::as_str).collect::<Vec<_>>().join(", ") }
 }
 
 /// Why a query does not have the rows expected, if it has not.
-fn answered(
-    terms: Terms<'_>,
-    request: Option<&Request>,
-    query: &Query,
-    expected: &Expectation,
-) -> Option<(String, Span)> {
-    let fail = |failure: String| Some((failure, expected.span));
+fn answered(terms: Terms<'_>, request: Option<&Request>, query: &Query, expected: &Expectation) -> Option<Failure> {
+    let fail = |message: String| Some(Failure { message, span: expected.span, help: None });
     let (answers, values) = match request {
         Some(request) => match terms.query(request, query) {
             Ok(answers) => answers,
@@ -226,7 +258,7 @@ fn answered(
 }
 
 fn told(why: &Why, determining: &BTreeSet<String>) -> String {
-    let ids = determining.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let ids = list(determining);
     match why {
         Why::AllowedBy(_) => format!("allowed by {ids}"),
         Why::ForbiddenBy(_) => format!("forbidden by {ids}"),

@@ -51,11 +51,11 @@ pub(in super::super) fn read(
     reader.check_keys();
     let has_query = reader.check_query();
     // A query may stand alone, or be about a request whose decision is of no interest.
-    let names = |keys: &[&str]| keys.iter().any(|key| written.body.member(key).is_some());
-    let is_decided = !has_query || names(&["expect", "because", "errors"]);
-    let request = if is_decided || names(&["request"]) { reader.request() } else { None };
+    let has_any = |keys: &[&str]| keys.iter().any(|key| written.body.member(key).is_some());
+    let is_decided = !has_query || has_any(&["expect", "because", "errors"]);
+    let request = if is_decided || has_any(&["request"]) { reader.request() } else { None };
     let expect = if is_decided { reader.expect() } else { None };
-    if request.is_none() && checked.is_about_request && !names(&["request"]) {
+    if request.is_none() && checked.is_about_request && !has_any(&["request"]) {
         reader.refuse(written.header.clone(), "the query depends on a request, and the test makes none");
     }
     let because = reader.ids("because");
@@ -87,6 +87,7 @@ pub(in super::super) fn read(
     if n_errors < findings.n_errors() {
         return None;
     }
+    let (request, named) = request.map_or((None, Vec::new()), |(request, named)| (Some(request), named));
     Some(Case {
         name: written.name.clone(),
         header,
@@ -94,9 +95,10 @@ pub(in super::super) fn read(
         links: Vec::new(),
         facts: checked.facts.clone(),
         request,
+        named,
         expect,
         because,
-        errors: errors.unwrap_or_default(),
+        errors: errors.unwrap_or((BTreeSet::new(), expect.map_or(header, |(_, span)| span))),
         query,
         with_data,
     })
@@ -109,8 +111,12 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn refuse(&mut self, span: Range<usize>, message: impl Into<String>) {
+        self.refuse_with(span, message, FORM);
+    }
+
+    fn refuse_with(&mut self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
         let span = Span::new(self.written.file, span);
-        self.findings.push(Finding::new(Code::TestForm, span, message).help(FORM));
+        self.findings.push(Finding::new(Code::TestForm, span, message).help(help));
     }
 
     fn check_keys(&mut self) {
@@ -143,7 +149,8 @@ impl Reader<'_> {
         body.member("query").is_some()
     }
 
-    fn request(&mut self) -> Option<Request> {
+    /// The request, and where it names which entities.
+    fn request(&mut self) -> Option<(Request, Vec<(EntityRef, Span)>)> {
         let Some(request) = self.written.body.member("request") else {
             self.refuse(self.written.header.clone(), "the test makes no request");
             return None;
@@ -161,49 +168,62 @@ impl Reader<'_> {
             None => Node { span: request.span.clone(), shape: Shape::Table(Vec::new()) },
             Some(context) => context.clone(),
         };
-        Some(Request::new(principal?, action?, resource?).with_context(context))
+        let named = [principal?, action?, resource?];
+        let [principal, action, resource] = named.each_ref().map(|(entity, _)| entity.clone());
+        Some((Request::new(principal, action, resource).with_context(context), named.into()))
     }
 
-    fn entity(&mut self, request: &Node, part: &str) -> Option<EntityRef> {
+    fn entity(&mut self, request: &Node, part: &str) -> Option<(EntityRef, Span)> {
         let Some(node) = request.member(part) else {
             self.refuse(request.span.clone(), format!("the request has no `{part}`"));
             return None;
         };
         let Some((kind, id)) = node.as_text().and_then(parse_entity) else {
-            self.refuse(node.span.clone(), format!("`{part}` does not name an entity"));
+            let help = format!("write `{part} = '{}'`", meant(part, node));
+            self.refuse_with(node.span.clone(), format!("`{part}` does not name an entity"), help);
             return None;
         };
-        Some(EntityRef::new(kind, id))
+        Some((EntityRef::new(kind, id), Span::new(self.written.file, node.span.clone())))
     }
 
     fn expect(&mut self) -> Option<(Expected, Span)> {
         let Some(node) = self.written.body.member("expect") else {
-            self.refuse(self.written.header.clone(), "the test expects nothing");
+            // A key that is misspelt is told instead.
+            let Shape::Table(members) = &self.written.body.shape else { return None };
+            if !members.iter().any(|(key, _)| nearest(&key.name, KEYS) == Some("expect")) {
+                self.refuse(self.written.header.clone(), "the test expects nothing");
+            }
             return None;
         };
         let expected = match node.as_text() {
             Some("allow") => Expected::Allow,
             Some("deny") => Expected::Deny,
             Some("error") => Expected::Error,
-            _ => {
-                self.refuse(node.span.clone(), "`expect` is \"allow\", \"deny\" or \"error\"");
+            other => {
+                let near = other.and_then(|text| nearest(text, ["allow", "deny", "error", "allowed", "denied"]));
+                let help = match near {
+                    Some("allow" | "allowed") => "write `expect = \"allow\"`",
+                    Some("deny" | "denied") => "write `expect = \"deny\"`",
+                    _ => FORM,
+                };
+                self.refuse_with(node.span.clone(), "`expect` is \"allow\", \"deny\" or \"error\"", help);
                 return None;
             }
         };
         Some((expected, Span::new(self.written.file, node.span.clone())))
     }
 
-    fn ids(&mut self, key: &str) -> Option<BTreeSet<String>> {
+    fn ids(&mut self, key: &str) -> Option<(BTreeSet<String>, Span)> {
         let node = self.written.body.member(key)?;
-        let Shape::List(nodes) = &node.shape else {
-            self.refuse(node.span.clone(), format!("`{key}` is a list of ids of policies"));
-            return None;
+        let ids = match &node.shape {
+            Shape::List(nodes) => nodes.iter().map(|node| node.as_text().map(str::to_owned)).collect(),
+            _ => None,
         };
-        let ids: Option<_> = nodes.iter().map(|node| node.as_text().map(str::to_owned)).collect();
         if ids.is_none() {
-            self.refuse(node.span.clone(), format!("`{key}` is a list of ids of policies"));
+            let help = format!("write `{key} = [\"{}\"]`", node.as_text().unwrap_or("read"));
+            self.refuse_with(node.span.clone(), format!("`{key}` is a list of ids of policies"), help);
         }
-        ids
+        Some((ids?, Span::new(self.written.file, node.span.clone())))
     }
 
     fn with_data(&mut self) -> bool {
@@ -216,4 +236,19 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// How the entity that was probably meant is written: `ada`, `User.ada`, `User::ada`.
+fn meant(part: &str, node: &Node) -> String {
+    let text = node.as_text().filter(|text| !text.is_empty() && !text.contains(['"', '\'']));
+    let kind = match part {
+        "principal" => "User",
+        "action" => "Action",
+        _ => "Document",
+    };
+    let (kind, id) = match text {
+        Some(text) => text.rsplit_once("::").or_else(|| text.split_once('.')).unwrap_or((kind, text)),
+        None => (kind, "…"),
+    };
+    format!("{kind}::\"{id}\"")
 }
