@@ -305,7 +305,7 @@ impl Cutter<'_> {
         let line_start = self.text.get(..line_end).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
         let span = Span::new(self.file, line_start..line_end);
         let finding = Finding::new(Code::UnclosedString, span, "a string on this line is not closed");
-        self.findings.push(finding.help("a line break in a string is written `\\n`"));
+        self.findings.push(finding.help("close it with `\"`; a line break in a string is written `\\n`"));
         // Whatever Cedar says of the section, and whichever bracket the line leaves open, would be a consequence.
         *part = Part::Unknown;
         self.open.clear();

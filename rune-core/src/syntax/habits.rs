@@ -27,6 +27,8 @@ pub(super) fn slip(text: &str, at: usize, message: &str) -> Option<(TomlError, R
         .or_else(|| quotes(line))
         .or_else(|| key(line, column).filter(|_| message.starts_with("invalid unquoted key")))
         .or_else(|| word(rest, column))
+        .or_else(|| bare(rest, column).filter(|_| message.starts_with("string values must be quoted")))
+        .or_else(|| inner(line, rest, column))
         .or_else(|| sign(rest, column));
     let (place, message, help) = told?;
     let span = start + place.start..start + place.end;
@@ -87,6 +89,20 @@ fn word(rest: &str, column: usize) -> Option<Told> {
     let word: &str = rest.split(|c: char| !c.is_ascii_alphanumeric()).next()?;
     let (word, help) = WORDS.iter().find(|(known, _)| *known == word)?;
     Some((column..column + word.len(), format!("`{word}` is no value"), (*help).to_owned()))
+}
+
+/// `expect = allow`.
+fn bare(rest: &str, column: usize) -> Option<Told> {
+    let word: &str = rest.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-')).next()?;
+    let told = || (column..column + word.len(), format!("`{word}` is no value"), format!("write `\"{word}\"`"));
+    (!word.is_empty()).then(told)
+}
+
+/// `"p("a")"`: the string ends at the quote before the error.
+fn inner(line: &str, rest: &str, column: usize) -> Option<Told> {
+    let is_inner = line.get(..column)?.ends_with('"') && rest.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let help = "put a text with quotes in it between single quotes: `'p(\"a\").'`";
+    is_inner.then(|| (column - 1..column, "the string ends here".to_owned(), help.to_owned()))
 }
 
 fn sign(rest: &str, column: usize) -> Option<Told> {

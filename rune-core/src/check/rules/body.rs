@@ -39,12 +39,12 @@ impl Resolver<'_> {
         for (arg, types) in atom.args.iter().zip(types) {
             let term = self.term(arg, &types, scope, body);
             if term == Some(Term::Any) && !is_any_allowed {
-                self.refuse(
-                    Code::UnboundVariable,
-                    &arg.span,
-                    "`_` in a head stands for no value",
-                    "name a variable that the body binds",
-                );
+                let help = match atom.name.text.as_str() {
+                    "allow" | "grant" => "the head that allows is `permit(U, A, R)`",
+                    "deny" | "block" => "the head that denies is `forbid(U, A, R)`",
+                    _ => "name a variable that the body binds",
+                };
+                self.refuse(Code::UnboundVariable, &arg.span, "`_` in a head stands for no value", help);
                 return None;
             }
             terms.push(term);
@@ -91,7 +91,7 @@ impl Resolver<'_> {
         let action = self.schema.and_then(|schema| meant::action(name, schema, self.values));
         let help = match action.filter(|_| self.is_decision) {
             Some(action) => format!("write `{action}` for the action"),
-            None if self.is_decision && self.schema.is_none() => {
+            None if self.is_decision && self.schema.is_none() && 1 < name.len() => {
                 format!("write `\"{name}\"` or `{upper}`, or `Action::\"{name}\"` for an action")
             }
             None => format!("write `\"{name}\"` or `{upper}`"),

@@ -252,8 +252,11 @@ impl<'a> Resolver<'a> {
         }
         let message = format!("`{}` has {}, not {}", atom.name.text, columns(n), atom.args.len());
         let finding = Finding::new(Code::RelationArity, self.span(&atom.span), message);
+        let name = &atom.name.text;
+        let is_decision = [Names::PERMIT, Names::FORBID].contains(&id);
         self.findings.push(match declared {
             Some(span) => finding.related(span, "known from here"),
+            None if is_decision => finding.help(format!("write `{name}(U, A, R)`: who, what it does, and to what")),
             None => finding,
         });
         None

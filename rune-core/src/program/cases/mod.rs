@@ -187,7 +187,7 @@ fn decided(case: &Case, terms: Terms<'_>, request: &Request, (expected, span): (
         return Some(Failure { message, span, help });
     }
     if let Some((because, span)) = case.because.as_ref().filter(|(because, _)| *because != determining) {
-        let message = format!("expected because of {}, got {}", list(because), told(&why, &determining));
+        let message = format!("not for the reasons expected ({}): {}", list(because), told(&why, &determining));
         return fail("because", &determining, message, *span);
     }
     let (errors, span) = &case.errors;
@@ -195,7 +195,7 @@ fn decided(case: &Case, terms: Terms<'_>, request: &Request, (expected, span): (
         let told = reasons.failed.iter().map(|(reason, message)| format!("{} ({message})", reason.id()));
         let told: Vec<_> = told.collect();
         let told = if told.is_empty() { "none".to_owned() } else { told.join(", ") };
-        return fail("errors", &failed, format!("expected the errors of {}, got {told}", list(errors)), *span);
+        return fail("errors", &failed, format!("not the errors expected ({}): {told}", list(errors)), *span);
     }
     None
 }
@@ -214,7 +214,7 @@ fn unknown(case: &Case, terms: Terms<'_>) -> Option<(Span, String)> {
 }
 
 fn list(ids: &BTreeSet<String>) -> String {
-    if ids.is_empty() { "nothing".to_owned() } else { ids.iter().map(String::as_str).collect::<Vec<_>>().join(", ") }
+    if ids.is_empty() { "none".to_owned() } else { ids.iter().map(String::as_str).collect::<Vec<_>>().join(", ") }
 }
 
 /// Why a query does not have the rows expected, if it has not.

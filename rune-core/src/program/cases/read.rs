@@ -138,7 +138,11 @@ impl Reader<'_> {
         let body = &self.written.body;
         for key in ["facts", "query"] {
             if let Some(node) = body.member(key).filter(|node| node.as_text().is_none()) {
-                self.refuse(node.span.clone(), format!("`{key}` is a string in the language of rules"));
+                let help = match key {
+                    "facts" => "write `facts = 'viewer(\"ada\", \"plan\"). banned(\"eve\").'`",
+                    _ => "write `query = 'viewer(U, \"plan\")'`",
+                };
+                self.refuse_with(node.span.clone(), format!("`{key}` is a string in the language of rules"), help);
             }
         }
         match (body.member("query"), body.member("rows")) {

@@ -9,6 +9,7 @@ use pest::{
 use super::{
     Error, Fold, Grammar, Reader, Rule,
     expr::{lone_call, single},
+    is_variable,
 };
 use crate::{base::character_at, diag::Code};
 
@@ -18,6 +19,7 @@ const OR: &str = "for \"or\", write a second rule with the same head";
 const NOT: &str = "negation is `not`";
 pub(super) const BOTH: &str = "give them a relation of their own, `both(X) :- a(X), b(X).`, and write `not both(X)`";
 const DIFFER: &str = "what differs is compared with `!=`";
+const COMMAS: &str = "arguments are separated by `,`";
 const COMMENT: &str = "comments begin with `#` or `//`";
 
 /// What people write out of habit, and what it is called here. The first that fits counts; words fit whole, in any case.
@@ -67,9 +69,9 @@ impl Reader<'_> {
         let text = self.piece.text.as_str();
         let at = start_of_slip(text, base, at);
         let (before, rest) = (text.get(base..at).unwrap_or_default(), text.get(at..).unwrap_or_default());
-        if let Some((gap, message)) = gap(before, rest) {
+        if let Some((gap, message, help)) = gap(before, rest) {
             let place = self.piece.start + at + gap..self.piece.start + at + gap + 1;
-            self.refuse(Code::RuleSyntax, place, message, "arguments are separated by `,`");
+            self.refuse(Code::RuleSyntax, place, message, help);
             return;
         }
         let found = found(rest);
@@ -217,7 +219,7 @@ fn in_context(before: &str, found: &str) -> Option<&'static str> {
         return Some(ARROW);
     }
     if is_after_head && found == "," {
-        return Some("a rule has one head: write a rule for each");
+        return Some("a rule has one head, and each fact its period: `p(1). p(2).`");
     }
     if word == "relation" {
         return Some("the columns stand in brackets: `relation viewer(User, Document).`");
@@ -233,25 +235,37 @@ fn in_context(before: &str, found: &str) -> Option<&'static str> {
     {
         return Some("an aggregate is written with braces: `N = count { X : p(X) }`");
     }
+    if is_within_brackets(before) && (found.eq_ignore_ascii_case("and") || found == "&") {
+        return Some("within an expression it is `&&`");
+    }
+    if is_within_brackets(before) && (found.eq_ignore_ascii_case("or") || found == "|") {
+        return Some("within an expression it is `||`");
+    }
     if word == "like" {
         return Some("a pattern is a string that is written out, no variable: `X like \"a*\"`");
     }
     None
 }
 
-/// Where a comma between two arguments is missing, from `rest` on, and what is wrong there.
-fn gap(before: &str, rest: &str) -> Option<(usize, &'static str)> {
-    const MISSING: &str = "a comma is missing here";
-    let is_within = before.matches(')').count() < before.matches('(').count();
+/// Where two arguments or columns are not told apart, from `rest` on, what is wrong there and what to write.
+fn gap(before: &str, rest: &str) -> Option<(usize, &'static str, &'static str)> {
     let is_start = |text: &str| text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '"');
-    if !is_within || !is_start(rest) {
+    if !is_within_brackets(before) || !is_start(rest) {
         return None;
     }
     let word_of = |text: &str| text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>();
     let is_operand = |word: &str| !BETWEEN.contains(&word);
+    let told = |at: usize, left: &str, right: &str| {
+        // The name of a column and its type, in either order.
+        let is_named = before.trim_start().starts_with("relation ") && is_variable(left) != is_variable(right);
+        match is_named {
+            true => (at, "a colon is missing here", "a column is a type, or a name and a type: `who: User`"),
+            false => (at, "a comma is missing here", COMMAS),
+        }
+    };
     let (last, word) = (word_before(before), word_of(rest));
     if before.ends_with(char::is_whitespace) && !last.is_empty() && is_operand(last) && is_operand(&word) {
-        return Some((0, MISSING));
+        return Some(told(0, last, &word));
     }
     let next = rest.get(word.len()..)?.trim_start();
     let at = rest.len() - next.len();
@@ -259,10 +273,14 @@ fn gap(before: &str, rest: &str) -> Option<(usize, &'static str)> {
         return None;
     }
     match next.chars().next()? {
-        ';' => Some((at, "`;` does not fit here")),
-        _ if is_start(next) && is_operand(&word_of(next)) => Some((at, MISSING)),
+        ';' => Some((at, "`;` does not fit here", COMMAS)),
+        _ if is_start(next) && is_operand(&word_of(next)) => Some(told(at, &word, &word_of(next))),
         _ => None,
     }
+}
+
+fn is_within_brackets(before: &str) -> bool {
+    before.matches(')').count() < before.matches('(').count()
 }
 
 /// The word that a text ends with.

@@ -78,7 +78,7 @@ fn a_broken_statement_is_told_where_it_breaks() {
     assert_eq!(
         read("p(X) :- q(X); r(X).\np(X) :- X =< 3.\nok(a).\np(X) <- q(X).\np(X) :- q(X, .\n"),
         "ok if 0: ok(a).\n\
-         12: `;` does not fit here (there is no `;` for \"or\": write a second rule with the same head)\n\
+         12: `;` does not fit here (for \"or\", write a second rule with the same head)\n\
          30: `=<` does not fit here (less than or equal is `<=`)\n\
          48: `<-` does not fit here (the arrow of a rule is `:-`)\n\
          70: the rule breaks off here (expected a condition)\n"
