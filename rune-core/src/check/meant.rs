@@ -1,7 +1,7 @@
 //! What was probably meant by an entity that the schema does not have, or by what is no entity.
 
 use crate::{
-    base::{Symbol, Value, Values, View, value::quote},
+    base::{Symbol, Value, Values, View, limits, value::quote},
     diag::Findings,
     schema::{Schema, Types, is_action_type},
 };
@@ -27,7 +27,7 @@ pub(crate) fn entity(entity: Value, schema: &Schema, values: &impl Values, findi
 /// The action of the schema that has this id.
 pub(crate) fn action(id: &str, schema: &Schema, values: &impl Values) -> Option<String> {
     let mut actions = schema.actions().filter_map(|(action, _)| parts(action, values));
-    actions.find(|(_, known)| *known == id).map(|(kind, id)| format!("{kind}::{}", quote(id)))
+    actions.find(|(_, known)| *known == id).map(|(kind, id)| format!("{kind}::{}", brief(id)))
 }
 
 /// The entity that a value was probably meant to be, in a place of these types.
@@ -37,18 +37,18 @@ pub(crate) fn of_types(value: Value, types: &Types, values: &impl Values, findin
     match values.view(value) {
         View::Entity(kind, id) => {
             let near = findings.nearest(values.name(kind), kinds.iter().map(name))?;
-            Some(format!("{near}::{}", quote(values.name(id))))
+            Some(format!("{near}::{}", brief(values.name(id))))
         }
         View::Text(text) if !text.contains('"') => {
             let (kind, id) = text.split_once("::").unwrap_or((kinds.first().map_or("", name), text));
-            Some(format!("{kind}::{}", quote(id)))
+            Some(format!("{kind}::{}", brief(id)))
         }
         _ => None,
     }
 }
 
 fn question(kind: &str, id: &str) -> String {
-    format!("did you mean `{kind}::{}`?", quote(id))
+    format!("did you mean `{kind}::{}`?", brief(id))
 }
 
 fn parts<V: Values>(entity: Value, values: &V) -> Option<(&str, &str)> {
@@ -56,4 +56,9 @@ fn parts<V: Values>(entity: Value, values: &V) -> Option<(&str, &str)> {
         View::Entity(kind, id) => Some((values.name(kind), values.name(id))),
         _ => None,
     }
+}
+
+/// An id in quotes, if it is short enough to be shown.
+fn brief(id: &str) -> String {
+    if limits::SHOWN_CHARS_MAX < id.len() { "\"…\"".to_owned() } else { quote(id) }
 }

@@ -132,7 +132,7 @@ fn plain(text: &str) -> String {
 /// How a policy reads what a rule derives, where it calls the relation `name` as a function.
 fn as_attribute(name: &str, call: &str) -> String {
     let inner = call.split_once('(').and_then(|(_, rest)| rest.trim_end().strip_suffix(')')).unwrap_or_default();
-    let arguments: Vec<&str> = inner.split(',').map(str::trim).collect();
+    let arguments: Vec<&str> = inner.split(',').map(str::trim).take(3).collect();
     let (types, read) = match arguments.as_slice() {
         [owner] if is_path(owner) => ("User", format!("{owner}.{name}")),
         [owner, element] if is_path(owner) && is_path(element) => {
@@ -146,7 +146,9 @@ fn as_attribute(name: &str, call: &str) -> String {
 }
 
 fn is_path(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.')
+    !text.is_empty()
+        && text.len() <= limits::SHOWN_CHARS_MAX
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.')
 }
 
 /// How an entity is written where a policy has a string or a word for it, or what may give an attribute that nothing has.

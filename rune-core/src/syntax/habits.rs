@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::toml::TomlError;
+use crate::base::limits;
 
 /// What the text at an error, or its line, begins with elsewhere, and how that is written here.
 const WORDS: [(&str, &str); 8] = [
@@ -56,7 +57,7 @@ fn quotes(line: &str) -> Option<Told> {
         !kind.is_empty() && line.get(..at - kind.len()).is_some_and(|before| before.ends_with('"'))
     })?;
     let kind = kind_before(line, at);
-    let id = line.get(at + 3..)?.split('"').next()?;
+    let id = line.get(at + 3..)?.split('"').next().filter(|id| id.len() <= limits::SHOWN_CHARS_MAX)?;
     let start = at - kind.len() - 1;
     let message = "the string ends where the id begins".to_owned();
     Some((start..at + 3, message, format!("put an entity between single quotes: `'{kind}::\"{id}\"'`")))
@@ -73,7 +74,7 @@ fn kind_before(line: &str, at: usize) -> &str {
 fn key(line: &str, column: usize) -> Option<Told> {
     let (written, _) = line.split_once(" = ").or_else(|| line.split_once('='))?;
     let written = written.trim_end();
-    if written.len() <= column {
+    if written.len() <= column || limits::SHOWN_CHARS_MAX < written.len() {
         return None;
     }
     if let Some((kind, id)) = written.split_once("::\"") {

@@ -11,7 +11,10 @@ use super::{
     expr::{lone_call, single},
     is_variable,
 };
-use crate::{base::character_at, diag::Code};
+use crate::{
+    base::{character_at, limits},
+    diag::Code,
+};
 
 const ARROW: &str = "the arrow of a rule is `:-`";
 const AND: &str = "conditions are joined by `,`";
@@ -113,10 +116,11 @@ impl Reader<'_> {
         let (mark, message, help) = match (fork.as_rule(), parts.as_slice()) {
             (Rule::and, [_, ..]) if parts.iter().any(is_relation) => {
                 let all: Vec<_> = parts.iter().map(as_condition).collect();
-                let help = match is_negated {
-                    true if is_grouped => BOTH.to_owned(),
-                    true => format!("{AND}: `not {}`", all.join(", ")),
-                    false => format!("{AND}: `{}`", all.join(", ")),
+                let help = match (is_negated, is_grouped) {
+                    _ if limits::SHOWN_CHARS_MAX < fork.as_str().len() => AND.to_owned(),
+                    (true, true) => BOTH.to_owned(),
+                    (true, false) => format!("{AND}: `not {}`", all.join(", ")),
+                    (false, _) => format!("{AND}: `{}`", all.join(", ")),
                 };
                 ("&&", "`&&` does not join relations", help)
             }
@@ -221,6 +225,11 @@ fn in_context(before: &str, found: &str) -> Option<&'static str> {
     if is_after_head && found == "," {
         return Some("a rule has one head, and each fact its period: `p(1). p(2).`");
     }
+    let is_next = before.trim_end().ends_with(')') && found.starts_with(|c: char| c.is_alphanumeric());
+    let is_other = found != "not" && BETWEEN.iter().any(|between| found.eq_ignore_ascii_case(between));
+    if is_next && !is_after_head && !is_other && !is_within_brackets(before) {
+        return Some(AND);
+    }
     if word == "relation" {
         return Some("the columns stand in brackets: `relation viewer(User, Document).`");
     }
@@ -258,10 +267,10 @@ fn gap(before: &str, rest: &str) -> Option<(usize, &'static str, &'static str)> 
     let told = |at: usize, left: &str, right: &str| {
         // The name of a column and its type, in either order.
         let is_named = before.trim_start().starts_with("relation ") && is_variable(left) != is_variable(right);
-        match is_named {
-            true => (at, "a colon is missing here", "a column is a type, or a name and a type: `who: User`"),
-            false => (at, "a comma is missing here", COMMAS),
+        if is_named {
+            return (at, "a colon is missing here", "a column is a type, or a name and a type: `who: User`");
         }
+        (at, "a comma is missing here", COMMAS)
     };
     let (last, word) = (word_before(before), word_of(rest));
     if before.ends_with(char::is_whitespace) && !last.is_empty() && is_operand(last) && is_operand(&word) {
