@@ -6,7 +6,7 @@ use anyhow::Result;
 use rune_core::{BuildError, Options, Program, Report, Severity};
 use serde_json::json;
 
-use crate::{Outcome, counts::Counts, dir, output::Output, report, watch};
+use crate::{Outcome, dir, output::Output, report, watch};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -33,7 +33,7 @@ fn tell(built: Result<&Program, &Report>, output: Output) -> Outcome {
         output.note(&report::text(report, output.has_colour()));
     }
     let mut summary = match built {
-        Ok(program) => format!("ok: {}", Counts::of(program)),
+        Ok(program) => format!("ok: {program}"),
         Err(_) => format!("refused: {}", number(n_errors, "error")),
     };
     if 0 < n_warnings {

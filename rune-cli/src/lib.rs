@@ -5,7 +5,6 @@
 
 mod check;
 mod completions;
-mod counts;
 mod dir;
 mod eval;
 mod explain;

@@ -174,10 +174,10 @@ fn command(name: &str, rest: &str) -> Result<Command, String> {
 fn unknown(name: &str) -> String {
     let names = || COMMANDS.iter().map(|command| command.name);
     let begun: Vec<_> = names().filter(|known| 1 < name.len() && known.starts_with(name)).collect();
-    let help = match (nearest(name, names()), begun.as_slice()) {
-        (Some(near), _) => format!("did you mean `{near}`?"),
-        (None, []) => "`:help` has those that there are".to_owned(),
-        (None, begun) => format!("did you mean `{}`?", begun.join("` or `")),
+    let help = match (begun.as_slice(), nearest(name, names())) {
+        ([], Some(near)) => format!("did you mean `{near}`?"),
+        ([], None) => "`:help` has those that there are".to_owned(),
+        (begun, _) => format!("did you mean `{}`?", begun.join("` or `")),
     };
     format!("there is no command `{name}`: {help}")
 }

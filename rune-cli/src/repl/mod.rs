@@ -30,7 +30,6 @@ use rune_core::Lineup;
 
 use crate::{
     Outcome,
-    counts::Counts,
     output::{self, Output, printable},
     report,
     shown::Shown,
@@ -88,7 +87,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
         return answer_all(&mut script::Script::new(io::stdin().lock()), session, folder, output);
     }
     let dir = printable(&arguments.dir.display().to_string());
-    output.note(&format!("{dir}: {}; `:help` says what can be asked", Counts::of(lineup.stable())));
+    output.note(&format!("{dir}: {}; `:help` says what can be asked", lineup.stable()));
     let mut terminal = terminal::Terminal::new(lineup, !arguments.no_history, output)?;
     answer_all(&mut terminal, session, folder, output)?;
     Ok(Outcome::Yes)

@@ -7,7 +7,7 @@ use rune_core::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::{check::number, counts::is_own};
+use crate::check::number;
 
 /// A relation that is declared, or that rules derive.
 struct Listed<'l> {
@@ -26,7 +26,7 @@ pub(super) fn list(lineup: &Lineup, folder: &Lineup) -> (String, Json) {
     let predicates = program.relations().predicates.iter().enumerate();
     let of_folder = folder.stable().relations().predicates.iter();
     let live: Vec<&str> = of_folder.filter(|of| of.kind == PredicateKind::Live).map(|of| of.name.as_str()).collect();
-    let own = predicates.filter(|(_, predicate)| is_own(predicate));
+    let own = predicates.filter(|(_, predicate)| predicate.is_own());
     let listed = own.map(|(at, predicate)| {
         let column = |column: &'_ rune_core::check::rules::Column| column.types.show(&**facts.values());
         let columns = predicate.columns.iter().map(|of| (of.name.as_deref(), column(of))).collect();

@@ -12,13 +12,13 @@ use rune_core::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::{counts::Counts, shell::quoted};
+use crate::shell::quoted;
 
 /// What a server says that listens at an address.
 pub(super) fn hello(dir: &str, address: SocketAddr, program: Option<&Program>) -> String {
     let url = format!("http://{}", reached_at(address));
     let served = match program {
-        Some(program) => format!("serving {dir}: {}", Counts::of(program)),
+        Some(program) => format!("serving {dir}: {program}"),
         None => format!("serving nothing yet: requests get 503 until {dir} is in order"),
     };
     let body = quoted(&program.map_or_else(nothing_known, first_request).to_string());

@@ -10,7 +10,9 @@ use rune_core::{Generation, Lineup, Status, program::Change, reload::Refusal};
 use serde_json::{Value as Json, json};
 use tokio::{sync::Mutex, task::spawn_blocking};
 
-use crate::{counts::Counts, report};
+use rune_core::program::Counts;
+
+use crate::report;
 
 use super::http::{App, answer};
 
@@ -25,7 +27,7 @@ impl Counted {
             Some((generation, counts)) if generation == lineup.generation() => Some(counts),
             _ => {
                 let counted = lineup.clone();
-                let counts = spawn_blocking(move || Counts::of(counted.stable())).await.ok()?;
+                let counts = spawn_blocking(move || counted.stable().counts()).await.ok()?;
                 *last = Some((lineup.generation(), counts));
                 Some(counts)
             }

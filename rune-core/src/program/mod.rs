@@ -8,6 +8,7 @@
 //! Pure: the same sources give the same program or the same findings. One error, and there is no program.
 
 mod cases;
+mod counts;
 mod difference;
 mod load;
 mod read;
@@ -38,6 +39,7 @@ use load::Given;
 use read::Texts;
 
 pub use cases::{ClauseCoverage, TestResult};
+pub use counts::Counts;
 pub use difference::{Change, FileChange, not_in_force};
 
 /// How a program is built.
@@ -216,6 +218,12 @@ impl Program {
         &self.coverage
     }
 
+    /// How much there is in it.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts::of(self)
+    }
+
     /// What is odd about the sources, without being wrong.
     #[must_use]
     pub fn warnings(&self) -> &Report {
@@ -223,20 +231,10 @@ impl Program {
     }
 }
 
+/// How much there is in it.
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
-        let mut parts = vec![count(self.sources.len(), "file", "files")];
-        let n_rules = self.rules.rules.len();
-        if 0 < n_rules {
-            parts.push(count(n_rules, "rule", "rules"));
-        }
-        // Rules decide too, so that there need be no policy.
-        if n_rules == 0 || !self.policies.is_empty() {
-            parts.push(count(self.policies.len(), "policy", "policies"));
-        }
-        parts.push(count(self.facts.n_entities(), "entity", "entities"));
-        f.write_str(&parts.join(", "))
+        self.counts().fmt(f)
     }
 }
 

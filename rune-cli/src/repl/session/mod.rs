@@ -321,6 +321,9 @@ fn refusal_json(changes: &[String], refusal: &Report) -> Json {
     })
 }
 
+/// What is odd in files and not in a session: what nothing reads is read by queries, and what has no rows may get some.
+const IDLE: [&str; 2] = ["unused-relation", "relation-without-rows"];
+
 /// The findings that are not among others, whose files are the same but for one.
 fn warnings_beyond(warnings: &Report, others: &Report) -> Report {
     let key = |report: &Report, at: &Finding| {
@@ -328,9 +331,8 @@ fn warnings_beyond(warnings: &Report, others: &Report) -> Report {
         (path, at.span.range().start, at.code.as_str(), at.message.clone())
     };
     let known: BTreeSet<_> = others.findings.iter().map(|finding| key(others, finding)).collect();
-    // What nothing reads is read by queries.
     let is_new =
-        |finding: &&Finding| finding.code.as_str() != "unused-relation" && !known.contains(&key(warnings, finding));
+        |finding: &&Finding| !IDLE.contains(&finding.code.as_str()) && !known.contains(&key(warnings, finding));
     let new = warnings.findings.iter().filter(is_new).cloned();
     Report { sources: warnings.sources.clone(), findings: new.collect(), n_beyond: 0 }
 }

@@ -75,6 +75,15 @@ pub struct Predicate {
     pub is_per_request: bool,
 }
 
+impl Predicate {
+    /// Whether it is the ruleset's own. Those that questions of tests made have no name that could be written.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        let is_own = matches!(self.kind, PredicateKind::Base | PredicateKind::Live | PredicateKind::Derived);
+        is_own && !self.name.starts_with('?')
+    }
+}
+
 /// The key of a functional relation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {

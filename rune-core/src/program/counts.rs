@@ -2,32 +2,30 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use rune_core::{
-    Program,
-    base::Values as _,
-    check::rules::{Predicate, PredicateKind},
-    schema::is_action_type,
-};
 use serde::Serialize;
 
-use crate::check::number;
+use crate::{base::Values as _, schema::is_action_type};
+
+use super::Program;
 
 /// How many there are of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(crate) struct Counts {
-    files: usize,
+#[non_exhaustive]
+pub struct Counts {
+    /// Files.
+    pub files: usize,
     /// Cedar's, links of templates, and rules that permit or forbid.
-    policies: usize,
+    pub policies: usize,
     /// Those that derive a relation.
-    rules: usize,
+    pub rules: usize,
     /// Those that are declared, or that rules derive.
-    relations: usize,
+    pub relations: usize,
     /// Those that files name, without actions.
-    entities: usize,
+    pub entities: usize,
 }
 
 impl Counts {
-    pub(crate) fn of(program: &Program) -> Self {
+    pub(super) fn of(program: &Program) -> Self {
         let deciding = program.rules().permits().count() + program.rules().forbids().count();
         let values = &**program.facts().values();
         let mut entities = BTreeSet::new();
@@ -40,16 +38,10 @@ impl Counts {
             files: program.sources().len(),
             policies: program.policies().len() + deciding,
             rules: program.rules().rules.len() - deciding,
-            relations: program.relations().predicates.iter().filter(|predicate| is_own(predicate)).count(),
+            relations: program.relations().predicates.iter().filter(|of| of.is_own()).count(),
             entities: entities.len(),
         }
     }
-}
-
-/// Whether a relation is the ruleset's own. Those that questions of tests made have no name that could be written.
-pub(crate) fn is_own(predicate: &Predicate) -> bool {
-    let is_own = matches!(predicate.kind, PredicateKind::Base | PredicateKind::Live | PredicateKind::Derived);
-    is_own && !predicate.name.starts_with('?')
 }
 
 /// What there is none of is not told, but for policies.
@@ -57,9 +49,9 @@ impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { files, policies, rules, relations, entities } = *self;
         let many = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
-        let mut parts = vec![number(files, "file"), many(policies, "policy", "policies")];
-        parts.extend((0 < rules).then(|| number(rules, "rule")));
-        parts.extend((0 < relations).then(|| number(relations, "relation")));
+        let mut parts = vec![many(files, "file", "files"), many(policies, "policy", "policies")];
+        parts.extend((0 < rules).then(|| many(rules, "rule", "rules")));
+        parts.extend((0 < relations).then(|| many(relations, "relation", "relations")));
         parts.extend((0 < entities).then(|| many(entities, "entity", "entities")));
         f.write_str(&parts.join(", "))
     }
@@ -67,13 +59,12 @@ impl fmt::Display for Counts {
 
 #[cfg(test)]
 mod tests {
-    use rune_core::{Options, Sources};
-
     use super::*;
+    use crate::{Options, Sources};
 
     fn check(path: &str, text: &str, expected: &str) {
         let program = Program::build(Sources::single(path, text), Options::default());
-        assert_eq!(Counts::of(&program.unwrap_or_else(|error| panic!("{error}"))).to_string(), expected);
+        assert_eq!(program.expect("it has no errors").to_string(), expected);
     }
 
     #[test]
