@@ -59,8 +59,8 @@ impl fmt::Display for Counts {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::{Options, Sources};
+    use super::{super::Options, *};
+    use crate::base::Sources;
 
     fn check(path: &str, text: &str, expected: &str) {
         let program = Program::build(Sources::single(path, text), Options::default());
