@@ -165,6 +165,7 @@ fn the_reference_says_each_limit_as_it_is() {
         ("TREE_LINE_CHARS_MAX", in_words(limits::TREE_LINE_CHARS_MAX as u64)),
         ("READS_MAX", in_words(limits::READS_MAX as u64)),
         ("ASKED_MAX", in_words(limits::ASKED_MAX as u64)),
+        ("OPERANDS_DEPTH_MAX", in_words(limits::OPERANDS_DEPTH_MAX as u64)),
         ("ATTEMPTS_MAX", in_words(limits::ATTEMPTS_MAX as u64)),
         ("ANSWER_ROWS_MAX", in_words(limits::ANSWER_ROWS_MAX as u64)),
         ("TREE_DEPTH_MAX", in_words(limits::TREE_DEPTH_MAX as u64)),

@@ -69,7 +69,7 @@ pub const TREE_DEPTH_MAX: usize = 200;
 /// aggregate's own to say.
 pub const FOLDED_ROWS_MAX: usize = 100;
 
-/// Bytes of values that one explanation shows, each as often as it is shown.
+/// Bytes of values and of clauses' texts that one explanation shows, each as often as it is shown.
 pub const EXPLANATION_BYTES_MAX: usize = 4 << 20;
 
 /// Characters of a line of the tree of an explanation: values may be long.
@@ -77,6 +77,9 @@ pub const TREE_LINE_CHARS_MAX: usize = 1_000;
 
 /// What one clause found in the world that an explanation remembers. A set of more is shown by its beginning.
 pub const READS_MAX: usize = 1_000;
+
+/// Chains of `&&` and `||` within one another whose operands an explanation shows; each level repeats the text of the next.
+pub const OPERANDS_DEPTH_MAX: usize = 4;
 
 /// Rows that an explanation names of those that one clause asked for in vain.
 pub const ASKED_MAX: usize = 10;

@@ -63,6 +63,14 @@ impl Furthest {
     }
 }
 
+impl Default for Condition {
+    /// One that is false, and rests on nothing.
+    fn default() -> Self {
+        let rows = Vec::new();
+        Self { holds: Ok(false), value: None, rows, is_cut: false, asked: None, is_of_other_types: false }
+    }
+}
+
 impl<'a, V: Values, S: Store> Solver<'a, V, S> {
     /// The first instance of a rule that derives a row from rows older than `before`, or the beginning of the one that comes
     /// furthest. None if the row is not of the form of the rule's head.
@@ -115,14 +123,20 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         })
     }
 
-    /// Whether a rule that decides is about such a request: about its action, and about entities of its types.
-    pub fn is_about(&mut self, rule: &'a CompiledRule, of: [Value; 3]) -> bool {
+    /// Whether a rule that decides is about such a request: about its action, and about entities of its types if that matters.
+    pub fn is_about(&mut self, rule: &'a CompiledRule, of: [Value; 3], with_types: bool) -> bool {
         self.begin(rule);
         let mut is_about_it = false;
+        let [_, action, _] = of;
+        let of = if with_types { of } else { [Value::UNKNOWN, action, Value::UNKNOWN] };
         let flow = self.unify(&rule.args, &of, &mut |solver| {
-            is_about_it = rule.body.asks.iter().filter(|ask| rule.is_about_given(ask)).all(|ask| match &ask.kind {
+            let is_given =
+                |ask: &&Ask| rule.is_about_given(ask) && (with_types || !matches!(ask.kind, AskKind::Is(..)));
+            is_about_it = rule.body.asks.iter().filter(is_given).all(|ask| match &ask.kind {
                 AskKind::In(left, right, _) => solver.is_below(*left, *right) != Ok(false),
-                AskKind::Bind(slot, expr) => solver.evaluate(expr).is_ok_and(|is| is == solver.term(Term::Slot(*slot))),
+                AskKind::Bind(slot, expr) => {
+                    solver.evaluate(expr).map_or(true, |is| is == solver.term(Term::Slot(*slot)))
+                }
                 _ => solver.test(ask) != Ok(false),
             });
             Flow::Continue(())
@@ -176,6 +190,10 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
                     let holds = if found.is_none() { self.test(ask) } else { Ok(false) };
                     return Ok(Condition { holds, rows: Vec::from_iter(found), asked, ..nothing });
                 }
+                AskKind::In(left, right, _) => {
+                    let asked = Some((Names::IN, self.key(&[*left, *right])));
+                    return Ok(Condition { holds: self.test(ask), asked, ..nothing });
+                }
                 _ => self.test(ask),
             },
             AskKind::In(left, right, _) => {
@@ -195,7 +213,15 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
                     std::ops::ControlFlow::Continue(folded) => folded,
                     std::ops::ControlFlow::Break(stop) => return Err(stop),
                 };
-                let (rows, is_cut) = self.rows_folded(body, plan)?;
+                let Folded { rows, asked, is_cut } = self.folded(body, plan)?;
+                // What was found on the way to tuples that do not count is none of it.
+                self.store.forget();
+                let slots = self.slots.clone();
+                for (ask, of_tuple) in asked {
+                    self.slots = of_tuple;
+                    let _: Condition = self.condition_of(rule, ask, Condition::default())?;
+                }
+                self.slots = slots;
                 let known = self.term(Term::Slot(*result));
                 let holds = folded.map(|value| value.is_some_and(|value| !is_known(known) || known == value));
                 return Ok(Condition { holds, value: folded.ok().flatten(), rows, is_cut, ..nothing });
@@ -256,38 +282,59 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         doubts.next().map_or(Ok(false), |(_, cause)| Err(Failure::Undetermined(cause)))
     }
 
-    /// The rows that the atoms of an aggregate read, those of aggregates within it too, and whether there are more than may be
-    /// shown.
+    /// What the tuples of an aggregate rest on: rows, and conditions to be asked again; and whether there is more than may be shown.
     // Recurses once per aggregate within another, whose number is limited.
-    fn rows_folded(&mut self, body: &Body, plan: &Plan) -> Result<(Vec<(PredicateId, RowId)>, bool), Stop> {
-        let mut rows = Vec::new();
-        let mut is_cut = false;
+    fn folded<'b>(&mut self, body: &'b Body, plan: &'b Plan) -> Result<Folded<'b>, Stop> {
+        let mut folded = Folded::default();
         let flow = self.solve(body, plan, &mut |solver| {
             for ask in &body.asks {
-                let found = match &ask.kind {
-                    AskKind::Atom(id, args) => solver.row_of(*id, args, &[]).map(Vec::from_iter),
-                    AskKind::Aggregate { body, plan, .. } => {
-                        solver.rows_folded(body, plan).map(|(inner, is_inner_cut)| {
-                            is_cut |= is_inner_cut;
-                            inner
-                        })
-                    }
-                    _ => continue,
+                let inner = match &ask.kind {
+                    AskKind::Atom(id, args) => solver
+                        .row_of(*id, args, &[])
+                        .map(|row| Folded { rows: Vec::from_iter(row), ..Folded::default() }),
+                    AskKind::Aggregate { body, plan, .. } => solver.folded(body, plan),
+                    _ => Ok(Folded { asked: vec![(ask, solver.slots.clone())], ..Folded::default() }),
                 };
-                match found {
-                    Ok(found) => rows.extend(found.into_iter().filter(|row| !rows.contains(row)).collect::<Vec<_>>()),
+                match inner {
+                    Ok(inner) => folded.add(inner),
                     Err(stop) => return Flow::Break(stop),
                 }
             }
-            if limits::FOLDED_ROWS_MAX < rows.len() { Flow::Break(Stop::Enough) } else { Flow::Continue(()) }
+            if folded.is_full() { Flow::Break(Stop::Enough) } else { Flow::Continue(()) }
         });
         match flow {
             Flow::Break(Stop::TooManySteps) => Err(Stop::TooManySteps),
             _ => {
-                rows.sort_unstable();
-                Ok((rows, is_cut || flow != Flow::Continue(())))
+                folded.rows.sort_unstable();
+                folded.is_cut |= flow != Flow::Continue(());
+                Ok(folded)
             }
         }
+    }
+}
+
+/// What the tuples of an aggregate rest on.
+#[derive(Debug, Default)]
+struct Folded<'b> {
+    rows: Vec<(PredicateId, RowId)>,
+    /// Conditions, and the values of the variables with which they hold.
+    asked: Vec<(&'b Ask, Vec<Value>)>,
+    is_cut: bool,
+}
+
+impl Folded<'_> {
+    fn is_full(&self) -> bool {
+        limits::FOLDED_ROWS_MAX < self.rows.len() || limits::FOLDED_ROWS_MAX < self.asked.len()
+    }
+
+    fn add(&mut self, other: Self) {
+        for row in other.rows {
+            if !self.rows.contains(&row) {
+                self.rows.push(row);
+            }
+        }
+        self.asked.extend(other.asked);
+        self.is_cut |= other.is_cut;
     }
 }
 

@@ -195,6 +195,20 @@ impl<'x, 'p> Builder<'x, 'p> {
         }
     }
 
+    /// A text to be shown; `…` once there is no room for it.
+    fn text(&mut self, text: &str) -> String {
+        match self.bytes_left.checked_sub(text.len()) {
+            Some(left) => {
+                self.bytes_left = left;
+                text.to_owned()
+            }
+            None => {
+                self.is_incomplete = true;
+                "…".to_owned()
+            }
+        }
+    }
+
     pub(super) fn place(&self, span: Span) -> Place {
         Place::of(span, self.sources)
     }
@@ -217,7 +231,7 @@ impl<'x, 'p> Builder<'x, 'p> {
     // Recurses once per level of the expression, whose height is limited.
     fn part(&mut self, policy: &'p Policy, part: Part, (text, span): (&Text, Span), is_asked: bool) -> Clause {
         let mut clause = Clause {
-            text: text.text.clone(),
+            text: self.text(&text.text),
             place: self.place(span),
             outcome: Outcome::Unreached,
             value: None,
@@ -257,7 +271,7 @@ impl<'x, 'p> Builder<'x, 'p> {
             return;
         }
         let mut evaluator = Evaluator::new(&mut *self.values, &self.world, self.parts, self.steps);
-        let wants = policy.wants(part, &mut evaluator);
+        let wants = policy.wants(part, &mut evaluator, limits::ASKED_MAX + 1);
         self.steps = evaluator.steps_left();
         self.world.take();
         self.is_incomplete |= limits::ASKED_MAX < wants.len();
@@ -367,7 +381,7 @@ impl<'x, 'p> Builder<'x, 'p> {
         let (text, span) = match rule.goals.get(at) {
             Some(span) => {
                 let text = self.sources.file(span.file).and_then(|file| file.text().get(span.range()));
-                (text.unwrap_or_default().to_owned(), *span)
+                (self.text(text.unwrap_or_default()), *span)
             }
             None => (rule.type_filter(at, self.values), rule.span),
         };

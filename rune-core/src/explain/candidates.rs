@@ -39,14 +39,20 @@ impl<'p> Builder<'_, 'p> {
                 all.push((distance, Reason::Policy(policy)));
             }
         }
+        let mut n_of_others = 0;
         for rule in self.terms.deciding(effect) {
-            if let Some(distance) = self.distance_of_rule(rule) {
-                all.push((distance, Reason::Rule(rule)));
+            // A forbid for entities of other types is told too: perhaps it should have been for these.
+            if !self.is_about(rule, effect == Effect::Permit) {
+                continue;
+            }
+            match self.distance_of_rule(rule) {
+                Some(distance) => all.push((distance, Reason::Rule(rule))),
+                None => n_of_others += usize::from(effect == Effect::Forbid),
             }
         }
         all.retain(|(_, reason)| !failed.contains(reason.id()));
         all.sort_by_key(|(distance, _)| *distance);
-        let beyond = all.len().saturating_sub(limits::CANDIDATES_MAX);
+        let beyond = all.len().saturating_sub(limits::CANDIDATES_MAX) + n_of_others;
         all.truncate(limits::CANDIDATES_MAX);
         (all.into_iter().map(|(_, reason)| reason).collect(), beyond)
     }
@@ -67,14 +73,19 @@ impl<'p> Builder<'_, 'p> {
         is_about_it.then_some([usize::from(is_out_of_reach), n_false, n_unreached])
     }
 
-    /// How far a rule is from holding, if it is about the action, and about entities of such types.
+    /// Whether a rule is about the action, and about entities of such types if that matters.
+    fn is_about(&mut self, rule: &'p CompiledRule, with_types: bool) -> bool {
+        let [principal, action, resource, _] = self.parts;
+        let mut solver = Solver::new(&mut *self.values, self.world.world, self.parts, self.steps);
+        let is_about_it = solver.is_about(rule, [principal, action, resource], with_types);
+        self.steps = solver.steps_left();
+        is_about_it
+    }
+
+    /// How far a rule is from holding, unless its head names others.
     fn distance_of_rule(&mut self, rule: &'p CompiledRule) -> Option<[usize; 3]> {
         let [principal, action, resource, _] = self.parts;
-        let of = [principal, action, resource];
-        let mut solver = Solver::new(&mut *self.values, self.world.world, self.parts, self.steps);
-        let is_about_it = solver.is_about(rule, of);
-        self.steps = solver.steps_left();
-        let found = self.find_instance(rule, &of.map(Some), Tick::END).filter(|_| is_about_it)?;
+        let found = self.find_instance(rule, &[principal, action, resource].map(Some), Tick::END)?;
         Some([0, 1, rule.goals.len().saturating_sub(found.done.len())])
     }
 }

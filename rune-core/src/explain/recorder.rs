@@ -151,4 +151,8 @@ impl<W: Store> Store for Recorder<'_, W> {
     fn relation_mut(&mut self, _: PredicateId) -> Option<&mut Relation> {
         None
     }
+
+    fn forget(&self) {
+        self.take();
+    }
 }

@@ -137,10 +137,10 @@ impl<'e> Shower<'e> {
         }
         below.extend(explanation.forbids.iter().map(|of| self.forbid(of)));
         if 0 < explanation.forbids_beyond {
-            below.push(Tree::leaf(format!("… and {} forbids further away", explanation.forbids_beyond)));
+            below.push(Tree::leaf(beyond(explanation.forbids_beyond, "forbid")));
         }
         if 0 < explanation.candidates_beyond {
-            below.push(Tree::leaf(format!("… and {} permits further away", explanation.candidates_beyond)));
+            below.push(Tree::leaf(beyond(explanation.candidates_beyond, "permit")));
         }
         below.extend(explanation.unknown.iter().map(|entity| Tree::leaf(format!("note: no file names {entity}"))));
         below.extend(explanation.ignored.iter().map(|name| {
@@ -229,6 +229,10 @@ impl<'e> Shower<'e> {
             }
         }
     }
+}
+
+fn beyond(n: usize, what: &str) -> String {
+    format!("… and {n} {what}{} further away", if n == 1 { "" } else { "s" })
 }
 
 /// A text on one line: what an author wrote on several would look like lines of the tree.

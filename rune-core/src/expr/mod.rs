@@ -119,6 +119,23 @@ pub enum Node {
     Call2(Method, NodeId, NodeId),
 }
 
+/// A comparison that has a value whatever it compares, or whenever both are integers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    Equal,
+    NotEqual,
+    Less,
+    LessEqual,
+}
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operand {
+    Constant(Value),
+    /// A variable of a rule, by its slot.
+    Local(usize),
+}
+
 /// An element of an expression's lists.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Item {
@@ -145,6 +162,34 @@ impl Expr {
         match self.node(self.root) {
             Node::Constant(value) => Some(Ok(value)),
             Node::Fail(at) => Some(Err(self.failure(at))),
+            _ => None,
+        }
+    }
+
+    /// What is compared, if the expression is a comparison of two operands that are there already.
+    pub(crate) fn as_comparison(&self) -> Option<(Comparison, Operand, Operand)> {
+        let (comparison, left, right) = match self.node(self.root) {
+            Node::Equal(left, right) => (Comparison::Equal, left, right),
+            Node::Less(left, right) => (Comparison::Less, left, right),
+            Node::LessEqual(left, right) => (Comparison::LessEqual, left, right),
+            Node::Not(inner) => match self.node(inner) {
+                Node::Equal(left, right) => (Comparison::NotEqual, left, right),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        Some((comparison, self.operand(left)?, self.operand(right)?))
+    }
+
+    /// The operand that the expression is, if it is one that is there already.
+    pub(crate) fn as_operand(&self) -> Option<Operand> {
+        self.operand(self.root)
+    }
+
+    fn operand(&self, id: NodeId) -> Option<Operand> {
+        match self.node(id) {
+            Node::Constant(value) => Some(Operand::Constant(value)),
+            Node::Local(slot) => Some(Operand::Local(slot as usize)),
             _ => None,
         }
     }

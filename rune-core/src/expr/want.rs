@@ -18,6 +18,8 @@ pub type Ways = Vec<Vec<Want>>;
 
 /// More ways than this are not looked at.
 const WAYS_MAX: usize = 16;
+/// Ways that want more than this are not looked at.
+const WANTS_MAX: usize = 8;
 
 impl<V: Values, W: World> Evaluator<'_, V, W> {
     /// The ways to make all clauses of a condition true by rows that are added, none taken away.
@@ -30,15 +32,39 @@ impl<V: Values, W: World> Evaluator<'_, V, W> {
         ways
     }
 
-    /// What would make a clause of a condition true, in any of the ways.
-    pub(crate) fn wants(&mut self, expr: &Expr, part: NodeId, is_denied: bool) -> Vec<Want> {
-        let mut wants: Vec<Want> = Vec::new();
-        for want in self.ways_of(expr, part, !is_denied).into_iter().flatten() {
-            if !wants.contains(&want) {
-                wants.push(want);
+    /// What would have a part in making a clause of a condition true: so much of it.
+    pub(crate) fn wants(&mut self, expr: &Expr, part: NodeId, is_denied: bool, n_max: usize) -> Vec<Want> {
+        let mut wants = Vec::new();
+        self.collect(expr, part, !is_denied, n_max, &mut wants);
+        wants
+    }
+
+    // Recurses once per level of the expression, whose height is limited when it is built.
+    fn collect(&mut self, expr: &Expr, id: NodeId, wanted: bool, n_max: usize, wants: &mut Vec<Want>) {
+        match expr.node(id) {
+            Node::All(list) | Node::Any(list) => {
+                for id in expr.nodes_of(list) {
+                    if n_max <= wants.len() {
+                        return;
+                    }
+                    self.collect(expr, id, wanted, n_max, wants);
+                }
+            }
+            Node::Not(inner) => self.collect(expr, inner, !wanted, n_max, wants),
+            Node::If(test, yes, no) => {
+                if let Ok(truth) = self.test_part(expr, test) {
+                    self.collect(expr, if truth { yes } else { no }, wanted, n_max, wants);
+                }
+            }
+            node => {
+                if wanted && self.test_part(expr, id) == Ok(false) {
+                    let new =
+                        self.want(expr, node).into_iter().filter(|want| !wants.contains(want)).collect::<Vec<_>>();
+                    wants.extend(new);
+                }
             }
         }
-        wants
+        wants.truncate(n_max);
     }
 
     // Recurses once per level of the expression, whose height is limited when it is built.
@@ -57,7 +83,7 @@ impl<V: Values, W: World> Evaluator<'_, V, W> {
             },
             node => match self.test_part(expr, id) {
                 Ok(truth) if truth == wanted => vec![Vec::new()],
-                Ok(_) if wanted => self.want(expr, node).map(|want| vec![want]).into_iter().collect(),
+                Ok(_) if wanted => self.want(expr, node).into_iter().map(|want| vec![want]).collect(),
                 _ => Vec::new(),
             },
         }
@@ -72,18 +98,27 @@ impl<V: Values, W: World> Evaluator<'_, V, W> {
         ways
     }
 
-    /// What a node that is false asks for.
-    fn want(&mut self, expr: &Expr, node: Node) -> Option<Want> {
+    /// What a node that is false asks for: any one of these.
+    fn want(&mut self, expr: &Expr, node: Node) -> Vec<Want> {
         match node {
-            Node::In(low, high) => {
-                let (low, high) = (self.value_of(expr, low)?, self.value_of(expr, high)?);
-                let is_entity = |value: &Value| matches!(self.values().view(*value), View::Entity(..));
-                let high = match self.values().view(high) {
-                    View::Set(all) => *all.first()?,
-                    _ => high,
-                };
-                [low, high].iter().all(is_entity).then_some(Want::Below(low, high))
-            }
+            Node::In(low, high) => self.want_below(expr, low, high),
+            node => self.want_row(expr, node).into_iter().collect(),
+        }
+    }
+
+    fn want_below(&mut self, expr: &Expr, low: NodeId, high: NodeId) -> Vec<Want> {
+        let (Some(low), Some(high)) = (self.value_of(expr, low), self.value_of(expr, high)) else { return Vec::new() };
+        let is_entity = |value: &Value| matches!(self.values().view(*value), View::Entity(..));
+        let above = match self.values().view(high) {
+            View::Set(all) => all.iter().take(WAYS_MAX).copied().collect(),
+            _ => vec![high],
+        };
+        let are_entities = is_entity(&low) && above.iter().all(is_entity);
+        above.into_iter().filter(|_| are_entities).map(|high| Want::Below(low, high)).collect()
+    }
+
+    fn want_row(&mut self, expr: &Expr, node: Node) -> Option<Want> {
+        match node {
             Node::ContainsIn(attribute, element) | Node::InAttribute(element, attribute) => {
                 let (owner, element) = (self.value_of(expr, attribute.owner)?, self.value_of(expr, element)?);
                 let derived = self.derived_set(owner, attribute)?;
@@ -109,7 +144,7 @@ pub fn both(a: &[Vec<Want>], b: &[Vec<Want>]) -> Ways {
         all.extend(second.iter().filter(|want| !first.contains(want)).cloned());
         all
     });
-    cut(joined.take(WAYS_MAX * WAYS_MAX).collect())
+    cut(joined.filter(|way: &Vec<Want>| way.len() <= WANTS_MAX).collect())
 }
 
 /// The shortest ways, no more than may be.

@@ -44,6 +44,9 @@ pub trait Store: World {
 
     /// A relation that rules derive here.
     fn relation_mut(&mut self, id: PredicateId) -> Option<&mut Relation>;
+
+    /// Forgets what was found here, if that is remembered.
+    fn forget(&self) {}
 }
 
 /// An entity: four values, which entities that have the same share, and where it stands.

@@ -311,8 +311,13 @@ impl Policy {
     }
 
     /// The rows any of which would have a part in making a part that is false true; of a clause that is true because of what it
-    /// denies, false.
-    pub(crate) fn wants<V: Values, W: World>(&self, part: Part, evaluator: &mut Evaluator<'_, V, W>) -> Vec<Want> {
+    /// denies, false. No more than `n_max`.
+    pub(crate) fn wants<V: Values, W: World>(
+        &self,
+        part: Part,
+        evaluator: &mut Evaluator<'_, V, W>,
+        n_max: usize,
+    ) -> Vec<Want> {
         let (scope, var) = match part {
             Part::Principal => (self.principal, Var::Principal),
             Part::Resource => (self.resource, Var::Resource),
@@ -320,7 +325,7 @@ impl Policy {
             Part::Condition(id, is_denied) => {
                 let Some(condition) = &self.condition else { return Vec::new() };
                 let is_false = evaluator.test_part(condition, id) == Ok(false);
-                return evaluator.wants(condition, id, is_denied && !is_false);
+                return evaluator.wants(condition, id, is_denied && !is_false, n_max);
             }
         };
         match scope {

@@ -2,6 +2,8 @@
 
 use cedar_policy::pst::{BinaryOp, Clause, Expr as Pst, Template, UnaryOp};
 
+use crate::base::limits;
+
 /// What a clause says, as it is written.
 #[derive(Debug, Clone)]
 pub(crate) struct Text {
@@ -26,7 +28,7 @@ fn clauses_of(expr: &Pst, is_denied: bool, texts: &mut Vec<Text>) {
     for of in chained(expr, if is_denied { BinaryOp::Or } else { BinaryOp::And }) {
         match of {
             Operand::Expr(Pst::UnaryOp { op: UnaryOp::Not, expr }) if !is_denied => clauses_of(expr, true, texts),
-            of => texts.push(text(&of, is_denied)),
+            of => texts.push(text(&of, is_denied, limits::OPERANDS_DEPTH_MAX)),
         }
     }
 }
@@ -54,8 +56,8 @@ fn chained(expr: &Pst, operation: BinaryOp) -> Vec<Operand<'_>> {
     operands
 }
 
-// Recurses once per level of the tree, whose height was limited before it was parsed.
-fn text(of: &Operand<'_>, is_denied: bool) -> Text {
+// Recurses once per level that is shown.
+fn text(of: &Operand<'_>, is_denied: bool, depth_max: usize) -> Text {
     let mut expr = match of {
         Operand::Half(text) => return Text { text: text.clone(), operands: Vec::new() },
         Operand::Expr(expr) => *expr,
@@ -69,9 +71,10 @@ fn text(of: &Operand<'_>, is_denied: bool) -> Text {
         expr = inner;
     }
     let operands = match expr {
+        _ if depth_max == 0 => Vec::new(),
         Pst::BinaryOp { op: op @ (BinaryOp::And | BinaryOp::Or), .. } => chained(expr, *op),
         Pst::Is { in_expr: Some(_), .. } => chained(expr, BinaryOp::And),
         _ => Vec::new(),
     };
-    Text { text: shown, operands: operands.iter().map(|of| text(of, false)).collect() }
+    Text { text: shown, operands: operands.iter().map(|of| text(of, false, depth_max - 1)).collect() }
 }
