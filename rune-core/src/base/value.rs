@@ -38,6 +38,11 @@ impl Value {
         self.0 & (INLINE | LOCAL) == LOCAL
     }
 
+    /// The id itself, to be hashed.
+    pub(crate) fn bits(self) -> u32 {
+        self.0
+    }
+
     fn inline(number: i64) -> Option<Self> {
         if !(INLINE_MIN..=INLINE_MAX).contains(&number) {
             return None;

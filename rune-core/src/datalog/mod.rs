@@ -10,6 +10,7 @@
 //! absence the decision is a denial. Both are least fixpoints, stratum by stratum, so that neither depends on the order of the
 //! text.
 
+pub mod demand;
 mod derive;
 mod doubt;
 mod fold;

@@ -1,0 +1,372 @@
+//! From clauses to procedures: what recursion does to the columns of a key, and what follows for each rule.
+//!
+//! | rule | condition | becomes |
+//! |---|---|---|
+//! | exit | no recursive literal | answers, over what is demanded |
+//! | tail | the open columns pass unchanged and are used nowhere else | an edge from demand to demand |
+//! | forward | the given columns pass unchanged; those that demand varies are used nowhere else | a step from answer to answer |
+//!
+//! With all columns given every rule with one recursive literal is a tail rule, so that it does not matter at which end authors
+//! write their recursion.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    base::{Value, Values},
+    check::rules::{PredicateId, Slot, Term},
+    facts::{RowId, Store, Table},
+};
+
+use super::{
+    code::{Bind, Code, Group, Operand, Procedure, Trial},
+    directory::Directory,
+    plan::Planned,
+    run::Run,
+    shape::{Clause, Literal, Pattern, Shapes, slot_of},
+};
+
+/// Keys on which a procedure is tried.
+const TRIALS: usize = 24;
+/// Steps that a trial may take, and what one that takes more counts as.
+const TRIAL_STEPS_MAX: u64 = 8_000;
+const TRIAL_PASSED: f64 = 200_000.0;
+/// Procedures within one another.
+const DEPTH_MAX: usize = 64;
+
+pub(super) struct Compiler<'c, S, V> {
+    pub(super) shapes: &'c Shapes,
+    store: &'c S,
+    values: &'c V,
+    arity: &'c dyn Fn(PredicateId) -> usize,
+    pub(super) procedures: Vec<Procedure>,
+    known: BTreeMap<(PredicateId, Pattern), Option<usize>>,
+    pub(super) directories: Vec<Directory>,
+    on_columns: BTreeMap<(PredicateId, Vec<usize>), usize>,
+    depth: usize,
+}
+
+/// What a rule is under a pattern.
+enum Kind {
+    Exit,
+    Tail(Vec<Term>),
+    Forward(Vec<Term>),
+    /// It derives what it reads.
+    Trivial,
+}
+
+impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
+    pub(super) fn new(
+        shapes: &'c Shapes,
+        store: &'c S,
+        values: &'c V,
+        arity: &'c dyn Fn(PredicateId) -> usize,
+    ) -> Self {
+        let (procedures, directories) = (Vec::new(), Vec::new());
+        let (known, on_columns) = (BTreeMap::new(), BTreeMap::new());
+        Self { shapes, store, values, arity, procedures, known, directories, on_columns, depth: 0 }
+    }
+
+    /// The procedure for a relation whose columns of a pattern are given; none if there is no way to evaluate it so.
+    // Recurses once per stratum, as often as procedures may be within one another.
+    pub(super) fn procedure(&mut self, id: PredicateId, pattern: Pattern) -> Option<usize> {
+        if let Some(known) = self.known.get(&(id, pattern)) {
+            return *known;
+        }
+        if DEPTH_MAX <= self.depth {
+            return None;
+        }
+        self.depth += 1;
+        let compiled = self.compile(id, pattern);
+        self.depth -= 1;
+        let at = compiled.map(|procedure| {
+            self.procedures.push(procedure);
+            let at = self.procedures.len() - 1;
+            let trial = self.try_out(at);
+            if let Some(procedure) = self.procedures.get_mut(at) {
+                procedure.trial = trial;
+            }
+            at
+        });
+        self.known.insert((id, pattern), at);
+        at
+    }
+
+    fn compile(&mut self, id: PredicateId, pattern: Pattern) -> Option<Procedure> {
+        let clauses = self.shapes.clauses.get(&id)?;
+        let kinds: Vec<(&Clause, Kind)> =
+            clauses.iter().map(|clause| Some((clause, kind_of(clause, id, pattern)?))).collect::<Option<_>>()?;
+        let groups = groups(&kinds, pattern);
+        let dynamic: BTreeSet<usize> = groups.iter().flatten().copied().collect();
+        let given: Vec<usize> = (0..(self.arity)(id)).filter(|at| pattern.has(*at)).collect();
+        let n_open = (self.arity)(id) - given.len();
+        let mut procedure = Procedure {
+            predicate: id,
+            pattern,
+            groups: Vec::new(),
+            exits: Vec::new(),
+            forwards: Vec::new(),
+            n_open,
+            n_registers: clauses.iter().map(|clause| clause.n_slots).max().unwrap_or_default(),
+            trial: Trial::default(),
+        };
+        let place = |column: &usize| given.iter().position(|of| of == column).unwrap_or_default();
+        for columns in &groups {
+            procedure.groups.push(Group { columns: columns.iter().map(place).collect(), edges: Vec::new() });
+        }
+        for (clause, kind) in &kinds {
+            let mut entry = Entry::default();
+            for column in &given {
+                let term = clause.args.get(*column).copied().filter(|_| !dynamic.contains(column));
+                entry.key(term);
+            }
+            let (_, open) = pattern.split(&clause.args);
+            match kind {
+                Kind::Trivial => {}
+                Kind::Exit => {
+                    let demands = groups.iter().enumerate().map(|(group, columns)| {
+                        Planned::Demand(group, columns.iter().filter_map(|at| clause.args.get(*at).copied()).collect())
+                    });
+                    let literals: Vec<_> =
+                        clause.literals.iter().cloned().map(Planned::Literal).chain(demands).collect();
+                    procedure.exits.push(self.plan(entry, &literals, &open)?);
+                }
+                Kind::Tail(recursive) => {
+                    let is_changed = |at: &usize| clause.args.get(*at) != recursive.get(*at);
+                    let at = groups.iter().position(|columns| columns.iter().any(is_changed))?;
+                    let columns = groups.get(at)?;
+                    for column in columns {
+                        entry.tuple(clause.args.get(*column).copied());
+                    }
+                    let result: Vec<Term> =
+                        columns.iter().filter_map(|column| recursive.get(*column).copied()).collect();
+                    let edge = self.plan(entry, &others(clause, id), &result)?;
+                    procedure.groups.get_mut(at)?.edges.push(edge);
+                }
+                Kind::Forward(recursive) => {
+                    let used: BTreeSet<Slot> = others_of(clause, id)
+                        .flat_map(Literal::slots)
+                        .chain(open.iter().copied().filter_map(slot_of))
+                        .collect();
+                    let varies = |column: &usize| clause.args.get(*column).copied().and_then(slot_of);
+                    if dynamic.iter().filter_map(varies).any(|slot| used.contains(&slot)) {
+                        return None;
+                    }
+                    for term in pattern.split(recursive).1 {
+                        entry.tuple(Some(term));
+                    }
+                    procedure.forwards.push(self.plan(entry, &others(clause, id), &open)?);
+                }
+            }
+        }
+        // The cheapest first: a question that is answered with yes ends there.
+        procedure.exits.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+        Some(procedure)
+    }
+
+    /// The rows of a relation by these columns.
+    pub(super) fn directory(&mut self, id: PredicateId, columns: &[usize]) -> usize {
+        let key = (id, columns.to_vec());
+        if let Some(known) = self.on_columns.get(&key) {
+            return *known;
+        }
+        let nothing = Table::default();
+        let (rows, n) = self.given(id).unwrap_or((&nothing, 0));
+        self.directories.push(Directory::of(rows, n, (self.arity)(id), columns));
+        let at = self.directories.len() - 1;
+        self.on_columns.insert(key, at);
+        at
+    }
+
+    /// The rows that are there before demand derives any, the first of a table.
+    fn given(&self, id: PredicateId) -> Option<(&'c Table, RowId)> {
+        let relation = self.store.relation(id)?;
+        let is_derived_here = self.shapes.clauses.contains_key(&id);
+        Some((&relation.rows, if is_derived_here { relation.places.len() } else { relation.rows.len() }))
+    }
+
+    pub(super) fn arity(&self, id: PredicateId) -> usize {
+        (self.arity)(id)
+    }
+
+    /// What calls of a procedure take and give, on keys of values as they stand in its columns.
+    fn try_out(&self, at: usize) -> Trial {
+        let Some(procedure) = self.procedures.get(at) else { return Trial::default() };
+        let columns: Vec<Vec<Value>> = (0..self.arity(procedure.predicate))
+            .filter(|column| procedure.pattern.has(*column))
+            .map(|column| self.values_in(procedure.predicate, column))
+            .collect();
+        let mut run = Run::new(&self.procedures, &self.directories, self.values, TRIAL_STEPS_MAX);
+        let (mut works, mut n_answers) = (Vec::new(), 0);
+        for n in 0..TRIALS {
+            let pick =
+                |(at, values): (usize, &Vec<Value>)| values.get((n * 7 + at * 13) % values.len().max(1)).copied();
+            let key: Option<Vec<Value>> = columns.iter().enumerate().map(pick).collect();
+            let Some(key) = key else { continue };
+            run.reset(TRIAL_STEPS_MAX);
+            match run.answers(at, &key) {
+                Ok(answers) => {
+                    n_answers += answers.len();
+                    works.push(f64::from(u32::try_from(TRIAL_STEPS_MAX - run.steps_left()).unwrap_or(u32::MAX)));
+                }
+                Err(_) => works.push(TRIAL_PASSED),
+            }
+        }
+        let n = f64::from(u32::try_from(works.len().max(1)).unwrap_or(u32::MAX));
+        let mean = works.iter().sum::<f64>() / n;
+        let worst = works.iter().copied().fold(0.0, f64::max);
+        let n_answers = f64::from(u32::try_from(n_answers).unwrap_or(u32::MAX)) / n;
+        Trial { work: f64::midpoint(mean, worst), n_answers }
+    }
+
+    /// Some values of a column, as far as rows that are there have them.
+    fn values_in(&self, id: PredicateId, column: usize) -> Vec<Value> {
+        let (mut values, mut seen) = (Vec::new(), BTreeSet::new());
+        let mut pending = vec![(id, column)];
+        while let Some((id, column)) = pending.pop() {
+            if !seen.insert((id, column)) {
+                continue;
+            }
+            for clause in self.shapes.clauses.get(&id).into_iter().flatten() {
+                match clause.args.get(column) {
+                    Some(Term::Constant(value)) => values.push(*value),
+                    Some(Term::Slot(slot)) => {
+                        for literal in &clause.literals {
+                            let at = |args: &[Term]| args.iter().position(|arg| *arg == Term::Slot(*slot));
+                            match literal {
+                                Literal::Call(other, args) => pending.extend(at(args).map(|at| (*other, at))),
+                                Literal::Rows(other, args) => {
+                                    let Some(at) = at(args) else { continue };
+                                    values.extend(self.some_of(*other, at));
+                                    break;
+                                }
+                                _ => {}
+                            }
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        values
+    }
+
+    fn some_of(&self, id: PredicateId, column: usize) -> Vec<Value> {
+        let Some((rows, n)) = self.given(id) else { return Vec::new() };
+        let n = n as usize;
+        // Far apart, in an order that has nothing to do with theirs.
+        let at = |n_th: usize| u32::try_from((n_th * 7_919 + 13) * (n / TRIALS + 1) % n.max(1)).unwrap_or_default();
+        (0..TRIALS.min(n)).filter_map(|n_th| rows.row(at(n_th)).get(column).copied()).collect()
+    }
+}
+
+/// What a rule begins with.
+#[derive(Debug, Default)]
+pub(super) struct Entry {
+    pub(super) code: Code,
+    pub(super) bound: BTreeSet<Slot>,
+    /// Those among them that are the same in all of a call.
+    pub(super) fixed: BTreeSet<Slot>,
+}
+
+impl Entry {
+    fn key(&mut self, term: Option<Term>) {
+        let bind = term.map_or(Bind::Skip, |term| bind(term, &mut self.bound));
+        self.fixed.extend(term.and_then(slot_of));
+        self.code.of_key.push(bind);
+    }
+
+    fn tuple(&mut self, term: Option<Term>) {
+        let bind = term.map_or(Bind::Skip, |term| bind(term, &mut self.bound));
+        self.code.of_tuple.push(bind);
+    }
+}
+
+/// What is done with a value for a term, which is known from then on.
+pub(super) fn bind(term: Term, bound: &mut BTreeSet<Slot>) -> Bind {
+    match term {
+        Term::Any => Bind::Skip,
+        Term::Constant(value) => Bind::Same(Operand::Constant(value)),
+        Term::Slot(slot) if bound.insert(slot) => Bind::Set(slot.0),
+        Term::Slot(slot) => Bind::Same(Operand::Register(slot.0)),
+    }
+}
+
+fn others_of(clause: &Clause, id: PredicateId) -> impl Iterator<Item = &Literal> {
+    clause.literals.iter().filter(move |literal| !matches!(literal, Literal::Call(of, _) if *of == id))
+}
+
+fn others(clause: &Clause, id: PredicateId) -> Vec<Planned> {
+    others_of(clause, id).cloned().map(Planned::Literal).collect()
+}
+
+fn kind_of(clause: &Clause, id: PredicateId, pattern: Pattern) -> Option<Kind> {
+    let mut recursive = clause.literals.iter().filter_map(|literal| match literal {
+        Literal::Call(of, args) if *of == id => Some(args),
+        _ => None,
+    });
+    let Some(args) = recursive.next() else { return Some(Kind::Exit) };
+    if recursive.next().is_some() {
+        return None;
+    }
+    let used: BTreeSet<Slot> = others_of(clause, id).flat_map(Literal::slots).collect();
+    let is_unchanged = |at: usize| clause.args.get(at) == args.get(at) && args.get(at) != Some(&Term::Any);
+    let n_uses = |slot: Slot| {
+        let of = |terms: &[Term]| terms.iter().filter(|term| **term == Term::Slot(slot)).count();
+        of(&clause.args) + of(args)
+    };
+    let passes = |at: usize| {
+        let slot = args.get(at).copied().and_then(slot_of);
+        is_unchanged(at) && slot.is_some_and(|slot| !used.contains(&slot) && n_uses(slot) == 2)
+    };
+    let (mut is_tail, mut is_forward) = (true, true);
+    for at in 0..clause.args.len() {
+        if pattern.has(at) {
+            is_forward &= is_unchanged(at);
+            // What is demanded is demanded of values.
+            is_tail &= args.get(at) != Some(&Term::Any);
+        } else {
+            is_tail &= passes(at);
+        }
+    }
+    match (is_tail, is_forward) {
+        (true, true) => Some(Kind::Trivial),
+        (true, false) => Some(Kind::Tail(args.clone())),
+        (false, true) => Some(Kind::Forward(args.clone())),
+        (false, false) => None,
+    }
+}
+
+/// The columns that tail rules change, those together that change together or meet in a condition.
+fn groups(kinds: &[(&Clause, Kind)], pattern: Pattern) -> Vec<Vec<usize>> {
+    let tails = || {
+        kinds.iter().filter_map(|(clause, kind)| match kind {
+            Kind::Tail(args) => Some((*clause, args)),
+            _ => None,
+        })
+    };
+    let is_changed = |clause: &Clause, args: &[Term], at: usize| pattern.has(at) && clause.args.get(at) != args.get(at);
+    let n_columns = kinds.first().map_or(0, |(clause, _)| clause.args.len());
+    let is_dynamic = |at: &usize| tails().any(|(clause, args)| is_changed(clause, args, *at));
+    let mut groups: Vec<BTreeSet<usize>> = (0..n_columns).filter(is_dynamic).map(|at| BTreeSet::from([at])).collect();
+    for (clause, args) in tails() {
+        let mut used: BTreeSet<Slot> = clause
+            .literals
+            .iter()
+            .filter(|literal| literal.terms() != *args || !matches!(literal, Literal::Call(..)))
+            .flat_map(Literal::slots)
+            .collect();
+        let changed: Vec<usize> = (0..n_columns).filter(|at| is_changed(clause, args, *at)).collect();
+        used.extend(changed.iter().filter_map(|at| args.get(*at).copied().and_then(slot_of)));
+        used.extend(changed.iter().filter_map(|at| clause.args.get(*at).copied().and_then(slot_of)));
+        let meets = |at: &usize| {
+            changed.contains(at)
+                || clause.args.get(*at).copied().and_then(slot_of).is_some_and(|slot| used.contains(&slot))
+        };
+        let (together, apart): (Vec<_>, Vec<_>) = groups.into_iter().partition(|group| group.iter().any(meets));
+        groups = apart;
+        if !together.is_empty() {
+            groups.push(together.into_iter().flatten().collect());
+        }
+    }
+    groups.into_iter().map(|group| group.into_iter().collect()).collect()
+}

@@ -1,0 +1,192 @@
+//! Rows by some of their columns, with the other columns of each key side by side.
+//!
+//! ```text
+//!   slots      u ─▶ (0, 2)   v ─▶ (2, 1)        open addressing, at most half full
+//!   payload    a b | c                          the columns that are not the key, a key's rows in a run
+//! ```
+//!
+//! A probe costs one line of the slots and the run itself: where demand goes from row to row it asks for nothing else.
+
+use crate::{
+    base::Value,
+    facts::{RowId, Table},
+};
+
+/// Rows by some of their columns.
+#[derive(Debug, Clone)]
+pub(super) struct Directory {
+    slots: Box<[Slot]>,
+    /// How far a hash is shifted to be a slot.
+    shift: u32,
+    payload: Box<[Value]>,
+    /// How many columns a row has in the payload.
+    width: usize,
+    /// The columns of the key, if they do not fit a slot: then rows are whole, and compared.
+    compared: Option<Box<[usize]>>,
+    n_keys: usize,
+    n_rows: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    key: u64,
+    start: RowId,
+    /// None of a key; zero of a slot that is free.
+    len: RowId,
+}
+
+const FREE: Slot = Slot { key: 0, start: 0, len: 0 };
+
+impl Directory {
+    /// The first `n` rows of a table by these columns.
+    pub(super) fn of(rows: &Table, n: RowId, arity: usize, columns: &[usize]) -> Self {
+        let compared: Option<Box<[usize]>> = (2 < columns.len()).then(|| columns.into());
+        let kept: Vec<usize> = (0..arity).filter(|at| compared.is_some() || !columns.contains(at)).collect();
+        let key_of = |row: &[Value]| key(columns.iter().filter_map(|at| row.get(*at).copied()));
+        let mut keyed: Vec<(u64, RowId)> = (0..n).map(|at| (key_of(rows.row(at)), at)).collect();
+        keyed.sort_unstable();
+        let n_keys = keyed.chunk_by(|(a, _), (b, _)| a == b).count();
+        let n_slots = (2 * n_keys).max(2).next_power_of_two();
+        let mut slots = vec![FREE; n_slots].into_boxed_slice();
+        let shift = 64 - n_slots.trailing_zeros();
+        let mut payload = Vec::with_capacity(keyed.len() * kept.len());
+        let mut start: RowId = 0;
+        for group in keyed.chunk_by(|(a, _), (b, _)| a == b) {
+            for (_, at) in group {
+                payload.extend(kept.iter().filter_map(|column| rows.row(*at).get(*column).copied()));
+            }
+            let len = RowId::try_from(group.len()).unwrap_or(RowId::MAX);
+            if let Some((key, _)) = group.first() {
+                place(&mut slots, shift, Slot { key: *key, start, len });
+            }
+            start += len;
+        }
+        let payload = payload.into_boxed_slice();
+        Self { slots, shift, payload, width: kept.len(), compared, n_keys, n_rows: keyed.len() }
+    }
+
+    /// How many keys there are.
+    pub(super) fn n_keys(&self) -> usize {
+        self.n_keys
+    }
+
+    /// How many rows there are.
+    pub(super) fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    /// The rows of a key, without the columns of the key.
+    pub(super) fn probe<'d>(&'d self, key: &[Value]) -> Run<'d> {
+        let slot = self.find(self::key(key.iter().copied()));
+        let (start, len) = slot.map_or((0, 0), |slot| (slot.start as usize, slot.len as usize));
+        let payload = self.payload.get(start * self.width..(start + len) * self.width).unwrap_or_default();
+        Run { payload, len, width: self.width }
+    }
+
+    /// Whether a key has a row.
+    pub(super) fn has(&self, key: &[Value]) -> bool {
+        match &self.compared {
+            None => self.find(self::key(key.iter().copied())).is_some(),
+            Some(columns) => {
+                let is_it = |row: &[Value]| columns.iter().zip(key).all(|(at, value)| row.get(*at) == Some(value));
+                self.probe(key).any(is_it)
+            }
+        }
+    }
+
+    /// The columns that a row of the payload has: those of `arity` that are not the key, or all.
+    pub(super) fn columns(&self, arity: usize, key: &[usize]) -> Vec<usize> {
+        (0..arity).filter(|at| self.compared.is_some() || !key.contains(at)).collect()
+    }
+
+    fn find(&self, key: u64) -> Option<Slot> {
+        let mask = self.slots.len() - 1;
+        let mut at = home(key, self.shift);
+        loop {
+            match self.slots.get(at & mask) {
+                Some(slot) if slot.len == 0 => return None,
+                Some(slot) if slot.key == key => return Some(*slot),
+                Some(_) => at += 1,
+                None => return None,
+            }
+        }
+    }
+}
+
+fn place(slots: &mut [Slot], shift: u32, new: Slot) {
+    let mask = slots.len() - 1;
+    let mut at = home(new.key, shift);
+    while slots.get(at & mask).is_some_and(|slot| slot.len != 0) {
+        at += 1;
+    }
+    if let Some(slot) = slots.get_mut(at & mask) {
+        *slot = new;
+    }
+}
+
+/// The first slot of a key (multiplicative hashing; Knuth, "The Art of Computer Programming", volume 3, 6.4).
+#[expect(clippy::cast_possible_truncation, reason = "the shift leaves as many bits as there are slots")]
+fn home(key: u64, shift: u32) -> usize {
+    (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> shift) as usize
+}
+
+/// One or two values are their own key; more are mixed, and compared when they are found.
+fn key(columns: impl Iterator<Item = Value>) -> u64 {
+    let mut key = 0u64;
+    for (at, column) in columns.enumerate() {
+        key = if at < 2 { key << 32 } else { key.wrapping_mul(0xD6E8_FEB8_6659_FD93).rotate_left(32) };
+        key ^= u64::from(column.bits());
+    }
+    key
+}
+
+/// The rows of a key.
+#[derive(Debug, Clone)]
+pub(super) struct Run<'d> {
+    payload: &'d [Value],
+    len: usize,
+    width: usize,
+}
+
+impl<'d> Iterator for Run<'d> {
+    type Item = &'d [Value];
+
+    fn next(&mut self) -> Option<&'d [Value]> {
+        self.len = self.len.checked_sub(1)?;
+        let (row, rest) = self.payload.split_at_checked(self.width)?;
+        self.payload = rest;
+        Some(row)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Pool, Values};
+
+    #[test]
+    fn rows_are_found_by_any_of_their_columns() {
+        let mut values = Pool::default();
+        let v: Vec<Value> = (0..40).map(|n| values.long(n)).collect();
+        let mut table = Table::new(4);
+        for n in 0..600 {
+            table.insert(&[v[n % 7], v[n % 11], v[n % 3], v[n % 2]]);
+        }
+        for columns in [vec![], vec![0], vec![1, 3], vec![3, 0], vec![0, 1, 2], vec![0, 1, 2, 3]] {
+            let directory = Directory::of(&table, table.len(), 4, &columns);
+            let kept = directory.columns(4, &columns);
+            for n in 0..16 {
+                let key: Vec<Value> = columns.iter().map(|at| v[(n * (at + 1)) % 12]).collect();
+                let is_it = |row: &&[Value]| columns.iter().zip(&key).all(|(at, value)| row[*at] == *value);
+                let mut expected: Vec<Vec<Value>> =
+                    table.rows().filter(is_it).map(|row| kept.iter().map(|at| row[*at]).collect()).collect();
+                let found = directory.probe(&key).filter(|row| 2 >= columns.len() || is_it(row));
+                let mut found: Vec<Vec<Value>> = found.map(<[Value]>::to_vec).collect();
+                expected.sort();
+                found.sort();
+                assert_eq!(found, expected, "{columns:?} {key:?}");
+                assert_eq!(directory.has(&key), !expected.is_empty());
+            }
+        }
+    }
+}

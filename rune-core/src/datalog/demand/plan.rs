@@ -1,0 +1,305 @@
+//! The order of a rule's conditions: by branch and bound, at costs that were measured by trial.
+//!
+//! A probe at a place where memory was not read before counts as much as four rows that lie side by side.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    base::Values,
+    check::rules::{PredicateId, Slot, Term},
+    expr::Comparison,
+    facts::Store,
+};
+
+use super::{
+    code::{Bind, Code, Operand, Step},
+    compile::{Compiler, Entry, bind},
+    shape::{Literal, Pattern, slot_of},
+};
+
+/// Orders that are looked into, of one rule.
+const NODES_MAX: usize = 4_000;
+/// What a probe costs, in rows.
+const PROBE: f64 = 4.0;
+/// What a group of demand is estimated to hold.
+const DEMANDED: f64 = 8.0;
+/// Columns of which every choice is tried as a pattern; of more, all together and each alone.
+const CHOICES_MAX: usize = 4;
+
+/// A condition that is to be placed.
+#[derive(Debug, Clone)]
+pub(super) enum Planned {
+    Literal(Literal),
+    /// A group of what is demanded.
+    Demand(usize, Vec<Term>),
+}
+
+impl Planned {
+    fn terms(&self) -> Vec<Term> {
+        match self {
+            Self::Literal(literal) => literal.terms(),
+            Self::Demand(_, terms) => terms.clone(),
+        }
+    }
+}
+
+/// A way to put a condition next.
+struct Next {
+    step: Step,
+    bound: BTreeSet<Slot>,
+    rows: f64,
+    cost: f64,
+}
+
+struct Search<'s> {
+    literals: &'s [Planned],
+    /// The variables that are needed at the end.
+    result: BTreeSet<Slot>,
+    fixed: &'s BTreeSet<Slot>,
+    best: Option<(f64, Vec<Step>)>,
+    nodes_left: usize,
+}
+
+impl<S: Store, V: Values> Compiler<'_, S, V> {
+    /// A rule as steps; none if there is no order in which all its conditions can be put, and its result be known.
+    pub(super) fn plan(&mut self, entry: Entry, literals: &[Planned], result: &[Term]) -> Option<Code> {
+        let Entry { code, bound, fixed } = entry;
+        let slots: BTreeSet<Slot> = result.iter().copied().filter_map(slot_of).collect();
+        let mut search = Search { literals, result: slots, fixed: &fixed, best: None, nodes_left: NODES_MAX };
+        let all: Vec<usize> = (0..literals.len()).collect();
+        self.search(&mut search, &all, &bound, (1.0, 0.0), &mut Vec::new());
+        let (cost, steps) = search.best?;
+        let operand = |term: &Term| match term {
+            Term::Slot(slot) => Operand::Register(slot.0),
+            Term::Constant(value) => Operand::Constant(*value),
+            Term::Any => Operand::Constant(crate::base::Value::UNKNOWN),
+        };
+        Some(Code { steps, result: result.iter().map(operand).collect(), cost, ..code })
+    }
+
+    // Recurses once per condition.
+    fn search(
+        &mut self,
+        search: &mut Search<'_>,
+        left: &[usize],
+        bound: &BTreeSet<Slot>,
+        (rows, cost): (f64, f64),
+        steps: &mut Vec<Step>,
+    ) {
+        if search.best.as_ref().is_some_and(|(best, _)| *best <= cost + 0.5 * rows) {
+            return;
+        }
+        if left.is_empty() {
+            if search.result.iter().all(|slot| bound.contains(slot)) {
+                search.best = Some((cost + 0.5 * rows, steps.clone()));
+            }
+            return;
+        }
+        let mut nexts: Vec<(usize, Next)> = Vec::new();
+        for at in left {
+            let Some(planned) = search.literals.get(*at) else { continue };
+            let is_needed = |slot: Slot| {
+                let elsewhere =
+                    left.iter().filter(|other| *other != at).filter_map(|other| search.literals.get(*other));
+                search.result.contains(&slot) || elsewhere.flat_map(Planned::terms).any(|term| term == Term::Slot(slot))
+            };
+            let ways = self.ways(planned, bound, search.fixed, rows, &is_needed);
+            nexts.extend(ways.into_iter().map(|next| (*at, next)));
+        }
+        nexts.sort_by(|(_, a), (_, b)| (a.cost + 0.5 * a.rows).total_cmp(&(b.cost + 0.5 * b.rows)));
+        for (at, next) in nexts {
+            let Some(nodes_left) = search.nodes_left.checked_sub(1) else {
+                // What is there already is as good as it gets; the first order there is, the cheapest next each time.
+                if search.best.is_some() {
+                    return;
+                }
+                continue;
+            };
+            search.nodes_left = nodes_left;
+            let rest: Vec<usize> = left.iter().copied().filter(|other| *other != at).collect();
+            steps.push(next.step);
+            self.search(search, &rest, &next.bound, (next.rows, cost + next.cost), steps);
+            steps.pop();
+        }
+    }
+
+    fn ways(
+        &mut self,
+        planned: &Planned,
+        bound: &BTreeSet<Slot>,
+        fixed: &BTreeSet<Slot>,
+        rows: f64,
+        is_needed: &dyn Fn(Slot) -> bool,
+    ) -> Vec<Next> {
+        let is_known = |term: &Term| slot_of(*term).map_or(*term != Term::Any, |slot| bound.contains(&slot));
+        let test = |step: Step, share: f64| vec![Next { step, bound: bound.clone(), rows: rows * share, cost: rows }];
+        match planned {
+            Planned::Demand(group, terms) if terms.iter().all(is_known) => {
+                test(Step::Demanded { group: *group, key: operands(terms) }, 0.5)
+            }
+            Planned::Demand(group, terms) => {
+                let mut bound = bound.clone();
+                let binds = terms.iter().map(|term| bind(*term, &mut bound)).collect();
+                vec![Next {
+                    step: Step::Demand { group: *group, binds },
+                    bound,
+                    rows: rows * DEMANDED,
+                    cost: rows * DEMANDED,
+                }]
+            }
+            Planned::Literal(Literal::Test(comparison, left, right)) if is_known(left) && is_known(right) => {
+                let share = if *comparison == Comparison::Equal { 0.5 } else { 0.9 };
+                let (left, right) = (operand(*left), operand(*right));
+                test(Step::Test { comparison: *comparison, left, right }, share)
+            }
+            Planned::Literal(Literal::Is(slot, types)) if bound.contains(slot) => {
+                test(Step::Is { of: Operand::Register(slot.0), types: types.clone() }, 0.9)
+            }
+            Planned::Literal(Literal::Let(slot, term)) if is_known(term) => {
+                let mut bound = bound.clone();
+                let bind = bind(Term::Slot(*slot), &mut bound);
+                vec![Next { step: Step::Let { bind, value: operand(*term) }, bound, rows, cost: rows }]
+            }
+            Planned::Literal(Literal::Test(..) | Literal::Is(..) | Literal::Let(..)) => Vec::new(),
+            Planned::Literal(Literal::NoRows(id, args)) => {
+                if !args.iter().all(|arg| *arg == Term::Any || is_known(arg)) {
+                    return Vec::new();
+                }
+                let (columns, key) = known_part(args, &is_known);
+                let directory = self.directory(*id, &columns);
+                let step = Step::HasRows { directory, key, wanted: false };
+                vec![Next { step, bound: bound.clone(), rows: rows * 0.9, cost: rows * PROBE }]
+            }
+            Planned::Literal(Literal::NoCall(id, args)) => {
+                if !args.iter().all(|arg| *arg == Term::Any || is_known(arg)) {
+                    return Vec::new();
+                }
+                let (columns, key) = known_part(args, &is_known);
+                let Some(procedure) = self.procedure(*id, Pattern::of(columns)) else { return Vec::new() };
+                let cost = self.cost_of(procedure, is_fixed(args, fixed), rows);
+                let step = Step::Holds { procedure, key, wanted: false };
+                vec![Next { step, bound: bound.clone(), rows: rows * 0.9, cost }]
+            }
+            Planned::Literal(Literal::Rows(id, args)) => vec![self.rows(*id, args, bound, rows, is_needed)],
+            Planned::Literal(Literal::Call(id, args)) => self.calls((*id, args), bound, fixed, rows, is_needed),
+        }
+    }
+
+    fn rows(
+        &mut self,
+        id: PredicateId,
+        args: &[Term],
+        bound: &BTreeSet<Slot>,
+        rows: f64,
+        is_needed: &dyn Fn(Slot) -> bool,
+    ) -> Next {
+        let is_known = |term: &Term| slot_of(*term).map_or(*term != Term::Any, |slot| bound.contains(&slot));
+        let (columns, key) = known_part(args, &is_known);
+        let directory = self.directory(id, &columns);
+        let (fan, kept) = self.directories.get(directory).map_or((0.0, Vec::new()), |directory| {
+            (ratio(directory.n_rows(), directory.n_keys()), directory.columns(args.len(), &columns))
+        });
+        if args.iter().all(|arg| is_known(arg) || is_idle(*arg, args, is_needed)) {
+            let step = Step::HasRows { directory, key, wanted: true };
+            return Next { step, bound: bound.clone(), rows: rows * fan.min(0.9), cost: rows * PROBE };
+        }
+        let mut bound = bound.clone();
+        let binds = kept.iter().map(|at| self::bind_at(args, *at, &mut bound, is_needed)).collect();
+        Next { step: Step::Rows { directory, key, binds }, bound, rows: rows * fan, cost: rows * (PROBE + fan) }
+    }
+
+    /// Any of the known columns may be the key of a call, and the others be compared with what it answers.
+    fn calls(
+        &mut self,
+        (id, args): (PredicateId, &[Term]),
+        bound: &BTreeSet<Slot>,
+        fixed: &BTreeSet<Slot>,
+        rows: f64,
+        is_needed: &dyn Fn(Slot) -> bool,
+    ) -> Vec<Next> {
+        let is_known = |term: &Term| slot_of(*term).map_or(*term != Term::Any, |slot| bound.contains(&slot));
+        let (known, _) = known_part(args, &is_known);
+        let is_all_known = args.iter().all(|arg| is_known(arg) || is_idle(*arg, args, is_needed));
+        let mut nexts = Vec::new();
+        for columns in choices(&known) {
+            let Some(procedure) = self.procedure(id, Pattern::of(columns.iter().copied())) else { continue };
+            let key: Vec<Term> = columns.iter().filter_map(|at| args.get(*at).copied()).collect();
+            let cost = self.cost_of(procedure, is_fixed(&key, fixed), rows);
+            let n_answers = self.procedures.get(procedure).map_or(0.0, |procedure| procedure.trial.n_answers);
+            if is_all_known && columns.len() == known.len() {
+                let step = Step::Holds { procedure, key: operands(&key), wanted: true };
+                nexts.push(Next { step, bound: bound.clone(), rows: rows * n_answers.clamp(0.1, 0.9), cost });
+                continue;
+            }
+            let mut bound = bound.clone();
+            let open = (0..args.len()).filter(|at| !columns.contains(at));
+            let binds: Vec<Bind> = open.map(|at| bind_at(args, at, &mut bound, is_needed)).collect();
+            let share = if columns.len() == known.len() { 1.0 } else { 0.3 };
+            let step = Step::Call { procedure, key: operands(&key), binds };
+            nexts.push(Next { step, bound, rows: rows * n_answers * share, cost: cost + rows * n_answers });
+        }
+        nexts
+    }
+
+    /// What calls cost: those whose key does not vary are made once.
+    fn cost_of(&self, procedure: usize, is_fixed: bool, rows: f64) -> f64 {
+        let work = self.procedures.get(procedure).map_or(0.0, |procedure| procedure.trial.work);
+        if is_fixed { rows.min(1.0) * work + rows } else { rows * (PROBE + work) }
+    }
+}
+
+fn is_fixed(args: &[Term], fixed: &BTreeSet<Slot>) -> bool {
+    args.iter().all(|arg| slot_of(*arg).is_none_or(|slot| fixed.contains(&slot)))
+}
+
+/// Whether nobody asks for the value of an argument that is not known.
+fn is_idle(arg: Term, args: &[Term], is_needed: &dyn Fn(Slot) -> bool) -> bool {
+    match arg {
+        Term::Any => true,
+        Term::Constant(_) => false,
+        Term::Slot(slot) => !is_needed(slot) && args.iter().filter(|other| **other == arg).count() == 1,
+    }
+}
+
+fn bind_at(args: &[Term], at: usize, bound: &mut BTreeSet<Slot>, is_needed: &dyn Fn(Slot) -> bool) -> Bind {
+    match args.get(at) {
+        Some(arg @ Term::Slot(slot)) if !bound.contains(slot) && is_idle(*arg, args, is_needed) => Bind::Skip,
+        Some(arg) => bind(*arg, bound),
+        None => Bind::Skip,
+    }
+}
+
+/// The columns whose values are known, and these.
+fn known_part(args: &[Term], is_known: &dyn Fn(&Term) -> bool) -> (Vec<usize>, Vec<Operand>) {
+    args.iter().enumerate().filter(|(_, arg)| is_known(arg)).map(|(at, arg)| (at, operand(*arg))).unzip()
+}
+
+/// The choices of columns that are tried as a key: none only if none is known.
+fn choices(known: &[usize]) -> Vec<Vec<usize>> {
+    if known.is_empty() {
+        return vec![Vec::new()];
+    }
+    if CHOICES_MAX < known.len() {
+        return known.iter().map(|at| vec![*at]).chain([known.to_vec()]).collect();
+    }
+    let chosen =
+        |bits: u32| known.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1).map(|(_, column)| *column).collect();
+    (1..1u32 << known.len()).rev().map(chosen).collect()
+}
+
+fn operands(terms: &[Term]) -> Vec<Operand> {
+    terms.iter().map(|term| operand(*term)).collect()
+}
+
+fn operand(term: Term) -> Operand {
+    match term {
+        Term::Slot(slot) => Operand::Register(slot.0),
+        Term::Constant(value) => Operand::Constant(value),
+        Term::Any => Operand::Constant(crate::base::Value::UNKNOWN),
+    }
+}
+
+fn ratio(a: usize, b: usize) -> f64 {
+    let number = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
+    number(a) / number(b.max(1))
+}

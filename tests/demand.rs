@@ -1,0 +1,205 @@
+//! Demand against bulk evaluation: every question about every relation of random rules has the rows that are derived.
+//!
+//! `RUNE_WORLDS` says how many sets of rules there are, `RUNE_SEED` which seed is the first; `RUNE_SEED` alone replays that one.
+
+#![expect(clippy::disallowed_methods, reason = "tests read the environment")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a panic is how a test reports")]
+
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use rune_core::{
+    Options, Program, Sources,
+    base::{Value, Values as _},
+    datalog::demand::Demand,
+};
+
+/// About five seconds of an optimized build.
+const WORLDS: u64 = 2_000;
+/// Users, and the ids of the base relations' rows.
+const NAMES: usize = 6;
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        // SplitMix64 (Steele, Lea and Flood, 2014).
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) % n as u64) as usize
+    }
+
+    fn chance(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+}
+
+/// Base relations `e0…` and derived ones `p0…`, each over those before it and itself.
+fn rules(random: &mut Random) -> String {
+    let mut text = String::from("version = \"rune/1.0\"\n[rules]\n");
+    let mut relations: Vec<(String, usize)> = Vec::new();
+    for n in 0..3 {
+        let arity = 1 + random.below(3);
+        let columns = vec!["User"; arity].join(", ");
+        writeln!(text, "relation e{n}({columns}).").expect("text");
+        for _ in 0..2 + random.below(14) {
+            let row: Vec<String> = (0..arity).map(|_| format!("\"u{}\"", random.below(NAMES))).collect();
+            writeln!(text, "e{n}({}).", row.join(", ")).expect("text");
+        }
+        relations.push((format!("e{n}"), arity));
+    }
+    for n in 0..1 + random.below(5) {
+        let arity = 1 + random.below(3);
+        writeln!(text, "relation p{n}({}).", vec!["User"; arity].join(", ")).expect("text");
+        if random.chance(30) {
+            let row: Vec<String> = (0..arity).map(|_| format!("\"u{}\"", random.below(NAMES))).collect();
+            writeln!(text, "p{n}({}).", row.join(", ")).expect("text");
+        }
+        for _ in 0..1 + random.below(3) {
+            rule(random, &mut text, (&format!("p{n}"), arity), &relations);
+        }
+        relations.push((format!("p{n}"), arity));
+    }
+    text
+}
+
+fn rule(random: &mut Random, text: &mut String, (name, arity): (&str, usize), below: &[(String, usize)]) {
+    let mut bound: Vec<String> = Vec::new();
+    let term = |random: &mut Random, bound: &mut Vec<String>, is_new_allowed: bool| match random.below(10) {
+        0 => format!("User::\"u{}\"", random.below(NAMES)),
+        1 if is_new_allowed => "_".to_owned(),
+        2..=5 if !bound.is_empty() || !is_new_allowed => bound[random.below(bound.len())].clone(),
+        _ if is_new_allowed => {
+            bound.push(format!("V{}", bound.len()));
+            bound[bound.len() - 1].clone()
+        }
+        _ => bound[random.below(bound.len())].clone(),
+    };
+    let mut body: Vec<String> = Vec::new();
+    let n_literals = 1 + random.below(3);
+    let recursive = random.chance(55).then(|| random.below(n_literals));
+    for at in 0..n_literals {
+        let (of, n) = match recursive {
+            Some(recursive) if recursive == at => (name, arity),
+            _ => {
+                let (of, n) = &below[random.below(below.len())];
+                (of.as_str(), *n)
+            }
+        };
+        let args: Vec<String> = (0..n).map(|_| term(random, &mut bound, true)).collect();
+        body.push(format!("{of}({})", args.join(", ")));
+    }
+    if bound.is_empty() {
+        let (of, n) = &below[0];
+        bound.push("V0".to_owned());
+        body.push(format!("{of}({})", vec!["V0"; *n].join(", ")));
+    }
+    if random.chance(25) {
+        let (of, n) = &below[random.below(below.len())];
+        let args: Vec<String> = (0..*n).map(|_| term(random, &mut bound, false)).collect();
+        body.push(format!("not {of}({})", args.join(", ")));
+    }
+    if random.chance(20) {
+        let (left, right) = (bound[random.below(bound.len())].clone(), term(random, &mut bound, false));
+        body.push(format!("{left} {} {right}", if random.chance(70) { "!=" } else { "==" }));
+    }
+    let head: Vec<String> = (0..arity).map(|_| term(random, &mut bound, false)).collect();
+    let mut written = format!("{name}({}) :- {}.", head.join(", "), body.join(", "));
+    // A variable that stands in one place only is a slip, and refused.
+    for variable in bound {
+        if written.matches(&variable).count() == 1 {
+            written = written.replace(&variable, "_");
+        }
+    }
+    writeln!(text, "{written}").expect("text");
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    refused: usize,
+    relations: usize,
+    derived: usize,
+    questions: usize,
+    unanswered: usize,
+    keys: usize,
+    rows: usize,
+}
+
+fn compare(text: &str, random: &mut Random, tally: &mut Tally) -> Result<(), String> {
+    let program = match Program::build(Sources::single("a.rune", text), Options::default()) {
+        Ok(program) => program,
+        Err(_) => {
+            tally.refused += 1;
+            return Ok(());
+        }
+    };
+    let (facts, engine) = (program.facts().facts(), program.rules());
+    let mut values = rune_core::base::Scratch::new(program.facts().values());
+    let names: Vec<Value> = (0..=NAMES).map(|n| values.entity("User", &format!("u{n}"))).collect();
+    tally.derived += engine.rules.iter().map(|rule| rule.head).collect::<BTreeSet<_>>().len();
+    let mut demand = Demand::of(engine, facts);
+    for id in demand.relations().collect::<Vec<_>>() {
+        tally.relations += 1;
+        let arity = engine.arity(id);
+        let rows = &facts.relations.get(id).expect("it is there").rows;
+        for bits in 0..1u32 << arity {
+            let given: Vec<usize> = (0..arity).filter(|at| bits >> at & 1 == 1).collect();
+            let Some(question) = demand.prepare(engine, facts, &values, id, &given) else {
+                tally.unanswered += 1;
+                continue;
+            };
+            tally.questions += 1;
+            for _ in 0..6 {
+                let key: Vec<Value> = given.iter().map(|_| names[random.below(names.len())]).collect();
+                let is_it = |row: &&[Value]| given.iter().zip(&key).all(|(at, value)| row[*at] == *value);
+                let open = |row: &[Value]| (0..arity).filter(|at| !given.contains(at)).map(|at| row[at]).collect();
+                let expected: BTreeSet<Vec<Value>> = rows.rows().filter(is_it).map(open).collect();
+                let answers = demand.answers(&values, question, &key, 10_000_000);
+                let answers = answers.map_err(|stop| format!("{}: {stop:?}", engine.name(id)))?;
+                let found: BTreeSet<Vec<Value>> = answers.iter().cloned().collect();
+                if found != expected || found.len() != answers.len() {
+                    let show = |rows: &BTreeSet<Vec<Value>>| -> Vec<Vec<String>> {
+                        rows.iter().map(|row| row.iter().map(|of| values.show_briefly(*of)).collect()).collect()
+                    };
+                    return Err(format!(
+                        "{} with {given:?} = {:?} has {:?}\nand not {:?}",
+                        engine.name(id),
+                        key.iter().map(|of| values.show_briefly(*of)).collect::<Vec<_>>(),
+                        show(&found),
+                        show(&expected)
+                    ));
+                }
+                tally.keys += 1;
+                tally.rows += found.len();
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_asked_for_is_what_is_derived() {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    let (first, n_asked) = (number("RUNE_SEED"), number("RUNE_WORLDS"));
+    let n_worlds = n_asked.unwrap_or(if first.is_some() { 1 } else { WORLDS });
+    let first = first.unwrap_or(0);
+    let mut tally = Tally::default();
+    for seed in first..first + n_worlds {
+        let mut random = Random(seed);
+        let text = rules(&mut random);
+        if let Err(difference) = compare(&text, &mut random, &mut tally) {
+            panic!("seed {seed} (replay it with RUNE_SEED={seed}): {difference}\nof {text}");
+        }
+    }
+    println!("demand: {tally:?}");
+    if WORLDS <= n_worlds {
+        for (what, n, n_min) in [
+            ("relations", tally.relations, tally.derived / 2),
+            ("questions", tally.questions, 5_000),
+            ("rows", tally.rows, 50_000),
+        ] {
+            assert!(n_min <= n, "fewer than {n_min} {what}: {tally:?}");
+        }
+    }
+}
