@@ -13,7 +13,7 @@ pub(crate) struct Arguments {
     /// The folder of policies.
     dir: PathBuf,
     #[command(flatten)]
-    request: request::Arguments,
+    request: request::Whole,
 }
 
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {

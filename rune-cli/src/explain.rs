@@ -13,7 +13,7 @@ pub(crate) struct Arguments {
     /// The folder of policies.
     dir: PathBuf,
     #[command(flatten)]
-    request: request::Arguments,
+    request: request::Whole,
     /// Show rules below rules so deep; 0 shows none.
     #[arg(long, value_name = "N", default_value_t = 3)]
     depth: usize,

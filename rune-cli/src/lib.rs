@@ -168,3 +168,31 @@ pub fn main() -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// Asserts what clap asserts in debug builds alone: names of arguments and of their groups are there once in a command.
+    fn check_names(command: &clap::Command) {
+        let groups = command.get_groups().map(clap::ArgGroup::get_id);
+        let mut names = BTreeSet::new();
+        for name in command.get_arguments().map(clap::Arg::get_id).chain(groups) {
+            assert!(names.insert(name), "`{name}` is there twice in `{}`", command.get_name());
+        }
+        command.get_subcommands().for_each(check_names);
+    }
+
+    #[test]
+    fn the_command_line_is_one_that_clap_takes() {
+        let mut command = Arguments::command();
+        command.build();
+        check_names(&command);
+        // In a release build this asserts nothing.
+        command.debug_assert();
+    }
+}

@@ -6,8 +6,9 @@ use rune_core::{
     syntax::{Node, Shape, json},
 };
 
+/// The request that a decision is about. Its name is that of a group of arguments, and those of a command have theirs.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {
+pub(crate) struct Whole {
     /// Who asks: `User::"ada"`.
     #[arg(long)]
     principal: EntityRef,
@@ -22,7 +23,7 @@ pub(crate) struct Arguments {
     context: Option<String>,
 }
 
-impl Arguments {
+impl Whole {
     /// The request that they make.
     pub(crate) fn request(&self) -> Result<Request> {
         let request = Request::new(self.principal.clone(), self.action.clone(), self.resource.clone());
