@@ -85,7 +85,7 @@ fn stranger(headers: &HeaderMap, public: Option<&PublicUrl>) -> Option<String> {
 
 /// Accepts connections until `stop` is ready, and then lets those that there are end.
 pub(super) async fn serve(
-    listeners: Listeners,
+    mut listeners: Listeners,
     app: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<Ended> {
