@@ -87,14 +87,16 @@ enum Command {
     Schema(schema::Arguments),
     /// Decide one request by a folder of policies.
     ///
-    /// The decision is told with the policies that determine it, and with those that were passed over because they failed.
+    /// The decision is told with the policies that determine it, the reason that each gives in its `@reason`, and with those that
+    /// were passed over because they failed.
     #[command(after_long_help = help::EVAL)]
     Eval(eval::Arguments),
     /// Say why a request is allowed or not.
     ///
     /// What decides is shown with its clauses and what they come to, the facts that they rest on, and what those follow from, down
-    /// to the lines where facts stand. Of a request that no policy permits: the permits that come nearest, the first clause of each
-    /// that does not hold, and a few facts with which it would be allowed.
+    /// to the lines where facts stand. Of a request that is allowed: the forbids about its action that do not hold, and for want of
+    /// what. Of a request that no policy permits: the permits that come nearest, the first clause of each that does not hold, and a
+    /// few facts with which it would be allowed.
     #[command(after_long_help = help::EXPLAIN)]
     Explain(explain::Arguments),
     /// Print the rows that satisfy conditions, as in the body of a rule.
@@ -106,7 +108,8 @@ enum Command {
     /// Ask a folder of policies one thing after another, and try facts and rules on it.
     ///
     /// Each line is a query, a fact or a rule for trial, which ends with a period, or a command; `:help` has the commands. What is
-    /// on trial is never written to the folder. Edits of the folder are told, and in force for the next line.
+    /// on trial is never written to the folder; facts on trial may be rows of relations that are `@live`, which no file gives any.
+    /// Edits of the folder are told, and in force for the next line.
     #[command(after_long_help = help::REPL)]
     Repl(repl::Arguments),
     /// List who may, what one may do, or to what.

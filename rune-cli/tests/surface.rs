@@ -110,6 +110,20 @@ fn every_command_says_in_its_help_how_it_is_used_and_what_it_exits_with() {
 }
 
 #[test]
+fn the_help_says_what_a_command_tells() {
+    for (name, parts) in [
+        ("eval", &["`@reason`"][..]),
+        ("explain", &["the forbids about its action that do not hold", "the permits that come nearest"]),
+        ("repl", &["relations that are `@live`"]),
+    ] {
+        let help = printed(&[name, "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in parts {
+            assert!(help.contains(part), "{name}: no {part:?} in {help}");
+        }
+    }
+}
+
+#[test]
 fn every_command_has_a_manual_page() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("man1");

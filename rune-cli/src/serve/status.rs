@@ -6,11 +6,13 @@ use std::{
 };
 
 use axum::{Extension, extract::State, response::Response};
-use rune_core::{Generation, Lineup, Status, program::Change, reload::Refusal};
+use rune_core::{
+    Generation, Lineup, Status,
+    program::{Change, Counts},
+    reload::Refusal,
+};
 use serde_json::{Value as Json, json};
 use tokio::{sync::Mutex, task::spawn_blocking};
-
-use rune_core::program::Counts;
 
 use crate::report;
 
