@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use rune_core::{Effect, Engine, Explanation, Options, Why, explain::RuleRef};
+use rune_core::{
+    Effect, Engine, Explanation, Options, Why,
+    explain::{ByFile, Cite, RuleRef},
+};
 use serde_json::{Value as Json, json};
 
 use crate::{Outcome, output::Output, report, request};
@@ -22,11 +25,12 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
         return Ok(Outcome::Unusable);
     };
     let explanation = Engine::new(program).lineup().outline(&request);
-    output.result(&text(&explanation), || json(&explanation));
+    output.result(&text(&explanation, &ByFile), || json(&explanation));
     Ok(if explanation.decision.is_allowed() { Outcome::Yes } else { Outcome::No })
 }
 
-pub(crate) fn text(explanation: &Explanation) -> String {
+/// The decision for people, with places cited so.
+pub(crate) fn text(explanation: &Explanation, cite: &dyn Cite) -> String {
     let kind = match &explanation.decision.why {
         Why::AllowedBy(_) => "allowed by",
         Why::ForbiddenBy(_) => "forbidden by",
@@ -38,7 +42,7 @@ pub(crate) fn text(explanation: &Explanation) -> String {
         [] => lines.push(kind.to_owned()),
         policies => {
             for policy in policies {
-                lines.push(format!("{kind} {}", shown(&policy.rule)));
+                lines.push(format!("{kind} {}", cite.rule(&policy.rule)));
                 lines.extend(reason(&policy.rule));
             }
         }
@@ -47,7 +51,7 @@ pub(crate) fn text(explanation: &Explanation) -> String {
         explanation
             .failed
             .iter()
-            .map(|failed| format!("passed over {}: {}", shown(&failed.instance.rule), failed.message)),
+            .map(|failed| format!("passed over {}: {}", cite.rule(&failed.instance.rule), failed.message)),
     );
     lines.join("\n")
 }
@@ -56,10 +60,6 @@ pub(crate) fn text(explanation: &Explanation) -> String {
 fn reason(policy: &RuleRef) -> Option<String> {
     let words: Vec<_> = policy.annotations.get("reason")?.split_whitespace().collect();
     (!words.is_empty()).then(|| format!("  “{}”", words.join(" ")))
-}
-
-fn shown(policy: &RuleRef) -> String {
-    format!("{} ({})", policy.id, policy.place)
 }
 
 pub(crate) fn json(explanation: &Explanation) -> Json {

@@ -53,45 +53,8 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
 }
 
 fn tell_why(proof: &Proof, arguments: &Arguments, output: Output) -> Outcome {
-    output.result(&proof_text(proof, &arguments.query, arguments.depth), || json!(proof));
+    output.result(proof.tree(arguments.depth).trim_end(), || json!(proof));
     if proof.holds { Outcome::Yes } else { Outcome::No }
-}
-
-/// A proof as a tree, above it the values of the variables in the order in which the query has them first, as rows have them.
-pub(crate) fn proof_text(proof: &Proof, query: &str, depth: usize) -> String {
-    let tree = proof.tree(depth);
-    let tree = tree.trim_end();
-    let shown = |bindings: &[(&String, &OwnedValue)]| {
-        let bindings: Vec<_> = bindings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-        bindings.join(", ")
-    };
-    let mut bindings: Vec<_> = proof.bindings.iter().collect();
-    let by_name = shown(&bindings);
-    let words = words(query);
-    bindings.sort_by_key(|(name, _)| words.iter().position(|word| word == name).unwrap_or(usize::MAX));
-    // A line that is cut, or that says something else, stays as it is.
-    match tree.strip_prefix(&by_name) {
-        Some(below) if proof.holds && (below.is_empty() || below.starts_with('\n')) => {
-            format!("{}{below}", shown(&bindings))
-        }
-        _ => tree.to_owned(),
-    }
-}
-
-/// The words of a query outside of strings.
-fn words(query: &str) -> Vec<&str> {
-    let mut is_string = false;
-    let mut is_escaped = false;
-    query
-        .split(|c: char| {
-            let is_word = !is_string && (c.is_alphanumeric() || c == '_');
-            if c == '"' && !is_escaped {
-                is_string = !is_string;
-            }
-            is_escaped = is_string && c == '\\' && !is_escaped;
-            !is_word
-        })
-        .collect()
 }
 
 fn tell(rows: &Rows, arguments: &Arguments, output: Output) -> Outcome {
@@ -141,16 +104,4 @@ pub(crate) fn json(rows: &Rows, shown: Shown) -> Json {
         "undetermined": rows.undetermined,
         "stats": rows.stats,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_stand_outside_of_strings() {
-        let words: Vec<_> =
-            words("p(Z, \"A \\\" B\", x_1), Y in User::\"C\"").into_iter().filter(|w| !w.is_empty()).collect();
-        assert_eq!(words, ["p", "Z", "x_1", "Y", "in", "User"]);
-    }
 }

@@ -103,6 +103,7 @@ pub(super) fn prove<'p>(
     let found = builder.find_instance(rule, &row, Tick::END);
     let mut proof = Proof {
         holds: found.as_ref().is_some_and(|found| found.failing.is_none()),
+        columns: Vec::new(),
         bindings: BTreeMap::new(),
         clauses: Vec::new(),
         facts: Vec::new(),

@@ -29,6 +29,8 @@ use crate::{
     policy,
 };
 
+pub use tree::{ByFile, Cite};
+
 /// A decision and all that led to it.
 ///
 /// As JSON: the members of the decision and those here, `is_incomplete` as `incomplete` and `n_rows_touched` as `rows_touched`;
@@ -259,6 +261,8 @@ impl Because {
 pub struct Proof {
     /// Whether there is a row.
     pub holds: bool,
+    /// The variables of the query, in the order in which they are written.
+    pub columns: Vec<String>,
     /// The values of the variables in the first row, or as far as they have one.
     pub bindings: BTreeMap<String, OwnedValue>,
     /// The conditions of the query, up to and with the first that does not hold.
@@ -270,14 +274,14 @@ pub struct Proof {
     pub is_incomplete: bool,
 }
 
-/// Explains the answer to a query that was compiled into a rule; `relations` are all that it is about.
+/// Explains the answer to a query that was compiled into a rule; `relations` are all that it is about, `columns` its variables.
 pub(crate) fn prove<'p>(
     (terms, relations): (Terms<'p>, &CheckedRules),
     (pool, sources): (&Arc<Pool>, &Sources),
     bound: &mut Bound<'p>,
-    rule: &'p CompiledRule,
+    (rule, columns): (&'p CompiledRule, Vec<String>),
 ) -> Proof {
-    builder::prove((terms, relations), (pool, sources), bound, rule)
+    Proof { columns, ..builder::prove((terms, relations), (pool, sources), bound, rule) }
 }
 
 /// Explains a decision that was made of a request by these terms; `pool` has their values, `sources` their text. The result may

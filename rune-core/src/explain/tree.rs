@@ -16,7 +16,26 @@ use std::{collections::BTreeSet, fmt};
 
 use crate::{base::limits, decide::Why};
 
-use super::{Because, Candidate, Clause, Explanation, Fact, Failed, Instance, Outcome, Proof, RuleRef};
+use super::{Because, Candidate, Clause, Explanation, Fact, Failed, Instance, Outcome, Place, Proof, RuleRef};
+
+/// How a tree says where something stands. Whoever makes up files can say what people know of them instead.
+pub trait Cite {
+    /// A place, behind what stands there.
+    fn place(&self, place: &Place) -> String {
+        place.to_string()
+    }
+
+    /// A policy or rule: what it is called, and where it begins.
+    fn rule(&self, rule: &RuleRef) -> String {
+        format!("{} ({})", rule.id, self.place(&rule.place))
+    }
+}
+
+/// By file, line and column: `readers (a.rune:27:1)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ByFile;
+
+impl Cite for ByFile {}
 
 /// Lines below lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +48,13 @@ impl Explanation {
     /// The explanation as a tree of lines, in which rules below rules are folded beyond `depth_max` of them.
     #[must_use]
     pub fn tree(&self, depth_max: usize) -> String {
-        let mut shower = Shower::new(&self.facts, depth_max);
+        self.tree_citing(depth_max, &ByFile)
+    }
+
+    /// [`Self::tree`], in which places are cited so.
+    #[must_use]
+    pub fn tree_citing(&self, depth_max: usize, cite: &dyn Cite) -> String {
+        let mut shower = Shower::new(&self.facts, depth_max, cite);
         let mut text = String::new();
         shower.explanation(self).draw(&mut text, "", "");
         text
@@ -40,8 +65,15 @@ impl Proof {
     /// The proof as a tree of lines, in which rules below rules are folded beyond `depth_max` of them.
     #[must_use]
     pub fn tree(&self, depth_max: usize) -> String {
-        let mut shower = Shower::new(&self.facts, depth_max);
-        let bindings: Vec<String> = self.bindings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        self.tree_citing(depth_max, &ByFile)
+    }
+
+    /// [`Self::tree`], in which places are cited so.
+    #[must_use]
+    pub fn tree_citing(&self, depth_max: usize, cite: &dyn Cite) -> String {
+        let mut shower = Shower::new(&self.facts, depth_max, cite);
+        let binding = |name: &String| self.bindings.get(name).map(|value| format!("{name} = {value}"));
+        let bindings: Vec<String> = self.columns.iter().filter_map(binding).collect();
         let line = match (self.holds, bindings.is_empty()) {
             (true, true) => "yes".to_owned(),
             (true, false) => bindings.join(", "),
@@ -97,13 +129,14 @@ impl Tree {
 struct Shower<'e> {
     facts: &'e [Fact],
     depth_max: usize,
+    cite: &'e dyn Cite,
     /// The derived facts whose proofs are shown already.
     shown: BTreeSet<usize>,
 }
 
 impl<'e> Shower<'e> {
-    fn new(facts: &'e [Fact], depth_max: usize) -> Self {
-        Self { facts, depth_max: depth_max.min(limits::TREE_DEPTH_MAX), shown: BTreeSet::new() }
+    fn new(facts: &'e [Fact], depth_max: usize, cite: &'e dyn Cite) -> Self {
+        Self { facts, depth_max: depth_max.min(limits::TREE_DEPTH_MAX), cite, shown: BTreeSet::new() }
     }
 
     fn explanation(&mut self, explanation: &Explanation) -> Tree {
@@ -153,7 +186,7 @@ impl<'e> Shower<'e> {
     }
 
     fn instance(&mut self, instance: &Instance) -> Tree {
-        let RuleRef { id, effect, place, annotations } = &instance.rule;
+        let RuleRef { effect, annotations, .. } = &instance.rule;
         let effect = match effect {
             Some(crate::policy::Effect::Permit) => "permit ",
             Some(crate::policy::Effect::Forbid) => "forbid ",
@@ -163,14 +196,14 @@ impl<'e> Shower<'e> {
         let mut below: Vec<Tree> =
             said.filter(|text| !text.is_empty()).map(|text| Tree::leaf(format!("“{}”", one_line(text)))).collect();
         below.extend(instance.clauses.iter().map(|clause| self.clause(clause, 0)));
-        Tree { line: format!("{effect}{id} ({place})"), below }
+        Tree { line: format!("{effect}{}", self.cite.rule(&instance.rule)), below }
     }
 
     /// A forbid that does not hold, with what it does not hold for.
     fn forbid(&mut self, instance: &Instance) -> Tree {
         let clauses = instance.clauses.iter().filter(|clause| clause.outcome != Outcome::True);
         let below = clauses.take(1).map(|clause| self.clause(clause, 0)).collect();
-        Tree { line: format!("forbid {} ({}) does not hold", instance.rule.id, instance.rule.place), below }
+        Tree { line: format!("forbid {} does not hold", self.cite.rule(&instance.rule)), below }
     }
 
     fn clause(&mut self, clause: &Clause, depth: usize) -> Tree {
@@ -200,7 +233,7 @@ impl<'e> Shower<'e> {
 
     fn attempt(&mut self, attempt: &Instance, depth: usize) -> Tree {
         let below = attempt.clauses.iter().map(|clause| self.clause(clause, depth + 1)).collect();
-        Tree { line: format!("by {} ({})", attempt.rule.id, attempt.rule.place), below }
+        Tree { line: format!("by {}", self.cite.rule(&attempt.rule)), below }
     }
 
     // Recurses once per fact that a fact follows from, down to `depth_max`.
@@ -208,7 +241,7 @@ impl<'e> Shower<'e> {
         let Some(Fact { atom, because }) = self.facts.get(at) else { return Tree::leaf("…") };
         let is_folded = self.depth_max <= depth;
         match because {
-            Because::Given(place) => Tree::leaf(format!("{atom} ({place})")),
+            Because::Given(place) => Tree::leaf(format!("{atom} ({})", self.cite.place(place))),
             Because::Schema => Tree::leaf(format!("{atom} (the schema)")),
             Because::Request => Tree::leaf(format!("{atom} (the request)")),
             Because::Unshown => Tree::leaf(format!("{atom} …")),
@@ -217,7 +250,7 @@ impl<'e> Shower<'e> {
                 Tree { line: atom.to_string(), below }
             }
             Because::Rule(instance) => {
-                let line = format!("{atom}, by {} ({})", instance.rule.id, instance.rule.place);
+                let line = format!("{atom}, by {}", self.cite.rule(&instance.rule));
                 if is_folded {
                     return Tree::leaf(format!("{line} …"));
                 }

@@ -123,12 +123,8 @@ impl Asked<'_> {
             let shown = |row: &Vec<Value>| row.iter().map(|value| OwnedValue::of(values, *value)).collect();
             let mut rows: Vec<Vec<OwnedValue>> = answers.rows.iter().map(shown).collect();
             rows.sort();
-            let name = |arg: &Term| match arg {
-                Term::Slot(slot) => question.rule.variables.get(slot.0).map(|variable| variable.name.clone()),
-                Term::Constant(_) | Term::Any => None,
-            };
             Ok(Rows {
-                columns: question.rule.args.iter().filter_map(name).collect(),
+                columns: columns(question),
                 rows,
                 undetermined: answers.undetermined.map(|cause| Failure::Undetermined(cause).describe(values)),
                 stats: Stats { steps, rows_touched },
@@ -145,7 +141,7 @@ impl Asked<'_> {
     pub fn prove(&self, text: &str, request: Option<&Request>) -> Result<Proof, QueryError> {
         self.put(text, request, |put| {
             let Put { terms, sources, question, query, bound, .. } = put;
-            Ok(explain::prove((terms, &question.rules), (self.pool, sources), bound, query.rule()))
+            Ok(explain::prove((terms, &question.rules), (self.pool, sources), bound, (query.rule(), columns(question))))
         })
     }
 
@@ -255,6 +251,15 @@ impl Asked<'_> {
         }
         n_loaded
     }
+}
+
+/// The variables of a question, in the order in which they are written.
+fn columns(question: &Question) -> Vec<String> {
+    let name = |arg: &Term| match arg {
+        Term::Slot(slot) => question.rule.variables.get(slot.0).map(|variable| variable.name.clone()),
+        Term::Constant(_) | Term::Any => None,
+    };
+    question.rule.args.iter().filter_map(name).collect()
 }
 
 /// Gives a world the indexes that a query needs: on copies, where the facts have none. Says how many rows that took.

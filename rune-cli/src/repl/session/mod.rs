@@ -9,7 +9,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use rune_core::{BuildError, Finding, Lineup, QueryError, Report, Version, Why};
+use rune_core::{BuildError, Finding, Lineup, QueryError, Report, Version, Why, diag::Code};
 use serde_json::{Value as Json, json};
 
 use crate::{eval, list, query, report, shown::Shown, watch};
@@ -18,7 +18,8 @@ use super::{
     answer::Answer,
     command::{self, Asked, Command, Line},
     folder::News,
-    relations, trial,
+    relations,
+    trial::{self, Numbers},
 };
 
 /// Statements on trial. All are built anew for each, and what is longer is a file.
@@ -43,6 +44,8 @@ pub(super) struct Session {
     folder: Arc<Lineup>,
     /// What answers: that, with what is on trial.
     answers: Arc<Lineup>,
+    /// How people are told of places in what is on trial there.
+    numbers: Numbers,
     /// Whether the folder is newer than what answers, because what is on trial does not go with it.
     is_behind: bool,
     trial: Vec<String>,
@@ -56,8 +59,17 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(folder: Arc<Lineup>, shown: Shown, depth: usize) -> Self {
-        let answers = folder.clone();
-        Self { folder, answers, is_behind: false, trial: Vec::new(), request: None, refused: None, shown, depth }
+        Self {
+            answers: folder.clone(),
+            numbers: Numbers::beside(&folder),
+            folder,
+            is_behind: false,
+            trial: Vec::new(),
+            request: None,
+            refused: None,
+            shown,
+            depth,
+        }
     }
 
     /// What answers now.
@@ -87,14 +99,15 @@ impl Session {
             Command::Why(asked) => match self.asked(asked.as_deref()).map(|asked| self.answers.explain(&asked.request))
             {
                 Some(explanation) => {
-                    Answer::new(self.cited(explanation.tree(self.depth).trim_end()), json!(explanation))
+                    let text = explanation.tree_citing(self.depth, &self.numbers);
+                    Answer::new(text.trim_end(), json!(explanation))
                 }
                 None => Answer::error(NO_REQUEST),
             },
             Command::WhyRows(query) => self.prove(&query),
             Command::Decide(asked) => {
                 match self.asked(asked.as_deref()).map(|asked| self.answers.outline(&asked.request)) {
-                    Some(explanation) => Answer::new(self.cited(&eval::text(&explanation)), eval::json(&explanation)),
+                    Some(explanation) => Answer::new(eval::text(&explanation, &self.numbers), eval::json(&explanation)),
                     None => Answer::error(NO_REQUEST),
                 }
             }
@@ -140,14 +153,9 @@ impl Session {
 
     fn prove(&self, text: &str) -> Answer {
         match self.answers.prove(text, self.request.as_ref().map(|asked| &asked.request)) {
-            Ok(proof) => Answer::new(self.cited(&query::proof_text(&proof, text, self.depth)), json!(proof)),
+            Ok(proof) => Answer::new(proof.tree_citing(self.depth, &self.numbers).trim_end(), json!(proof)),
             Err(error) => no_rows(error),
         }
-    }
-
-    /// A text for people, with what is on trial by its numbers.
-    fn cited(&self, text: &str) -> String {
-        if self.trial.is_empty() { text.to_owned() } else { trial::cited(text, self.folder.stable().sources()) }
     }
 
     /// The request that a command is about: its own, or the one that is set.
@@ -192,7 +200,7 @@ impl Session {
                 if warnings.findings.is_empty() { answer } else { answer.after(warnings) }
             }
             Err(BuildError::Refused(refusal)) => {
-                let is_question = refusal.findings.iter().any(|finding| finding.code.as_str() == "not-constant");
+                let is_question = refusal.findings.iter().any(|finding| finding.code == Code::NotConstant);
                 let answer = Answer::refused("the statement", refusal);
                 let text = statement.trim_end_matches('.');
                 let hint = format!("what ends with a period is for trial; to ask, write `{text}?`");
@@ -222,10 +230,16 @@ impl Session {
     fn try_out(&mut self, trial: Vec<String>) -> Result<Report, BuildError> {
         let answers = trial::build(&self.folder, &trial)?;
         let warnings = warnings_beyond(answers.stable().warnings(), self.answers.stable().warnings());
-        self.answers = answers;
-        self.is_behind = false;
+        self.answer_by(answers);
         self.trial = trial;
         Ok(warnings)
+    }
+
+    /// Answers by the folder as it is now, with what is on trial.
+    fn answer_by(&mut self, answers: Arc<Lineup>) {
+        self.answers = answers;
+        self.numbers = Numbers::beside(&self.folder);
+        self.is_behind = false;
     }
 
     /// The folder was read again because somebody asked for it.
@@ -297,8 +311,8 @@ impl Session {
         let changes = watch::changes(self.folder.stable().sources(), folder.stable().sources());
         self.folder = folder;
         let built = trial::build(&self.folder, &self.trial);
-        self.is_behind = built.is_err();
-        (changes, built.map(|answers| self.answers = answers))
+        self.is_behind = true;
+        (changes, built.map(|answers| self.answer_by(answers)))
     }
 
     fn reload_json(&self, changes: &[String]) -> Json {
@@ -322,7 +336,7 @@ fn refusal_json(changes: &[String], refusal: &Report) -> Json {
 }
 
 /// What is odd in files and not in a session: what nothing reads is read by queries, and what has no rows may get some.
-const IDLE: [&str; 2] = ["unused-relation", "relation-without-rows"];
+const IDLE: [Code; 2] = [Code::UnusedRelation, Code::RelationWithoutRows];
 
 /// The findings that are not among others, whose files are the same but for one.
 fn warnings_beyond(warnings: &Report, others: &Report) -> Report {
@@ -331,8 +345,7 @@ fn warnings_beyond(warnings: &Report, others: &Report) -> Report {
         (path, at.span.range().start, at.code.as_str(), at.message.clone())
     };
     let known: BTreeSet<_> = others.findings.iter().map(|finding| key(others, finding)).collect();
-    let is_new =
-        |finding: &&Finding| !IDLE.contains(&finding.code.as_str()) && !known.contains(&key(warnings, finding));
+    let is_new = |finding: &&Finding| !IDLE.contains(&finding.code) && !known.contains(&key(warnings, finding));
     let new = warnings.findings.iter().filter(is_new).cloned();
     Report { sources: warnings.sources.clone(), findings: new.collect(), n_beyond: 0 }
 }

@@ -168,6 +168,54 @@ fn trial_has_a_path_that_no_file_has() {
 }
 
 #[test]
+fn what_only_looks_like_a_place_on_trial_is_shown_as_it_is() {
+    let entity = "User::\"trial/1.rune:3:1\"";
+    let other = format!("version = \"rune/1.0\"\n[rules]\nviewer({entity}, \"notes\").\n");
+    let mut session = Session::new(lineup(&[("a.rune", &other), ("main.rune", FOLDER)]), Shown::default(), 9);
+    check(&mut session, "viewer(User::\"bob\", \"plan\").", "on trial: viewer(User::\"bob\", \"plan\").");
+    let why = ":why viewer(U, Document::\"notes\")";
+    let proof = format!(
+        "U = {entity}\n└─ ✓ viewer(U, Document::\"notes\")\n   └─ viewer({entity}, Document::\"notes\") (a.rune:3:1)"
+    );
+    check(&mut session, why, &proof);
+    check(
+        &mut session,
+        &format!(":why viewer({entity}, D)"),
+        &proof
+            .replacen(&format!("U = {entity}"), "D = Document::\"notes\"", 1)
+            .replace("✓ viewer(U, Document::\"notes\")", &format!("✓ viewer({entity}, D)")),
+    );
+}
+
+#[test]
+fn rules_on_trial_are_cited_by_their_numbers_and_their_names_if_they_have_one() {
+    let mut session = session();
+    for statement in ["shared(D) :- viewer(_, D).", "@id(\"seen\") seen(D) :- viewer(_, D)."] {
+        check(&mut session, statement, &format!("on trial: {statement}"));
+    }
+    let proof = |head: &str, rule: &str| {
+        let fact = "viewer(User::\"ada\", Document::\"plan\") (main.rune:7:1)";
+        let row = format!("{head}(Document::\"plan\")");
+        format!(
+            "D = Document::\"plan\"\n└─ ✓ {head}(D)\n   └─ {row}, by {rule}\n      └─ ✓ viewer(_, D)\n         └─ {fact}"
+        )
+    };
+    check(&mut session, ":why shared(D)", &proof("shared", "trial 1"));
+    check(&mut session, ":why seen(D)", &proof("seen", "seen (trial 2)"));
+}
+
+#[test]
+fn what_is_on_trial_is_cited_by_its_numbers_also_behind_an_edit() {
+    let mut session = session();
+    check(&mut session, "strikes(User::\"ada\", 3).", "on trial: strikes(User::\"ada\", 3).");
+    let other = ("trial/1.rune", "version = \"rune/1.0\"\n");
+    let edited = lineup(&[("main.rune", &FOLDER.replace("strikes", "points")), other]);
+    assert!(said(session.news(News::Live(edited)).unwrap()).contains("refused with what is on trial"));
+    let proof = "N = 3\n└─ ✓ strikes(User::\"ada\", N)\n   └─ strikes(User::\"ada\", 3) (trial 1)";
+    check(&mut session, ":why strikes(User::\"ada\", N)", proof);
+}
+
+#[test]
 fn facts_on_trial_may_be_rows_of_what_is_live_and_stay_no_rows_of_the_folder() {
     let mut session = session();
     check(&mut session, "suspended(U)?", "no rows");
