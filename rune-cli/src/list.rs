@@ -67,10 +67,16 @@ struct Common {
 }
 
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
-    let (common, list) = match &arguments.side {
-        Side::Principals { common, action, resource } => (common, List::principals(action.clone(), resource.clone())),
-        Side::Actions { common, principal, resource } => (common, List::actions(principal.clone(), resource.clone())),
-        Side::Resources { common, principal, action } => (common, List::resources(principal.clone(), action.clone())),
+    let (common, of, list) = match &arguments.side {
+        Side::Principals { common, action, resource } => {
+            (common, Candidates::Entities, List::principals(action.clone(), resource.clone()))
+        }
+        Side::Actions { common, principal, resource } => {
+            (common, Candidates::Actions, List::actions(principal.clone(), resource.clone()))
+        }
+        Side::Resources { common, principal, action } => {
+            (common, Candidates::Entities, List::resources(principal.clone(), action.clone()))
+        }
     };
     let list = match &common.kind {
         Some(kind) => list.of_type(kind),
@@ -83,7 +89,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     let Some(program) = report::program(&common.dir, Options::default(), output)? else { return Ok(Outcome::Unusable) };
     let listed = Engine::new(program).list(&list)?;
     output.result(&text(&listed, common.shown), || json(&listed, common.shown));
-    output.note(&note(&arguments.side, &listed));
+    output.note(&note(of, &listed));
     for message in open(&listed) {
         output.warn(&message);
     }
@@ -96,13 +102,20 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     })
 }
 
+/// What a list is of: what could be on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Candidates {
+    Entities,
+    Actions,
+}
+
 /// How many of how many, and whom no list has.
-fn note(side: &Side, listed: &Listed) -> String {
+pub(crate) fn note(of: Candidates, listed: &Listed) -> String {
     let Listed { entities, candidates, considered, .. } = listed;
     let many = |one: &str, many: &str| if *candidates == 1 { one.to_owned() } else { many.to_owned() };
-    let (what, absent) = match side {
-        Side::Actions { .. } => (many("action", "actions"), ""),
-        _ => (many("known entity", "known entities"), "; one that no file names is in no list"),
+    let (what, absent) = match of {
+        Candidates::Actions => (many("action", "actions"), ""),
+        Candidates::Entities => (many("known entity", "known entities"), "; one that no file names is in no list"),
     };
     let considered = if considered < candidates { format!(", {considered} considered") } else { String::new() };
     format!("note: allowed for {} of {candidates} {what}{considered}{absent}", entities.len())

@@ -35,6 +35,8 @@ pub(super) enum Note {
     Findings(Report),
     Error(String),
     Warning(String),
+    /// What there is to know about a result.
+    Remark(String),
     /// What happened meanwhile.
     Event(String),
 }
@@ -42,6 +44,12 @@ pub(super) enum Note {
 impl Answer {
     pub(super) fn new(text: impl Into<String>, json: Json) -> Self {
         Self { answered: Answered::Yes, text: Some(text.into()), json, notes: Vec::new() }
+    }
+
+    /// With what there is to know about it.
+    pub(super) fn note(mut self, remark: String) -> Self {
+        self.notes.push(Note::Remark(remark));
+        self
     }
 
     /// With warnings about it.
@@ -89,6 +97,7 @@ impl Answer {
                 Note::Findings(findings) => output.note(&report::text(&findings, output.has_colour())),
                 Note::Error(message) => output.complain(&message),
                 Note::Warning(message) => output.warn(&message),
+                Note::Remark(text) => output.note(&printable(&text)),
                 Note::Event(text) => output.note(&format!("--- {}", printable(&text))),
             }
         }

@@ -5,7 +5,7 @@
 use rune_core::{EntityRef, List, Request, diag::nearest};
 use serde_json::{Value as Json, json};
 
-use crate::request;
+use crate::{list::Candidates, request};
 
 /// A line.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +32,7 @@ pub(super) enum Command {
     WhyRows(String),
     /// Decides a request: this one, or the one that is set.
     Decide(Option<Box<Asked>>),
-    List(Box<List>),
+    List(Box<List>, Candidates),
     /// Sets the request that queries may depend on.
     SetRequest(Box<Asked>),
     /// Lets go of it.
@@ -191,16 +191,17 @@ fn is_request(text: &str) -> bool {
 
 fn list(name: &str, rest: &str) -> Result<Command, String> {
     let ([first, second], context) = arguments(name, rest)?;
-    let list = match name {
-        ":principals" => List::principals(first, second),
-        ":actions" => List::actions(first, second),
-        _ => List::resources(first, second),
+    let (list, of) = match name {
+        ":principals" => (List::principals(first, second), Candidates::Entities),
+        ":actions" => (List::actions(first, second), Candidates::Actions),
+        _ => (List::resources(first, second), Candidates::Entities),
     };
     let context = request::context(context).map_err(|error| format!("{error:#}"))?;
-    Ok(Command::List(Box::new(match context {
+    let list = match context {
         Some(context) => list.with_context(context),
         None => list,
-    })))
+    };
+    Ok(Command::List(Box::new(list), of))
 }
 
 impl Asked {
@@ -259,7 +260,7 @@ mod tests {
 
     fn check(line: &str, expected: &str) {
         let seen = match read(line) {
-            Ok(Line::Command(Command::List(_))) => "list".to_owned(),
+            Ok(Line::Command(Command::List(..))) => "list".to_owned(),
             Ok(Line::Command(Command::Why(Some(asked)) | Command::SetRequest(asked))) => asked.json().to_string(),
             Ok(line) => format!("{line:?}"),
             Err(message) => message,

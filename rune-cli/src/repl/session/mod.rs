@@ -111,12 +111,14 @@ impl Session {
                     None => Answer::error(NO_REQUEST),
                 }
             }
-            Command::List(list) => {
+            Command::List(list, of) => {
                 let listed = match self.answers.list(&list) {
                     Ok(listed) => listed,
                     Err(error) => return Answer::error(error.to_string()),
                 };
-                Answer::new(list::text(&listed, self.shown), list::json(&listed, self.shown)).warn(list::open(&listed))
+                Answer::new(list::text(&listed, self.shown), list::json(&listed, self.shown))
+                    .note(list::note(of, &listed))
+                    .warn(list::open(&listed))
             }
             Command::SetRequest(asked) => {
                 let decision = self.answers.decide(&asked.request);

@@ -48,6 +48,7 @@ fn said(answer: Answer) -> String {
             Note::Findings(report) => report.to_string(),
             Note::Error(text) => format!("error: {text}"),
             Note::Warning(text) => format!("warning: {text}"),
+            Note::Remark(text) => text,
             Note::Event(text) => format!("--- {text}"),
         });
     }
@@ -259,9 +260,14 @@ fn queries_may_depend_on_the_request_that_is_set() {
 #[test]
 fn lists_relations_and_facts_are_answered() {
     let mut session = session();
-    check(&mut session, ":principals Action::\"read\" Document::\"plan\"", "User::\"ada\"");
-    check(&mut session, ":actions User::\"ada\" Document::\"plan\"", "Action::\"read\"");
-    check(&mut session, ":resources User::\"ada\" Action::\"read\"", "Document::\"plan\"");
+    let note = |found: &str, of: &str| format!("{found}\nnote: allowed for 1 of {of}");
+    let known = "2 known entities; one that no file names is in no list";
+    let principals = note("User::\"ada\"", known);
+    check(&mut session, ":principals Action::\"read\" Document::\"plan\"", &principals);
+    let actions = note("Action::\"read\"", "1 action");
+    check(&mut session, ":actions User::\"ada\" Document::\"plan\"", &actions);
+    let resources = note("Document::\"plan\"", known);
+    check(&mut session, ":resources User::\"ada\" Action::\"read\"", &resources);
     let relations = "can_read(User, Document)  derived, 1 row\n\
         mine(Document)  derived, depends on the request\n\
         strikes(User -> Long)  given, 0 rows\n\
