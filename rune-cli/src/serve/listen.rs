@@ -64,7 +64,7 @@ impl FromStr for Listen {
         if text.contains("://") || text.contains('/') {
             return wrong("an address and a port, and no URL: `127.0.0.1:7400`".to_owned());
         }
-        // Before what an address alone is: `::1:7400` is one, and nobody who writes that means it.
+        // `::1:7400` is an address as well; that its end is a port is the likelier reading.
         if let Some((host, port)) = text.rsplit_once(':')
             && let (Ok(ip), Ok(port)) = (bare(host).parse::<Ipv6Addr>(), port.parse::<u16>())
         {
@@ -95,7 +95,7 @@ impl FromStr for Listen {
     }
 }
 
-/// A text without a bracket at its beginning and one at its end; where one is missing, the advice has both.
+/// A text without the bracket that it begins with and the one that it ends with: where only one is there, the other was forgotten.
 fn bare(text: &str) -> &str {
     let text = text.strip_prefix('[').unwrap_or(text);
     text.strip_suffix(']').unwrap_or(text)
