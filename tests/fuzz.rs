@@ -81,6 +81,8 @@ fn a_megabyte_of_one_thing_is_read_in_seconds() {
         format!("[rules]\n{}", many(". ")),
         format!("[rules]\n{}", many("\"\n")),
         format!("[rules]\n{}", many("@a ")),
+        format!("[rules]\nrelation p(Long).\n{}", many("p(1);\n")),
+        format!("[rules]\nrelation p(Long).\n{}", many("p(1)\n")),
         format!("[rules]\n{}", numbered("relation pN(Long).\nqN(X) :- p(X).\n")),
         format!("[rules]\nq(X) :- X = {{ {} }}.", numbered("aN: 1, ")),
         format!("[rules]\nq(A) :- p({}).", numbered("VarN, ")),

@@ -272,38 +272,36 @@ impl Reader<'_> {
         let text = self.piece.text.get(range.clone()).unwrap_or_default();
         let has_end = text.ends_with('.');
         let mut text = text.strip_suffix('.').unwrap_or(text);
-        loop {
-            let error = match Grammar::parse(Rule::whole, text) {
-                Ok(pairs) => {
-                    let Some(pair) = clause_of(pairs) else { return };
-                    let end = range.start + text.trim_end().len();
-                    if !has_end {
-                        self.missing_period(range.start..end);
-                    }
-                    clauses.extend(self.clause(pair, range.start, if has_end { range.end } else { end }));
-                    return;
+        // What begins a text is found without a look at the rest; an error takes one at all of it, and is the last thing done.
+        while let Ok(pairs) = Grammar::parse(Rule::first, text) {
+            let end = pairs.as_str().trim_end().len();
+            let rest = text.get(end..).unwrap_or_default();
+            if skipped(rest) == rest.len() {
+                let end = range.start + text.trim_end().len();
+                if !has_end {
+                    self.missing_period(range.start..end);
                 }
-                Err(error) => error,
-            };
-            let Some(next) = Next::after(text) else {
-                self.slip(range.start, &error);
+                let end = if has_end { range.end } else { end };
+                clauses.extend(clause_of(pairs).and_then(|pair| self.clause(pair, range.start, end)));
                 return;
-            };
-            let end = range.start + next.end;
+            }
+            let Some(next) = Next::after(text, end) else { break };
+            let end = range.start + end;
             if let Some(at) = next.semicolon.map(|at| self.piece.start + range.start + at) {
                 let place = at..at + 1;
                 self.refuse(Code::MissingPeriod, place, "a clause does not end with `;`", "write `.` for it");
             } else {
                 self.missing_period(range.start..end);
             }
-            if let Some(pair) = clause_of(next.pairs) {
-                clauses.extend(self.clause(pair, range.start, end));
-            }
+            clauses.extend(clause_of(pairs).and_then(|pair| self.clause(pair, range.start, end)));
             range.start += next.start;
             text = text.get(next.start..).unwrap_or_default();
             if text.is_empty() {
                 return;
             }
+        }
+        if let Err(error) = Grammar::parse(Rule::whole, text) {
+            self.slip(range.start, &error);
         }
     }
 
@@ -524,23 +522,18 @@ impl Reader<'_> {
     }
 }
 
-/// A clause that begins a text, without its period, and what comes next.
-struct Next<'t> {
-    pairs: pest::iterators::Pairs<'t, Rule>,
-    /// Where the clause ends.
-    end: usize,
-    /// Where a semicolon ends it, if one does.
+/// What comes after a clause that begins a text and has no period.
+struct Next {
+    /// Where a semicolon ends the clause, if one does.
     semicolon: Option<usize>,
     /// Where the next clause begins, or the text ends.
     start: usize,
 }
 
-impl<'t> Next<'t> {
-    /// Perhaps a period is missing: then a clause is followed by another on a later line. After a semicolon that line is not
-    /// indented, or there is none.
-    fn after(text: &'t str) -> Option<Self> {
-        let pairs = Grammar::parse(Rule::first, text).ok()?;
-        let end = pairs.as_str().trim_end().len();
+impl Next {
+    /// Perhaps a period is missing at `end`: then a clause is followed by another on a later line. After a semicolon that line
+    /// is not indented, or there is none.
+    fn after(text: &str, end: usize) -> Option<Self> {
         let rest = text.get(end..)?.trim_start();
         let semicolon = rest.starts_with(';').then(|| text.len() - rest.len());
         let next = rest.strip_prefix(';').unwrap_or(rest).trim_start();
@@ -549,7 +542,7 @@ impl<'t> Next<'t> {
         let is_new_line = if semicolon.is_some() { between.ends_with('\n') } else { between.contains('\n') };
         let is_end = semicolon.is_some() && next.is_empty();
         let is_next = is_end || (is_new_line && Grammar::parse(Rule::first, next).is_ok());
-        is_next.then_some(Self { pairs, end, semicolon, start })
+        is_next.then_some(Self { semicolon, start })
     }
 }
 
