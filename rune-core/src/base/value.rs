@@ -9,7 +9,7 @@
 //! Equal values have equal ids: a pool holds each value once, and a scratch first asks its pool. So `==` on ids is Cedar's
 //! `==`, sets are sorted ids, and a request never grows the pool.
 
-use std::{cmp::Ordering, hash::BuildHasher, net::IpAddr, sync::Arc};
+use std::{borrow::Cow, cmp::Ordering, hash::BuildHasher, net::IpAddr, sync::Arc};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -238,10 +238,7 @@ pub trait Values {
             };
         }
         let shown = show(self, value);
-        match shown.char_indices().nth(limits::SHOWN_CHARS_MAX) {
-            Some((end, _)) => format!("{}…", shown.get(..end).unwrap_or_default()),
-            None => shown,
-        }
+        cut(&shown).into_owned()
     }
 }
 
@@ -507,6 +504,24 @@ fn show(values: &impl Values, value: Value) -> String {
 #[must_use]
 pub fn quote(text: &str) -> String {
     format!("\"{}\"", text.escape_debug())
+}
+
+/// A string in Cedar's notation for advice: what is too long for a message is `"…"`, since a part of it would be another.
+#[must_use]
+pub fn brief(text: &str) -> String {
+    match text.char_indices().nth(limits::SHOWN_CHARS_MAX) {
+        Some(_) => "\"…\"".to_owned(),
+        None => quote(text),
+    }
+}
+
+/// A text as a message shows it: its beginning where it is too long.
+#[must_use]
+pub fn cut(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(limits::SHOWN_CHARS_MAX) {
+        Some((end, _)) => Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default())),
+        None => Cow::Borrowed(text),
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,10 @@ use crate::{
     diag::{Code, Finding, Findings},
 };
 
-use super::height::{self, Excess, ExcessKind, Notation};
+use super::{
+    height::{self, Excess, ExcessKind, Notation},
+    slips,
+};
 
 /// A piece of Cedar text and where it stands: a whole file, or the body of a section.
 #[derive(Debug, Clone)]
@@ -50,45 +53,11 @@ impl Piece {
             }
         }
         let help = diagnostic.help().map(|help| plain(&help.to_string()));
-        let habit = self.habit(&finding);
-        match habit.or(help).or_else(|| first.and_then(|label| label.label().map(plain))) {
+        let slip = slips::cedar::slip(self, &finding);
+        match slip.or(help).or_else(|| first.and_then(|label| label.label().map(plain))) {
             Some(help) => finding.help(help),
             None => finding,
         }
-    }
-
-    /// What people write in Cedar text out of habit from rules and other languages, and how Cedar has it.
-    fn habit(&self, finding: &Finding) -> Option<String> {
-        let range = finding.span.range();
-        let rest = self.text.get(range.start.checked_sub(self.start)?..)?;
-        let before = self.text.get(..range.start - self.start)?.trim_end();
-        let named = finding.message.split('`').nth(1).unwrap_or_default();
-        if finding.code == Code::PolicySyntax && finding.message.ends_with("is not a valid function") {
-            return Some(as_attribute(named, rest.get(..range.len())?));
-        }
-        if finding.code == Code::PolicySyntax && finding.message.ends_with("is not a valid method") {
-            let call = rest.get(..range.len())?;
-            let (owner, arguments) = call.split_once(&format!(".{named}("))?;
-            let arguments = arguments.strip_suffix(')')?.trim();
-            let all = if arguments.is_empty() { owner.to_owned() } else { format!("{owner}, {arguments}") };
-            return Some(as_attribute(named, &format!("{named}({all})")));
-        }
-        if let Some(help) = entity_meant(finding, before, rest.get(..range.len())?) {
-            return Some(help);
-        }
-        if !matches!(finding.code, Code::PolicySyntax | Code::SchemaSyntax) {
-            return None;
-        }
-        let word = |text: &str| before.strip_suffix(text).is_some_and(|rest| !rest.ends_with(char::is_alphanumeric));
-        let help = match rest {
-            _ if ["--", "#", "/*", "%"].iter().any(|mark| rest.starts_with(mark)) => "comments begin with `//`",
-            _ if word("not") => "negation is written `!`",
-            _ if rest.starts_with("and ") || rest.starts_with("AND ") => "conditions are joined by `&&`",
-            _ if rest.starts_with("or ") || rest.starts_with("OR ") => "conditions are joined by `||`",
-            _ if rest.starts_with(":-") => "rules stand in `[rules]`; this is Cedar's policy language",
-            _ => return None,
-        };
-        Some(help.to_owned())
     }
 
     /// What Cedar says, one finding for each thing.
@@ -127,52 +96,4 @@ pub fn too_high(excess: Excess, span: Span) -> Finding {
 fn plain(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default().trim().trim_end_matches('.');
     line.strip_prefix("error parsing schema: ").unwrap_or(line).to_owned()
-}
-
-/// How a policy reads what a rule derives, where it calls the relation `name` as a function.
-fn as_attribute(name: &str, call: &str) -> String {
-    let inner = call.split_once('(').and_then(|(_, rest)| rest.trim_end().strip_suffix(')')).unwrap_or_default();
-    let arguments: Vec<&str> = inner.split(',').map(str::trim).take(3).collect();
-    let (types, read) = match arguments.as_slice() {
-        [owner] if is_path(owner) => ("User", format!("{owner}.{name}")),
-        [owner, element] if is_path(owner) && is_path(element) => {
-            ("User, Document", format!("{owner}.{name}.contains({element})"))
-        }
-        _ => {
-            return format!("a relation is read as an attribute of its first column: `@attribute relation {name}(…).`");
-        }
-    };
-    format!("declare `@attribute relation {name}({types}).` in `[rules]`, and read it as `{read}`")
-}
-
-fn is_path(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= limits::SHOWN_CHARS_MAX
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.')
-}
-
-/// How an entity is written where a policy has a string or a word for it, or what may give an attribute that nothing has.
-fn entity_meant(finding: &Finding, before: &str, text: &str) -> Option<String> {
-    let message = finding.message.as_str();
-    let id = text.trim_matches('"');
-    let typed = |kind: &str, id: &str| format!("an entity is written with its type: `{kind}::\"{id}\"`");
-    if message.starts_with("expected an entity uid, found ") {
-        let scope = before.rsplit(['(', ',']).next().unwrap_or_default();
-        let kind = match scope.trim_start_matches(['[', ' ']).split_whitespace().next() {
-            Some("principal") => "User",
-            Some("resource") => "Document",
-            _ => "Action",
-        };
-        return Some(typed(kind, id));
-    }
-    if message.contains("AnyEntity but saw String") {
-        return Some(typed("Type", if text.starts_with('"') { id } else { "…" }));
-    }
-    if let Some(types) = message.strip_prefix("the types ").and_then(|rest| rest.strip_suffix(" are not compatible")) {
-        let (("String", kind) | (kind, "String")) = types.split_once(" and ")? else { return None };
-        let id = text.split('"').nth(1).unwrap_or("…");
-        let is_entity = kind.starts_with(|c: char| c.is_ascii_uppercase()) && !["Long", "Bool", "Set"].contains(&kind);
-        return (is_entity && !kind.contains('<')).then(|| typed(kind, id));
-    }
-    None
 }

@@ -227,7 +227,7 @@ impl Cutter<'_> {
         let span = Span::new(self.file, at + blank..at + line.trim_end().len());
         let body = at + line.len();
         let Some(kind) = kind else {
-            let help = meant(name, line);
+            let help = other_section(name, line);
             let message = format!("`{name}` is not the name of a section");
             self.findings.push(Finding::new(Code::UnknownSection, span, message).help(help));
             return Some((Part::Unknown, body));
@@ -352,7 +352,7 @@ const OTHER_NAMES: [(&str, &str); 15] = [
 ];
 
 /// The section that is meant by another name, with what the header says it is about if it is a test.
-fn meant(name: &str, line: &str) -> String {
+fn other_section(name: &str, line: &str) -> String {
     let served =
         SectionKind::NAMES.map(|(known, _)| known).into_iter().filter(|known| !["flag", "migrate"].contains(known));
     let one = |name: &str| name.to_ascii_lowercase().trim_end_matches('s').to_owned();

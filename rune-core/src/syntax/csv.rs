@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, ops::Range};
 
-use crate::base::character_at;
+use crate::base::{character_at, limits};
 
 /// How the fields of a line are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +139,28 @@ impl<'t> Iterator for Records<'t> {
         }
         Some(record)
     }
+}
+
+/// A text as a quoted field.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\"\""))
+}
+
+/// Advice on a line that is not quoted as it should be.
+#[must_use]
+pub fn quoting(text: &str, at: usize) -> String {
+    let start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |end| end + 1);
+    let line = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    let entity = line.split(',').map(|field| field.trim().trim_start_matches('"')).find(|field| field.contains("::\""));
+    let entity = entity
+        .and_then(|field| field.split_once("::\""))
+        .filter(|(kind, id)| kind.len() + id.len() <= limits::SHOWN_CHARS_MAX);
+    let example = match entity {
+        Some((kind, id)) => format!("{kind}::\"{}\"", id.trim_end_matches('"')),
+        None => "say \"yes\"".to_owned(),
+    };
+    format!("a field with quotes is quoted, and its quotes are doubled: `{}`", quoted(&example))
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ pub mod characters;
 pub mod container;
 pub mod csv;
 pub mod format;
-mod habits;
 pub mod height;
 pub mod json;
 pub mod rules;
+pub(crate) mod slips;
 pub mod toml;
 pub mod tree;
 

@@ -7,10 +7,10 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use crate::base::limits;
+use crate::base::{limits, value::brief};
 
 use super::{
-    habits,
+    slips,
     tree::{Key, Node, Shape},
 };
 
@@ -21,7 +21,7 @@ pub struct TomlError {
     pub span: Range<usize>,
     /// What is wrong.
     pub message: String,
-    /// What to write, if it looks like a habit from elsewhere.
+    /// What to write, if it is a slip.
     pub help: Option<String>,
 }
 
@@ -39,7 +39,7 @@ pub fn parse(text: &str) -> Result<Node, Vec<TomlError>> {
     Ok(Node { span, shape: table(document.into_inner()) })
 }
 
-/// The errors, those of a line that looks like a habit as one.
+/// The errors, those of a line with a slip as one.
 fn told(text: &str, errors: &[toml::de::Error]) -> Vec<TomlError> {
     let mut told: Vec<TomlError> = Vec::new();
     let mut lines: Vec<Range<usize>> = Vec::new();
@@ -51,7 +51,7 @@ fn told(text: &str, errors: &[toml::de::Error]) -> Vec<TomlError> {
         }
         // What is not shown needs no advice, which costs the length of a line.
         let slip =
-            (told.len() < limits::FINDINGS_MAX).then(|| habits::slip(text, span.start, error.message())).flatten();
+            (told.len() < limits::FINDINGS_MAX).then(|| slips::toml::slip(text, span.start, error.message())).flatten();
         if let Some((error, line)) = slip {
             lines.push(line);
             told.push(error);
@@ -61,6 +61,18 @@ fn told(text: &str, errors: &[toml::de::Error]) -> Vec<TomlError> {
         told.push(TomlError { span, message, help: None });
     }
     told
+}
+
+/// An entity as TOML writes it: `'User::"ada"'`, and between double quotes what has a single one in it.
+#[must_use]
+pub fn entity(kind: &str, id: &str) -> String {
+    // An apostrophe needs no escape here, and only of one does a string of Cedar's have a backslash before it.
+    let text = format!("{kind}::{}", brief(id)).replace("\\'", "'");
+    if text.contains('\'') {
+        format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    } else {
+        format!("'{text}'")
+    }
 }
 
 fn table(table: DeTable<'_>) -> Shape {

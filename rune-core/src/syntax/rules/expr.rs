@@ -24,7 +24,7 @@ fn is_function(name: &str) -> bool {
 
 /// The words and the arguments of an expression that is nothing but a call, and not one of Cedar's functions or methods:
 /// `can_read(U, D)`, `agent.tools(T)`, `App::User.level(U, N)`.
-pub(super) fn lone_call<'i>(pair: &Pair<'i, Rule>) -> Option<(Vec<Pair<'i, Rule>>, Pair<'i, Rule>)> {
+pub(in crate::syntax) fn lone_call<'i>(pair: &Pair<'i, Rule>) -> Option<(Vec<Pair<'i, Rule>>, Pair<'i, Rule>)> {
     let mut pair = pair.clone();
     while pair.as_rule() != Rule::member {
         pair = single(&pair)?;
@@ -55,7 +55,7 @@ pub(super) fn lone_call<'i>(pair: &Pair<'i, Rule>) -> Option<(Vec<Pair<'i, Rule>
 }
 
 /// The only part that a pair has.
-pub(super) fn single<'i>(pair: &Pair<'i, Rule>) -> Option<Pair<'i, Rule>> {
+pub(in crate::syntax) fn single<'i>(pair: &Pair<'i, Rule>) -> Option<Pair<'i, Rule>> {
     let mut parts = pair.clone().into_inner();
     let first = parts.next()?;
     parts.next().is_none().then_some(first)
@@ -358,9 +358,7 @@ impl Reader<'_> {
     fn call(&mut self, pair: Pair<'_, Rule>, base: usize, span: Range<usize>) -> Option<Expr> {
         let mut parts = pair.into_inner();
         let name = self.name(&parts.next()?, base);
-        if self.is_negation(&name) {
-            return None;
-        }
+        self.refuse_negation(&name)?;
         let mut arguments = self.arguments(parts.next()?, base)?;
         let Some((_, method, _)) = Method::ALL.into_iter().take(4).find(|(known, ..)| *known == name.text) else {
             let message = format!("`{}` is not a function", name.text);

@@ -7,8 +7,7 @@
 //!
 //! Comments are blank in the text that comes here, and every other byte is where it was. A guard is an expression of Cedar's, read into the tree that policies are read into.
 
-mod expr;
-mod slips;
+pub(super) mod expr;
 
 use std::ops::Range;
 
@@ -21,10 +20,10 @@ use super::{
 };
 use crate::diag::{Code, Finding, Findings, nearest};
 
-mod grammar {
+pub(super) mod grammar {
     #[derive(pest_derive::Parser)]
     #[grammar = "syntax/rules/rules.pest"]
-    pub(super) struct Grammar;
+    pub(in crate::syntax) struct Grammar;
 }
 
 use grammar::{Grammar, Rule};
@@ -259,10 +258,10 @@ pub fn parse_goal(piece: &Piece, findings: &mut Findings) -> Option<Vec<Literal>
     }
 }
 
-type Error = pest::error::Error<Rule>;
+pub(super) type Error = pest::error::Error<Rule>;
 
-struct Reader<'a> {
-    piece: &'a Piece,
+pub(super) struct Reader<'a> {
+    pub(super) piece: &'a Piece,
     findings: &'a mut Findings,
 }
 
@@ -317,7 +316,13 @@ impl Reader<'_> {
         start + span.start()..start + span.start() + span.as_str().trim_end().len()
     }
 
-    fn refuse(&mut self, code: Code, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn refuse(
+        &mut self,
+        code: Code,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         let span = crate::base::Span::new(self.piece.file, span);
         self.findings.push(Finding::new(code, span, message).help(help));
     }
@@ -478,23 +483,11 @@ impl Reader<'_> {
         if let Some((name, arguments)) = expr::lone_call(&pair) {
             let span = self.place(&pair, base);
             let name = self.name_of_call(&name, base);
-            if self.is_negation(&name) {
-                return None;
-            }
+            self.refuse_negation(&name)?;
             return Some(LiteralKind::Atom(Atom { span, name, args: self.arguments(arguments, base)? }));
         }
-        if self.is_misjoined(&pair, base) {
-            return None;
-        }
+        self.refuse_misjoined(&pair, base)?;
         Some(LiteralKind::Guard(self.expr(pair, base)?))
-    }
-
-    /// Reports `not (a, b)`, which is no call.
-    fn is_negation(&mut self, name: &Name) -> bool {
-        if name.text == "not" {
-            self.refuse(Code::RuleSyntax, name.span.clone(), "`not` takes one condition", slips::BOTH);
-        }
-        name.text == "not"
     }
 
     fn aggregate(&mut self, pair: Pair<'_, Rule>, base: usize) -> Option<Aggregate> {
@@ -546,7 +539,7 @@ impl Next {
     }
 }
 
-fn clause_of(pairs: pest::iterators::Pairs<'_, Rule>) -> Option<Pair<'_, Rule>> {
+pub(super) fn clause_of(pairs: pest::iterators::Pairs<'_, Rule>) -> Option<Pair<'_, Rule>> {
     pairs.flatten().find(|pair| pair.as_rule() == Rule::clause)
 }
 

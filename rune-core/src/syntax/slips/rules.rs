@@ -1,4 +1,4 @@
-//! What a statement that does not parse was probably meant to be.
+//! Slips in rules: what a statement that does not parse was probably meant to be.
 
 use pest::{
     Parser,
@@ -6,27 +6,28 @@ use pest::{
     iterators::Pair,
 };
 
-use super::{
-    Error, Fold, Grammar, Reader, Rule,
-    expr::{lone_call, single},
-    is_variable,
-};
 use crate::{
     base::{character_at, limits},
     diag::Code,
+    syntax::rules::{
+        Error, Fold, Name, Reader, clause_of,
+        expr::{lone_call, single},
+        grammar::{Grammar, Rule},
+        is_variable,
+    },
 };
 
 const ARROW: &str = "the arrow of a rule is `:-`";
 const AND: &str = "conditions are joined by `,`";
 const OR: &str = "for \"or\", write a second rule with the same head";
 const NOT: &str = "negation is `not`";
-pub(super) const BOTH: &str = "give them a relation of their own, `both(X) :- a(X), b(X).`, and write `not both(X)`";
+const BOTH: &str = "give them a relation of their own, `both(X) :- a(X), b(X).`, and write `not both(X)`";
 const DIFFER: &str = "what differs is compared with `!=`";
 const COMMAS: &str = "arguments are separated by `,`";
 const COMMENT: &str = "comments begin with `#` or `//`";
 
-/// What people write out of habit, and what it is called here. The first that fits counts; words fit whole, in any case.
-const HABITS: [(&str, &str); 31] = [
+/// What is written elsewhere, and what it is called here. The first that fits counts; words fit whole, in any case.
+const ELSEWHERE: [(&str, &str); 31] = [
     ("=<", "less than or equal is `<=`"),
     ("<>", DIFFER),
     ("\\=", DIFFER),
@@ -64,8 +65,8 @@ const HABITS: [(&str, &str); 31] = [
 const BETWEEN: [&str; 12] = ["in", "is", "has", "like", "if", "then", "else", "not", "and", "or", "when", "where"];
 
 impl Reader<'_> {
-    /// Reports where a statement is no clause, with advice if it looks like a habit from elsewhere.
-    pub(super) fn slip(&mut self, base: usize, error: &Error) {
+    /// Reports where a statement is no clause, with advice if it is written so elsewhere.
+    pub(in crate::syntax) fn slip(&mut self, base: usize, error: &Error) {
         let at = match error.location {
             InputLocation::Pos(at) | InputLocation::Span((at, _)) => base + at,
         };
@@ -82,7 +83,7 @@ impl Reader<'_> {
             "" => "the rule breaks off here".to_owned(),
             found => format!("`{found}` does not fit here"),
         };
-        let help = in_context(before, &found).or_else(|| habit(&found, rest)).map(str::to_owned);
+        let help = in_context(before, &found).or_else(|| elsewhere(&found, rest)).map(str::to_owned);
         let help = help.or_else(|| expected(error)).unwrap_or_else(|| {
             "a clause is `head(X) :- body(X), X.level > 3.`, `fact(\"a\").` or `relation name(Type, Type).`".to_owned()
         });
@@ -91,7 +92,7 @@ impl Reader<'_> {
     }
 
     /// Reports a line that is a comment elsewhere, and returns how many bytes it has.
-    pub(super) fn foreign_comment(&mut self, at: usize) -> Option<usize> {
+    pub(in crate::syntax) fn foreign_comment(&mut self, at: usize) -> Option<usize> {
         let rest = self.piece.text.get(at..)?;
         let mark = ["--", "%", "/*"].into_iter().find(|mark| rest.starts_with(mark))?;
         let end = if mark == "/*" { rest.find("*/").map(|end| end + 2) } else { rest.find('\n') };
@@ -101,47 +102,85 @@ impl Reader<'_> {
         Some(end)
     }
 
-    /// Reports a condition that joins or negates relations with operators of expressions.
-    pub(super) fn is_misjoined(&mut self, pair: &Pair<'_, Rule>, base: usize) -> bool {
-        let mut fork = pair.clone();
-        let mut is_grouped = false;
-        while let Some(inner) = single(&fork) {
-            is_grouped |= fork.as_rule() == Rule::group;
-            fork = inner;
+    /// Refuses `not (a, b)`, which is no call.
+    pub(in crate::syntax) fn refuse_negation(&mut self, name: &Name) -> Option<()> {
+        if name.text != "not" {
+            return Some(());
         }
-        let start = fork.as_span().start();
+        self.refuse(Code::RuleSyntax, name.span.clone(), "`not` takes one condition", BOTH);
+        None
+    }
+
+    /// Refuses a condition that joins or negates relations with operators of expressions.
+    pub(in crate::syntax) fn refuse_misjoined(&mut self, pair: &Pair<'_, Rule>, base: usize) -> Option<()> {
+        let fork = Fork::of(pair);
         let before = self.piece.text.get(..base + pair.as_span().start()).unwrap_or_default();
-        let is_negated = word_before(before) == "not";
-        let parts: Vec<_> = fork.clone().into_inner().collect();
-        let (mark, message, help) = match (fork.as_rule(), parts.as_slice()) {
-            (Rule::and, [_, ..]) if parts.iter().any(is_relation) => {
-                let all: Vec<_> = parts.iter().map(as_condition).collect();
-                let help = match (is_negated, is_grouped) {
-                    _ if limits::SHOWN_CHARS_MAX < fork.as_str().len() => AND.to_owned(),
+        let Some((mark, message, help)) = fork.told(pair, word_before(before) == "not") else { return Some(()) };
+        let whole = fork.pair.as_span();
+        let (at, end) = if mark.is_empty() {
+            (base + whole.start(), base + whole.start() + fork.pair.as_str().trim_end().len())
+        } else {
+            // Between the first two operands, or before the only one.
+            let first = fork.operands.first().filter(|_| mark != "!").map(|operand| operand.as_span().end());
+            let from = base + first.map_or(whole.start(), |end| end.saturating_sub(mark.len()));
+            let at = self.piece.text.get(from..).and_then(|rest| rest.find(mark)).map_or(from, |at| from + at);
+            (at, at + mark.len())
+        };
+        self.refuse(Code::RuleSyntax, self.piece.start + at..self.piece.start + end, message, help);
+        None
+    }
+}
+
+/// The operator that an expression is, below all that has one part.
+struct Fork<'i> {
+    pair: Pair<'i, Rule>,
+    operands: Vec<Pair<'i, Rule>>,
+    /// Whether brackets stand around it.
+    is_grouped: bool,
+}
+
+impl<'i> Fork<'i> {
+    fn of(pair: &Pair<'i, Rule>) -> Self {
+        let (mut pair, mut is_grouped) = (pair.clone(), false);
+        while let Some(inner) = single(&pair) {
+            is_grouped |= pair.as_rule() == Rule::group;
+            pair = inner;
+        }
+        Self { operands: pair.clone().into_inner().collect(), pair, is_grouped }
+    }
+
+    /// The operator that does not fit relations, none for brackets alone, what is wrong and what to write. `whole` is the
+    /// condition that it was found in.
+    fn told(&self, whole: &Pair<'_, Rule>, is_negated: bool) -> Option<(&'static str, &'static str, String)> {
+        let has_relation = self.operands.iter().any(is_relation);
+        Some(match (self.pair.as_rule(), self.operands.as_slice()) {
+            (Rule::and, [_, ..]) if has_relation => {
+                let all: Vec<_> = self.operands.iter().map(as_condition).collect();
+                let help = match (is_negated, self.is_grouped) {
+                    _ if limits::SHOWN_CHARS_MAX < self.pair.as_str().len() => AND.to_owned(),
                     (true, true) => BOTH.to_owned(),
                     (true, false) => format!("{AND}: `not {}`", all.join(", ")),
                     (false, _) => format!("{AND}: `{}`", all.join(", ")),
                 };
                 ("&&", "`&&` does not join relations", help)
             }
-            (Rule::or, [_, ..]) if parts.iter().any(is_relation) => {
-                ("||", "`||` does not join relations", OR.to_owned())
+            (Rule::or, [_, ..]) if has_relation => ("||", "`||` does not join relations", OR.to_owned()),
+            (Rule::unary, [bang, _]) if bang.as_rule() == Rule::bang && is_relation(&self.pair) => {
+                let help = match as_condition(&self.pair) {
+                    long if limits::SHOWN_CHARS_MAX < long.len() => NOT.to_owned(),
+                    condition => format!("negation is written `{condition}`"),
+                };
+                ("!", "`!` does not negate a relation", help)
             }
-            (Rule::unary, [bang, _]) if bang.as_rule() == Rule::bang && is_relation(&fork) => {
-                ("!", "`!` does not negate a relation", format!("negation is written `{}`", as_condition(&fork)))
+            (Rule::call | Rule::member, _) if self.is_grouped && is_relation(whole) => {
+                let help = match self.pair.as_str().trim() {
+                    long if limits::SHOWN_CHARS_MAX < long.len() => "take the brackets away".to_owned(),
+                    relation => format!("write `{relation}`"),
+                };
+                ("", "a relation has no brackets around it", help)
             }
-            (Rule::call | Rule::member, _) if is_grouped && is_relation(pair) => {
-                ("", "a relation has no brackets around it", format!("write `{}`", fork.as_str().trim()))
-            }
-            _ => return false,
-        };
-        // Between the first two operands, or before the only one.
-        let from = parts.first().filter(|_| !mark.is_empty() && mark != "!").map_or(start, |part| part.as_span().end());
-        let from = base + from.saturating_sub(mark.len());
-        let at = self.piece.text.get(from..).and_then(|rest| rest.find(mark)).map_or(from, |at| from + at);
-        let end = at + if mark.is_empty() { fork.as_str().trim_end().len() } else { mark.len() };
-        self.refuse(Code::RuleSyntax, self.piece.start + at..self.piece.start + end, message, help);
-        true
+            _ => return None,
+        })
     }
 }
 
@@ -174,7 +213,8 @@ fn as_condition(pair: &Pair<'_, Rule>) -> String {
         .filter(|(_, c)| *c == ')')
         .nth(n_brackets)
         .map_or(relation.len(), |(at, _)| at + 1);
-    let is_negated = text.matches('!').count() % 2 == 1;
+    let marks = text.strip_suffix(relation).unwrap_or_default();
+    let is_negated = marks.matches('!').count() % 2 == 1;
     format!("{}{}", if is_negated { "not " } else { "" }, relation.get(..end).unwrap_or(relation))
 }
 
@@ -205,16 +245,16 @@ fn found(rest: &str) -> String {
     }
 }
 
-fn habit(found: &str, rest: &str) -> Option<&'static str> {
+fn elsewhere(found: &str, rest: &str) -> Option<&'static str> {
     let is_word = found.starts_with(char::is_alphanumeric);
     let fits = |text: &str| if is_word { found.eq_ignore_ascii_case(text) } else { rest.starts_with(text) };
-    HABITS.iter().find(|(text, _)| !found.is_empty() && fits(text)).map(|(_, help)| *help)
+    ELSEWHERE.iter().find(|(text, _)| !found.is_empty() && fits(text)).map(|(_, help)| *help)
 }
 
 /// What is meant, where what stands before it says so.
 fn in_context(before: &str, found: &str) -> Option<&'static str> {
     let is_fold = |word: &str| Fold::ALL.iter().any(|(name, _)| *name == word);
-    let head = Grammar::parse(Rule::whole, before).ok().and_then(super::clause_of);
+    let head = Grammar::parse(Rule::whole, before).ok().and_then(clause_of);
     let is_after_head = head.is_some_and(|clause| {
         clause.into_inner().flatten().all(|part| !matches!(part.as_rule(), Rule::body | Rule::declaration))
     });
@@ -240,7 +280,7 @@ fn in_context(before: &str, found: &str) -> Option<&'static str> {
         return Some("bind the aggregate to a variable and compare that: `N = count { X : p(X) }, N > 3`");
     }
     if found.starts_with(':')
-        && before.rfind('(').is_some_and(|at| is_fold(word_before(before.get(..at).unwrap_or_default())))
+        && open_bracket(before).is_some_and(|at| is_fold(word_before(before.get(..at).unwrap_or_default())))
     {
         return Some("an aggregate is written with braces: `N = count { X : p(X) }`");
     }
@@ -289,7 +329,25 @@ fn gap(before: &str, rest: &str) -> Option<(usize, &'static str, &'static str)> 
 }
 
 fn is_within_brackets(before: &str) -> bool {
-    before.matches(')').count() < before.matches('(').count()
+    open_bracket(before).is_some()
+}
+
+/// The last round bracket that is open where a text ends; those in strings are text.
+fn open_bracket(before: &str) -> Option<usize> {
+    let (mut open, mut is_string, mut is_escaped) = (Vec::new(), false, false);
+    for (at, byte) in before.bytes().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_string => is_escaped = true,
+            // A string ends with its line.
+            b'\n' => is_string = false,
+            b'"' => is_string = !is_string,
+            b'(' if !is_string => open.push(at),
+            b')' if !is_string => drop(open.pop()),
+            _ => {}
+        }
+    }
+    open.pop()
 }
 
 /// The word that a text ends with.

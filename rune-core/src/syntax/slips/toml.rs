@@ -1,24 +1,18 @@
-//! What people write in TOML out of habit from other languages, and what it is called here.
+//! Slips in TOML.
 
 use std::ops::Range;
 
-use super::toml::TomlError;
-use crate::base::limits;
+use crate::{
+    base::{limits, value::cut},
+    syntax::toml::{self, TomlError},
+};
 
-/// What the text at an error, or its line, begins with elsewhere, and how that is written here.
-const WORDS: [(&str, &str); 8] = [
-    ("null", "there is no null: leave the key out"),
-    ("nil", "there is no null: leave the key out"),
-    ("None", "there is no null: leave the key out"),
-    ("undefined", "there is no null: leave the key out"),
-    ("True", "write `true`"),
-    ("False", "write `false`"),
-    ("TRUE", "write `true`"),
-    ("FALSE", "write `false`"),
-];
+use super::is_null;
+
+const QUOTES: &str = "a text stands in quotes";
 
 /// The slip that TOML's error at `at` comes from, if its line looks like one, and that line.
-pub(super) fn slip(text: &str, at: usize, message: &str) -> Option<(TomlError, Range<usize>)> {
+pub(in crate::syntax) fn slip(text: &str, at: usize, message: &str) -> Option<(TomlError, Range<usize>)> {
     let at = at.min(text.len());
     let start = text.get(..at)?.rfind('\n').map_or(0, |at| at + 1);
     let end = text.get(at..)?.find('\n').map_or(text.len(), |end| at + end);
@@ -60,7 +54,7 @@ fn quotes(line: &str) -> Option<Told> {
     let id = line.get(at + 3..)?.split('"').next().filter(|id| id.len() <= limits::SHOWN_CHARS_MAX)?;
     let start = at - kind.len() - 1;
     let message = "the string ends where the id begins".to_owned();
-    Some((start..at + 3, message, format!("put an entity between single quotes: `'{kind}::\"{id}\"'`")))
+    Some((start..at + 3, message, format!("write the entity as a text: `{}`", toml::entity(kind, id))))
 }
 
 /// The name of a type that stands before a byte of a line.
@@ -88,15 +82,21 @@ fn key(line: &str, column: usize) -> Option<Told> {
 
 fn word(rest: &str, column: usize) -> Option<Told> {
     let word: &str = rest.split(|c: char| !c.is_ascii_alphanumeric()).next()?;
-    let (word, help) = WORDS.iter().find(|(known, _)| *known == word)?;
-    Some((column..column + word.len(), format!("`{word}` is no value"), (*help).to_owned()))
+    let help = match word {
+        "True" | "TRUE" => "write `true`",
+        "False" | "FALSE" => "write `false`",
+        word if is_null(word) => "there is no null: leave the key out",
+        _ => return None,
+    };
+    Some((column..column + word.len(), format!("`{word}` is no value"), help.to_owned()))
 }
 
-/// `expect = allow`.
+/// `expect = allow`. What begins with a digit is a number that goes wrong.
 fn bare(rest: &str, column: usize) -> Option<Told> {
     let word: &str = rest.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-')).next()?;
-    let told = || (column..column + word.len(), format!("`{word}` is no value"), format!("write `\"{word}\"`"));
-    (!word.is_empty()).then(told)
+    let is_word = word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let help = if word.len() <= limits::SHOWN_CHARS_MAX { format!("write `\"{word}\"`") } else { QUOTES.to_owned() };
+    is_word.then(|| (column..column + word.len(), format!("`{}` is no value", cut(word)), help))
 }
 
 /// `"p("a")"`: the string ends at the quote before the error.
