@@ -23,10 +23,11 @@ pub(super) fn check(checked: &CheckedRules, rows: &BTreeSet<PredicateId>, values
     never_derived(checked, rows, findings);
     // A rule that is wrong reads nothing, and derives nothing.
     if !findings.has_error() {
-        let read = read(checked);
+        let in_rules = read_by_rules(checked);
+        let read = in_rules.union(&for_policies(checked)).copied().collect();
         let without_rows = without_rows(checked, rows, &read);
         let unused = unused(checked, &read);
-        tell_without_rows(&without_rows, &unused, findings);
+        tell_without_rows(&without_rows, &in_rules, &unused, findings);
         tell_unused(&unused, &without_rows, findings);
     }
 }
@@ -107,12 +108,16 @@ fn never_derived(checked: &CheckedRules, rows: &BTreeSet<PredicateId>, findings:
     }
 }
 
-/// The relations that something reads: a rule or a question, a policy as an attribute or a template by its links.
-fn read(checked: &CheckedRules) -> BTreeSet<PredicateId> {
+/// The relations that policies may read: as attributes, or by the links of a template. Whether one does is not known here.
+fn for_policies(checked: &CheckedRules) -> BTreeSet<PredicateId> {
     let is_for_policies = |predicate: &Predicate| predicate.is_attribute || predicate.template.is_some();
     let all = checked.predicates.iter().enumerate();
-    let mut read: BTreeSet<PredicateId> =
-        all.filter(|(_, predicate)| is_for_policies(predicate)).map(|(at, _)| PredicateId(at)).collect();
+    all.filter(|(_, predicate)| is_for_policies(predicate)).map(|(at, _)| PredicateId(at)).collect()
+}
+
+/// The relations that a rule or a question reads.
+fn read_by_rules(checked: &CheckedRules) -> BTreeSet<PredicateId> {
+    let mut read = BTreeSet::new();
     let attributes = Attributes::of(checked);
     let queries = checked.tests.iter().filter_map(|test| test.query.as_ref());
     for rule in checked.rules.iter().chain(queries) {
@@ -130,32 +135,37 @@ fn read(checked: &CheckedRules) -> BTreeSet<PredicateId> {
 
 /// Relations that nothing reads.
 fn unused<'c>(checked: &'c CheckedRules, read: &BTreeSet<PredicateId>) -> Vec<&'c Predicate> {
-    let is_own = |predicate: &Predicate| {
-        matches!(predicate.kind, PredicateKind::Base | PredicateKind::Live | PredicateKind::Derived)
-            && !predicate.name.starts_with('?')
-    };
     let all = checked.predicates.iter().enumerate();
-    all.filter(|(at, predicate)| is_own(predicate) && !read.contains(&PredicateId(*at))).map(|(_, of)| of).collect()
+    all.filter(|(at, predicate)| predicate.is_own() && !read.contains(&PredicateId(*at))).map(|(_, of)| of).collect()
 }
 
-/// Relations that are read, and that neither files nor rules nor a test give a row. Those of links may wait for theirs.
+/// Relations that are or may be read, and that neither files nor rules nor a test give a row. Those of links may wait for theirs.
 fn without_rows<'c>(
     checked: &'c CheckedRules,
     rows: &BTreeSet<PredicateId>,
     read: &BTreeSet<PredicateId>,
-) -> Vec<&'c Predicate> {
+) -> Vec<(PredicateId, &'c Predicate)> {
     let in_tests: BTreeSet<PredicateId> =
         checked.tests.iter().flat_map(|test| &test.facts).map(|fact| fact.predicate).collect();
     let all = checked.predicates.iter().enumerate().map(|(at, predicate)| (PredicateId(at), predicate));
     let is_empty = |id: &PredicateId| read.contains(id) && !rows.contains(id) && !in_tests.contains(id);
     let is_base = |of: &Predicate| of.kind == PredicateKind::Base && of.template.is_none();
-    all.filter(|(id, of)| is_base(of) && is_empty(id)).map(|(_, of)| of).collect()
+    all.filter(|(id, of)| is_base(of) && is_empty(id)).collect()
 }
 
-fn tell_without_rows(without_rows: &[&Predicate], unused: &[&Predicate], findings: &mut Findings) {
+fn tell_without_rows(
+    without_rows: &[(PredicateId, &Predicate)],
+    in_rules: &BTreeSet<PredicateId>,
+    unused: &[&Predicate],
+    findings: &mut Findings,
+) {
     let derived: Vec<_> = unused.iter().filter(|of| of.kind == PredicateKind::Derived && !of.is_declared).collect();
-    for Predicate { name, span, .. } in without_rows {
-        let message = format!("`{name}` is read, and no file and no rule gives it a row");
+    for (id, Predicate { name, span, .. }) in without_rows {
+        let message = if in_rules.contains(id) {
+            format!("`{name}` is read, and no file and no rule gives it a row")
+        } else {
+            format!("no file and no rule gives `{name}` a row")
+        };
         let finding = Finding::new(Code::RelationWithoutRows, span.unwrap_or(Span::NOWHERE), message);
         let near = findings.nearest(name, derived.iter().map(|of| of.name.as_str()));
         let other = near.and_then(|near| derived.iter().find(|of| of.name == near));
@@ -171,11 +181,11 @@ fn tell_without_rows(without_rows: &[&Predicate], unused: &[&Predicate], finding
     }
 }
 
-fn tell_unused(unused: &[&Predicate], without_rows: &[&Predicate], findings: &mut Findings) {
+fn tell_unused(unused: &[&Predicate], without_rows: &[(PredicateId, &Predicate)], findings: &mut Findings) {
     for Predicate { name, span, is_declared, .. } in unused {
         let finding =
             Finding::new(Code::UnusedRelation, span.unwrap_or(Span::NOWHERE), format!("nothing reads `{name}`"));
-        let empty = without_rows.iter().map(|of| of.name.as_str()).filter(|_| !is_declared);
+        let empty = without_rows.iter().map(|(_, of)| of.name.as_str()).filter(|_| !is_declared);
         let help = match findings.nearest(name, empty) {
             Some(near) => format!("did you mean `{near}`?"),
             None => "read it in a rule or a test, or mark it `@attribute` for policies".to_owned(),
