@@ -86,6 +86,11 @@ fn a_megabyte_of_one_thing_is_read_in_seconds() {
         format!("[rules]\n{}", numbered("relation pN(Long).\nqN(X) :- p(X).\n")),
         format!("[rules]\nq(X) :- X = {{ {} }}.", numbered("aN: 1, ")),
         format!("[rules]\nq(A) :- p({}).", numbered("VarN, ")),
+        format!(
+            "[schema]\nentity User;\naction {} b appliesTo {{ principal: User, resource: User }};\n[rules]\n{}",
+            numbered("aN, "),
+            numbered("@id(\"N\") permit(U, xN, R) :- U == R.\n")
+        ),
         format!("[data]\n{}", many("= \n")),
         format!("[data]\n{}", numbered("aN = 1\n")),
         format!("[entities]\n{}", numbered("User.uN = { a = aN }\n")),

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use rune_core::{BuildError, Engine, EntityRef, File, Options, Program, Request, Sources, base::limits};
+use rune_core::{BuildError, Engine, EntityRef, File, Options, Program, Request, Sources, base::limits, diag::Code};
 
 /// The stack of a thread that decides: a quarter of what threads are usually given, and a debug build takes more.
 const DECIDING_STACK_BYTES: usize = 512 << 10;
@@ -132,6 +132,75 @@ fn more_rows_than_the_limit_are_refused_where_they_stand() {
     assert!(said.contains("error[too-many-rows]: there are more than 50 rows\n --> a.rune:54:1"), "{said}");
 }
 
+/// What is repeated of a text is cut, or left out: a name or an id may be as long as a file.
+#[test]
+fn no_finding_of_a_hostile_text_is_long() {
+    // A few values that are cut, and the words around them.
+    const FINDING_CHARS_MAX: usize = 4 * limits::SHOWN_CHARS_MAX;
+    let schema = "[schema]\nentity User, Group;\nentity Doc { owner: User };\n\
+                  action read appliesTo { principal: User, resource: Doc };\n";
+    let of_test = "[rules]\n[test.\"t\"]\nexpect = \"allow\"\n";
+    let texts = [
+        "[entities]\nDoc.d = { owner = \"LONG\" }\n",
+        "[entities]\nDoc.d = { owner = \"User::LONG\" }\n",
+        "[entities]\nDoc.d = { owner = 'Usr::\"LONG\"' }\n",
+        "[entities]\nDoc.d = { owner = LONG }\n",
+        "[entities]\nDoc.d = { LONG = 1 }\n",
+        "[entities]\nDoc.d = { owner = \"User::\"LONG\"\" }\n",
+        "[entities]\nUser.d = { in = ['LONG::\"a\"', 'Grup::\"LONG\"'] }\n",
+        "[data]\np = [\"User::LONG\", \"User::\\\"LONG\\\"\", \" LONG\"]\n[rules]\nrelation p(User).\n",
+        "[data]\np = [\"LONG\", \"User::LONG\", \"x::LONG\"]\n[rules]\nrelation p(User | Group).\n",
+        "[data]\np = { rows_from = \"LONG.csv\" }\n[rules]\nrelation p(User).\n",
+        "[rules]\nq(X) :- User(X), X == \"LONG\".\n",
+        "[rules]\nq(X) :- User(X), X == LONG.\n",
+        "[rules]\nq(X) :- User(X), X == a::LONG.\n",
+        "[rules]\nq(X) :- User(X), X == Usr::\"LONG\".\n",
+        "[rules]\n@id(\"x\") permit(\"LONG\", LONG, _) :- User(\"ada\").\n",
+        "[rules]\nq(X) :- !LONG(X).\n",
+        "[rules]\nq(X) :- (LONG(X)).\n",
+        "[rules]\nq(X) :- LONG(X) && p(X).\n",
+        "[policies]\npermit (principal == \"LONG\", action, resource);\n",
+        "[policies]\npermit (principal, action, resource == LONG);\n",
+        "[policies]\npermit (principal, action, resource) when { resource.owner == \"LONG\" };\n",
+        "[policies]\npermit (principal, action, resource) when { LONG(principal) };\n",
+        &format!("{of_test}request = {{ principal = \"LONG\", action = 'LONG', resource = 'User.LONG', LONG = 1 }}\n"),
+        &format!("{of_test}LONG = 1\nbecause = \"LONG\"\n"),
+    ];
+    let long = "a".repeat(300_000);
+    for text in texts {
+        for schema in [schema, ""] {
+            let whole = format!("version = \"rune/1.0\"\n{schema}{}", text.replace("LONG", &long));
+            let report = match Program::build(Sources::single("a.rune", &whole), Options::default()) {
+                Ok(program) => program.warnings().clone(),
+                Err(BuildError::Refused(report)) => report,
+                Err(error) => panic!("{error}"),
+            };
+            for finding in &report.findings {
+                // What Cedar says is cut as a whole.
+                let is_cedar_s = matches!(finding.code, Code::PolicySyntax | Code::PolicyInvalid);
+                let message_max = if is_cedar_s { limits::FINDING_CHARS_MAX + 1 } else { FINDING_CHARS_MAX };
+                let said = [(Some(&finding.message), message_max), (finding.help.as_ref(), FINDING_CHARS_MAX)];
+                let mut said = said.into_iter().filter_map(|(said, max)| Some((said?, max)));
+                let long = said.find(|(said, max)| *max < said.chars().count()).map(|(said, _)| said);
+                assert_eq!(long.map(|said| said.chars().take(80).collect::<String>()), None, "{text}");
+            }
+        }
+    }
+}
+
+/// Where nothing cuts what a message repeats, the finding is cut as a whole.
+#[test]
+fn a_message_with_a_name_of_any_length_has_a_limit() {
+    let long = "a".repeat(300_000);
+    let text = format!("version = \"rune/1.0\"\n[rules]\nrelation p(User).\nq(X) :- p(X), {long}(X).\n");
+    let error = Program::build(Sources::single("a.rune", &text), Options::default()).expect_err("unknown");
+    let BuildError::Refused(report) = error else { panic!("{error}") };
+    for finding in &report.findings {
+        assert!(finding.message.chars().count() <= limits::FINDING_CHARS_MAX + 1);
+        assert!(finding.help.iter().all(|help| help.chars().count() <= limits::FINDING_CHARS_MAX));
+    }
+}
+
 #[test]
 fn the_reference_says_each_limit_as_it_is() {
     let page = include_str!("../docs/LANGUAGE.md");
@@ -184,6 +253,7 @@ fn the_reference_says_each_limit_as_it_is() {
         ("BUILD_STACK_BYTES", mebibytes(limits::BUILD_STACK_BYTES)),
         ("VALUES_MAX", in_words(limits::VALUES_MAX as u64)),
         ("SHOWN_CHARS_MAX", in_words(limits::SHOWN_CHARS_MAX as u64)),
+        ("FINDING_CHARS_MAX", in_words(limits::FINDING_CHARS_MAX as u64)),
     ];
     let source = include_str!("../rune-core/src/base/limits.rs");
     let names = source.lines().filter_map(|line| line.strip_prefix("pub const ")?.split_once(':'));

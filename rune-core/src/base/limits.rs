@@ -56,6 +56,9 @@ pub const ANCESTORS_MAX: usize = 64 << 20;
 /// Characters of a value that a message shows.
 pub const SHOWN_CHARS_MAX: usize = 200;
 
+/// Characters of a message or of advice, whatever names the text has.
+pub const FINDING_CHARS_MAX: usize = 2_000;
+
 /// Nodes visited while one decision is made. A set of 10,000 policies with conditions of 100 nodes each is a tenth.
 pub const DECISION_STEPS_MAX: u64 = 10_000_000;
 

@@ -1,20 +1,25 @@
 //! Rows: of `[data]` sections, and of the CSV and TSV files that they name.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     ops::Range,
 };
 
 use crate::{
-    base::{FileId, Kind, Pool, Sources, Span, Value, Values, View, value::quote},
+    base::{
+        FileId, Kind, Pool, Sources, Span, Value, Values, View,
+        value::{brief, cut},
+    },
     diag::{Code, Finding, Findings},
     schema::{
         Schema, Type, Types,
-        conform::{Misfit, Reader, Undeclared, looks_like_entity, parse_entity},
+        conform::{Reader, Undeclared, looks_like_entity, parse_entity},
     },
     syntax::{
         Key, Node, Shape,
-        csv::{Field, Records, Separator},
+        csv::{self, Field, Records, Separator},
+        slips, toml,
     },
 };
 
@@ -23,7 +28,7 @@ use super::rules::{Fact, Names, Predicate, PredicateId, PredicateKind};
 
 /// What `[data]` sections say.
 #[derive(Debug, Default)]
-pub struct Given {
+pub struct GivenRows {
     /// The rows.
     pub rows: Vec<Fact>,
     /// The files of rows that were read.
@@ -40,8 +45,8 @@ pub fn check(
     schema: Option<&Schema>,
     values: &mut Pool,
     findings: &mut Findings,
-) -> Given {
-    let mut reader = Rows { sources, names, schema, values, findings, given: Given::default(), is_parent: false };
+) -> GivenRows {
+    let mut reader = Rows { sources, names, schema, values, findings, given: GivenRows::default(), is_parent: false };
     for (file, table) in tables {
         reader.table(*file, "", table);
     }
@@ -59,7 +64,7 @@ pub fn expected_rows(
 ) -> Option<Vec<Vec<Value>>> {
     let names = &Names::default();
     let sources = &Sources::new(Vec::new());
-    let mut reader = Rows { sources, names, schema, values, findings, given: Given::default(), is_parent: false };
+    let mut reader = Rows { sources, names, schema, values, findings, given: GivenRows::default(), is_parent: false };
     let rows = match &node.shape {
         Shape::Bool(holds) if types.is_empty() => return Some(if *holds { vec![Vec::new()] } else { Vec::new() }),
         Shape::List(rows) => rows,
@@ -93,7 +98,7 @@ struct Rows<'a> {
     schema: Option<&'a Schema>,
     values: &'a mut Pool,
     findings: &'a mut Findings,
-    given: Given,
+    given: GivenRows,
     /// Whether the rows are parents, which are entities of any type.
     is_parent: bool,
 }
@@ -230,7 +235,8 @@ impl Rows<'_> {
         let value = match result {
             Ok(value) => value,
             Err(misfit) => {
-                self.misfit(file, &misfit);
+                let finding = meant::misfit(file, misfit, self.schema, self.values, self.findings);
+                self.findings.push(finding);
                 return None;
             }
         };
@@ -238,9 +244,8 @@ impl Rows<'_> {
             return Some(value);
         }
         let message = format!("expected {}, found {}", types.show(self.values), self.values.show_briefly(value));
-        let meant = meant::of_types(value, types, self.values, self.findings);
-        let help = match meant {
-            Some(entity) => format!("an entity is written with its type: `{}`", self.as_cell(file, &entity)),
+        let help = match meant::of_types(value, types, self.values, self.findings) {
+            Some((kind, id)) => slips::with_its_type(&self.as_cell(file, kind, id)),
             None => "see the declaration of the relation".to_owned(),
         };
         self.refuse(Code::WrongType, span, message, help);
@@ -261,48 +266,40 @@ impl Rows<'_> {
         let kind_name = self.values.name(kind).to_owned();
         if looks_like_entity(id) {
             let message = format!("this text is the id of a {kind_name}, and looks like an entity");
-            let id = parse_entity(id.trim()).map_or(String::new(), |(_, id)| format!(": `{}`", quote(&id)));
+            let id = parse_entity(id.trim()).map_or(String::new(), |(_, id)| format!(": `{}`", brief(&id)));
             self.refuse(Code::EntityAsId, span, message, format!("write the id alone{id}"));
             return None;
         }
         if let Some(rest) = id.strip_prefix(&kind_name).and_then(|rest| rest.strip_prefix("::")) {
-            let message = format!("the id {} begins with its type", quote(id));
-            let finding = Finding::new(Code::OddId, span, message);
-            self.findings.push(finding.help(format!("write the id alone: `{rest}`")));
+            let finding = Finding::new(Code::OddId, span, format!("the id {} begins with its type", brief(id)));
+            self.findings.push(match cut(rest) {
+                Cow::Borrowed(rest) => finding.help(format!("write the id alone: `{rest}`")),
+                Cow::Owned(_) => finding.help("write the id alone"),
+            });
         } else if is_odd(id) {
             let message =
-                format!("the id {} is empty, or has blanks around it or characters that do not show", quote(id));
+                format!("the id {} is empty, or has blanks around it or characters that do not show", brief(id));
             let finding = Finding::new(Code::OddId, span, message);
             self.findings.push(finding.help("ids are taken as they stand: is this what is meant?"));
         }
         let entity = self.values.entity(&kind_name, id);
         if self.schema.is_some_and(|schema| !schema.may_have(&*self.values, entity)) {
             let message = format!("the schema does not have {}", self.values.show_briefly(entity));
-            let meant = self.schema.and_then(|schema| meant::entity(entity, schema, self.values, self.findings));
-            let help = meant.unwrap_or_else(|| "the schema lists the ids of this type".to_owned());
+            let near = self.schema.and_then(|schema| meant::entity(entity, schema, self.values, self.findings));
+            let help = near.unwrap_or_else(|| "the schema lists the ids of this type".to_owned());
             self.refuse(Code::UnknownEntity, span, message, help);
             return None;
         }
         Some(entity)
     }
 
-    /// A text as a cell of a file is written.
-    fn as_cell(&self, file: FileId, text: &str) -> String {
+    /// An entity as a cell of a file is written.
+    fn as_cell(&self, file: FileId, kind: &str, id: &str) -> String {
         match self.sources.file(file).and_then(|file| file.path.rsplit('.').next()) {
-            Some("csv") => format!("\"{}\"", text.replace('"', "\"\"")),
-            Some("tsv") => text.to_owned(),
-            _ => format!("'{text}'"),
+            Some("csv") => csv::quoted(&format!("{kind}::{}", brief(id))),
+            Some("tsv") => format!("{kind}::{}", brief(id)),
+            _ => toml::entity(kind, id),
         }
-    }
-
-    fn misfit(&mut self, file: FileId, misfit: &Misfit) {
-        let finding = Finding::new(misfit.code, Span::new(file, misfit.span.clone()), misfit.describe());
-        let meant = misfit.unknown.zip(self.schema);
-        let meant = meant.and_then(|(entity, schema)| meant::entity(entity, schema, self.values, self.findings));
-        self.findings.push(match misfit.help.clone().or(meant) {
-            Some(help) => finding.help(help),
-            None => finding,
-        });
     }
 
     /// `{ rows_from = "strikes.csv", header = true }`.
@@ -354,7 +351,7 @@ impl Rows<'_> {
                 Some(near) => format!("did you mean \"{near}\"? Paths begin at the root of the ruleset"),
                 None => "paths begin at the root of the ruleset and stay below it".to_owned(),
             };
-            self.refuse(Code::UnknownFile, span, format!("there is no file \"{path}\""), help);
+            self.refuse(Code::UnknownFile, span, format!("there is no file \"{}\"", cut(path)), help);
             return;
         };
         if !self.given.files.contains(&source) {
@@ -365,7 +362,7 @@ impl Rows<'_> {
                 Ok(fields) if at == 0 && has_header => self.header(source, predicate, &fields),
                 Ok(fields) => self.record(source, id, predicate, &fields),
                 Err(error) => {
-                    let help = quoted_field(text, error.span.start);
+                    let help = csv::quoting(text, error.span.start);
                     self.refuse(Code::RowForm, Span::new(source, error.span), error.message, help);
                 }
             }
@@ -391,7 +388,7 @@ impl Rows<'_> {
                 "the columns of `{}` are {}, and the header has {}",
                 predicate.name,
                 names.join(", "),
-                found.join(", ")
+                cut(&found.join(", "))
             ),
             None => {
                 format!("`{}` has {} columns, and the header {}", predicate.name, predicate.columns.len(), found.len())
@@ -430,25 +427,11 @@ impl Rows<'_> {
             _ => Some(Shape::Text(text.to_owned())),
         };
         let Some(shape) = shape else {
-            let message = format!("expected {}, found {}", types.show(self.values), quote(text));
+            let message = format!("expected {}, found {}", types.show(self.values), brief(text));
             self.refuse(Code::WrongType, Span::new(file, span.clone()), message, "see the declaration of the relation");
             return None;
         };
         self.cell(file, types, &Node { span: span.clone(), shape })
-    }
-}
-
-/// How a field of a CSV file that has quotes in it is written.
-fn quoted_field(text: &str, at: usize) -> String {
-    let start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |end| end + 1);
-    let line = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-    let entity = line.split(',').map(|field| field.trim().trim_start_matches('"')).find(|field| field.contains("::\""));
-    match entity.and_then(|field| field.split_once("::\"")) {
-        Some((kind, id)) => {
-            let id = id.trim_end_matches('"');
-            format!("a field with quotes is quoted, and its quotes are doubled: `\"{kind}::\"\"{id}\"\"\"`")
-        }
-        None => "a field with quotes is quoted, and its quotes are doubled: `\"say \"\"yes\"\"\"`".to_owned(),
     }
 }
 

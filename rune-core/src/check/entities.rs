@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::meant;
 use crate::{
-    base::{FileId, Span, Symbol, Value, Values, View},
+    base::{FileId, Span, Symbol, Value, Values, View, value::cut},
     diag::{Code, Finding, Findings},
     schema::{
         Schema,
@@ -243,14 +243,8 @@ impl<V: Values> Checker<'_, V> {
         match result {
             Ok(kept) => Some(kept),
             Err(misfit) => {
-                let finding = Finding::new(misfit.code, Span::new(file, misfit.span.clone()), misfit.describe());
-                let unknown = misfit.unknown.zip(self.schema);
-                let meant =
-                    unknown.and_then(|(entity, schema)| meant::entity(entity, schema, self.values, self.findings));
-                self.findings.push(match misfit.help.or(meant) {
-                    Some(help) => finding.help(help),
-                    None => finding,
-                });
+                let finding = meant::misfit(file, misfit, self.schema, self.values, self.findings);
+                self.findings.push(finding);
                 None
             }
         }
@@ -310,36 +304,31 @@ impl<V: Values> Checker<'_, V> {
     /// Whether the schema has the entity's type, and the entity if the type lists its ids. `kind_span` is where the type stands.
     fn is_declared(&mut self, schema: &Schema, uid: Value, span: Span, kind_span: Span) -> bool {
         let View::Entity(kind, id) = self.values.view(uid) else { return true };
-        let meant = || meant::entity(uid, schema, self.values, self.findings);
-        let finding = if is_action_type(self.values.name(kind)) {
-            if schema.action(uid).is_some() {
-                return true;
+        let kind_name = self.values.name(kind);
+        let near = || meant::entity(uid, schema, self.values, self.findings);
+        let (code, place, message, help) = match schema.entity_type(kind) {
+            _ if is_action_type(kind_name) => {
+                if schema.action(uid).is_some() {
+                    return true;
+                }
+                let message = format!("the schema has no action {}", self.values.show_briefly(uid));
+                let help = near().unwrap_or_else(|| "with a schema, actions come from the schema".to_owned());
+                (Code::UnknownEntity, span, message, Some(help))
             }
-            let message = format!("the schema has no action {}", self.values.show(uid));
-            let help = meant().unwrap_or_else(|| "with a schema, actions come from the schema".to_owned());
-            Finding::new(Code::UnknownEntity, span, message).help(help)
-        } else {
-            let finding = match schema.entity_type(kind) {
-                Some(of) if of.choices.as_ref().is_none_or(|choices| choices.contains(&id)) => return true,
-                Some(_) => {
-                    let message =
-                        format!("the schema lists the ids of its type, and {} is not one", self.values.show(uid));
-                    Finding::new(Code::UnknownEntity, span, message)
-                }
-                None => {
-                    let message = format!("the schema has no entity type {}", self.values.name(kind));
-                    let finding = Finding::new(Code::UnknownEntityType, kind_span, message);
-                    let known = schema.entity_types().map(|(name, _)| self.values.name(name));
-                    let near = self.findings.nearest(self.values.name(kind), known);
-                    near.map_or(finding.clone(), |near| finding.help(format!("did you mean `{near}`?")))
-                }
-            };
-            match meant().filter(|_| finding.help.is_none()) {
-                Some(help) => finding.help(help),
-                None => finding,
+            Some(of) if of.choices.as_ref().is_none_or(|choices| choices.contains(&id)) => return true,
+            Some(_) => {
+                let shown = self.values.show_briefly(uid);
+                let message = format!("the schema lists the ids of its type, and {shown} is not one");
+                (Code::UnknownEntity, span, message, near())
+            }
+            None => {
+                let message = format!("the schema has no entity type {}", cut(kind_name));
+                let near = meant::entity_type(kind_name, schema, self.values, self.findings);
+                let help = near.map(|near| format!("did you mean `{near}`?"));
+                (Code::UnknownEntityType, kind_span, message, help)
             }
         };
-        self.findings.push(finding);
+        self.findings.push(Finding { help, ..Finding::new(code, place, message) });
         false
     }
 
@@ -389,12 +378,12 @@ impl<V: Values> Checker<'_, V> {
                 && known.tags == entity.tags
                 && entity.parents.iter().all(|parent| known.parents.contains(parent));
             if !is_same {
-                let message = format!("{} is not as the schema says", self.values.show(entity.uid));
+                let message = format!("{} is not as the schema says", self.values.show_briefly(entity.uid));
                 let finding = Finding::new(Code::DuplicateEntity, span, message);
                 self.findings.push(finding.help("with a schema, actions come from the schema: leave it out here"));
             }
         } else if (known.attributes, known.tags, &known.parents) != (entity.attributes, entity.tags, &entity.parents) {
-            let message = format!("{} is written twice, and differently", self.values.show(entity.uid));
+            let message = format!("{} is written twice, and differently", self.values.show_briefly(entity.uid));
             let finding = Finding::new(Code::DuplicateEntity, span, message);
             let first = known.span.unwrap_or(span);
             self.findings.push(finding.related(first, "the other one"));

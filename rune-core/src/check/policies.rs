@@ -88,7 +88,7 @@ pub struct CheckedPolicies {
     /// Links, in the order they are written.
     pub links: Vec<Link>,
     /// Whether every piece was read.
-    pub is_whole: bool,
+    pub has_all_policies: bool,
 }
 
 /// Parses the pieces, gives each policy its identity, reads the links, and validates all under the schema.
@@ -111,9 +111,9 @@ pub fn check(
     }
     identify(&mut statements, findings);
     // A template in a piece that does not parse is not missing.
-    let is_whole = findings.n_errors() == n_errors;
-    let mut checked = CheckedPolicies { statements, links: Vec::new(), is_whole };
-    if is_whole {
+    let has_all_policies = findings.n_errors() == n_errors;
+    let mut checked = CheckedPolicies { statements, links: Vec::new(), has_all_policies };
+    if has_all_policies {
         checked.links = read_links(sources, links, &checked.statements, findings);
         links::of_rows(rows, &checked.statements, &mut checked.links, findings);
     }
@@ -142,7 +142,7 @@ impl CheckedPolicies {
     #[must_use]
     pub fn links_of(&self, rows: &[RowLink], findings: &mut Findings) -> Vec<Link> {
         let mut links = Vec::new();
-        if self.is_whole {
+        if self.has_all_policies {
             links::of_rows(rows, &self.statements, &mut links, findings);
         }
         links

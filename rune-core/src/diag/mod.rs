@@ -57,6 +57,20 @@ impl Finding {
         self
     }
 
+    /// With every text short enough to be read. Advice that is too long is none: a part of it would be other advice.
+    fn within_bounds(mut self) -> Self {
+        let cut = |text: &mut String| {
+            if let Some((end, _)) = text.char_indices().nth(limits::FINDING_CHARS_MAX) {
+                text.truncate(end);
+                text.push('…');
+            }
+        };
+        cut(&mut self.message);
+        self.related.iter_mut().for_each(|(_, label)| cut(label));
+        self.help = self.help.filter(|help| help.chars().nth(limits::FINDING_CHARS_MAX).is_none());
+        self
+    }
+
     /// With a second place.
     #[must_use]
     pub fn related(mut self, span: Span, label: impl Into<String>) -> Self {
@@ -76,6 +90,7 @@ pub struct Findings {
 impl Findings {
     /// Adds one.
     pub fn push(&mut self, finding: Finding) {
+        let finding = finding.within_bounds();
         self.n_errors += usize::from(finding.severity == Severity::Error);
         if self.has_room() {
             self.list.push(finding);
@@ -109,7 +124,8 @@ impl Findings {
     }
 
     /// Whether one more would be kept. Advice that costs something is worth it only then.
-    fn has_room(&self) -> bool {
+    #[must_use]
+    pub fn has_room(&self) -> bool {
         self.list.len() < limits::FINDINGS_MAX
     }
 

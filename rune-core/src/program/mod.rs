@@ -288,7 +288,7 @@ impl Build<'_> {
         let used = load::types_in_use(&entities, values);
         let names = Names::declare(&texts.clauses, schema, used, values, findings);
         let added = attributes::added(&names, schema, &entities, values, findings);
-        let check::data::Given { mut rows, files, named } =
+        let check::data::GivenRows { mut rows, files, named } =
             check::data::check(&texts.data, sources, &names, schema, values, findings);
         note_unused_files(&texts.row_files, &files, findings);
         let source = |file: FileId| sources.file(file).map_or("", |file| file.text());
@@ -335,7 +335,7 @@ impl Build<'_> {
                 schema::extend::extended(&Vec::from_iter(inferred), &added)
             }
         };
-        let has_all_policies = statements.is_whole;
+        let has_all_policies = statements.has_all_policies;
         Checked { has_all_policies, schema: schema.cloned(), fragments, entities, rows, rules, policies, cases }
     }
 

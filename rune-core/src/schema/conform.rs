@@ -13,10 +13,10 @@
 use std::ops::Range;
 
 use crate::{
-    base::{Datum, Symbol, Value, Values, View},
+    base::{Datum, Symbol, Value, Values, View, value::cut},
     diag::{Code, nearest},
     expr::{Failure, extension},
-    syntax::{Key, Node, Shape, ast::Method},
+    syntax::{Key, Node, Shape, ast::Method, toml},
 };
 
 use super::{RecordType, Required, Schema, Type, is_of};
@@ -59,7 +59,7 @@ impl Misfit {
     /// The message with its place in the data.
     #[must_use]
     pub fn describe(&self) -> String {
-        if self.path.is_empty() { self.message.clone() } else { format!("`{}`: {}", self.path, self.message) }
+        if self.path.is_empty() { self.message.clone() } else { format!("`{}`: {}", cut(&self.path), self.message) }
     }
 }
 
@@ -97,8 +97,8 @@ impl Reader<'_> {
     fn typed(&self, values: &mut impl Values, node: &Node, kind: &Type) -> Result<Value, Misfit> {
         match (kind, &node.shape) {
             (Type::Entity(of), Shape::Text(text)) if parse_entity(text).is_none() && !text.contains(['"', ':']) => {
-                let misfit = Misfit::new(Code::WrongType, node, format!("\"{text}\" does not name an entity"));
-                Err(misfit.help(format!("write `'{}::\"{text}\"'`", values.name(*of))))
+                let misfit = Misfit::new(Code::WrongType, node, format!("\"{}\" does not name an entity", cut(text)));
+                Err(misfit.help(format!("write `{}`", toml::entity(values.name(*of), text))))
             }
             (Type::Entity(of), _) => {
                 let entity = self.entity(values, node)?;
@@ -108,8 +108,8 @@ impl Reader<'_> {
                 }
                 let misfit = wrong(values, node, kind, &values.show_briefly(entity));
                 let is_known = self.schema.is_none_or(|schema| schema.entity_type(found).is_some());
-                let meant = format!("write `'{}::\"{}\"'`", values.name(*of), values.name(id));
-                Err(if is_known { misfit } else { misfit.help(meant) })
+                let help = format!("write `{}`", toml::entity(values.name(*of), values.name(id)));
+                Err(if is_known { misfit } else { misfit.help(help) })
             }
             (Type::Set(element), Shape::List(nodes)) => {
                 let element =
@@ -237,7 +237,7 @@ impl Reader<'_> {
         };
         let (kind, id) = match &node.shape {
             Shape::Text(text) => parse_entity(text).ok_or_else(|| {
-                let message = format!("\"{text}\" does not name an entity");
+                let message = format!("\"{}\" does not name an entity", cut(text));
                 Misfit::new(Code::WrongType, node, message).help("an entity is written `User::\"ada\"`")
             })?,
             Shape::Table(_) => {
@@ -245,7 +245,11 @@ impl Reader<'_> {
                 let text = |name| inner.member(name).and_then(Node::as_text).map(str::to_owned);
                 let (kind, id) = text("type").zip(text("id")).ok_or_else(malformed)?;
                 if !is_type_name(&kind) {
-                    return Err(Misfit::new(Code::WrongType, node, format!("`{kind}` is not the name of a type")));
+                    return Err(Misfit::new(
+                        Code::WrongType,
+                        node,
+                        format!("`{}` is not the name of a type", cut(&kind)),
+                    ));
                 }
                 (kind, id)
             }
@@ -312,7 +316,7 @@ impl Reader<'_> {
 }
 
 fn undeclared(values: &impl Values, key: &Key, node: &Node, fields: Option<&RecordType>) -> Misfit {
-    let misfit = Misfit::new(Code::UnknownAttribute, node, format!("there is no attribute `{}`", key.name));
+    let misfit = Misfit::new(Code::UnknownAttribute, node, format!("there is no attribute `{}`", cut(&key.name)));
     let known = fields.into_iter().flat_map(RecordType::fields).map(|(name, _)| values.name(name));
     match nearest(&key.name, known) {
         Some(near) => misfit.help(format!("did you mean `{near}`?")),
@@ -466,6 +470,19 @@ pub fn supplied(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_entity_is_read_as_it_was_written() {
+        for id in ["ada", "o'neil", "a\"b", "a\\b", "a\\'b", "a\nb\u{200b}", "'", ""] {
+            let node = toml::parse(&format!("x = {}", toml::entity("App::User", id))).unwrap();
+            let text = node.member("x").and_then(Node::as_text).unwrap().to_owned();
+            let expected = Some(("App::User".to_owned(), id.to_owned()));
+            assert_eq!(parse_entity(&text), expected, "{text}");
+        }
+        assert_eq!(toml::entity("User", "ada"), "'User::\"ada\"'");
+        assert_eq!(toml::entity("User", "o'neil"), "\"User::\\\"o'neil\\\"\"");
+        assert_eq!(toml::entity("User", &"a".repeat(1_000)), "'User::\"…\"'");
+    }
 
     #[test]
     fn entities_are_read_with_any_id_and_one_spelling_of_a_type() {

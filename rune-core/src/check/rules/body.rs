@@ -6,13 +6,17 @@ use std::{
 };
 
 use crate::{
-    base::{Span, Values, value::quote},
+    base::{
+        Span, Values,
+        value::{brief, cut},
+    },
     check::meant,
     diag::Code,
     schema::Types,
     syntax::{
         ast::{Binary, Expr, ExprKind, Unary, Var},
         rules::{self, Atom, Literal, LiteralKind, Name, Rulelike, is_variable},
+        slips,
     },
 };
 
@@ -21,9 +25,6 @@ use super::{
     resolve::Resolver,
     scope::{Scope, each, level_names},
 };
-
-/// What other languages call a value that is missing.
-const NULLS: [&str; 4] = ["null", "nil", "none", "undefined"];
 
 impl Resolver<'_> {
     pub(super) fn args(
@@ -75,26 +76,28 @@ impl Resolver<'_> {
         if is_variable(name) && !name.contains("::") {
             return Some(());
         }
+        let shown = cut(name);
         if let Some((kind, id)) = name.rsplit_once("::") {
-            let message = format!("`{name}` is no entity without quotes around its id");
-            self.refuse(Code::BareWord, span, message, format!("write `{kind}::\"{id}\"`"));
+            let message = format!("`{shown}` is no entity without quotes around its id");
+            self.refuse(Code::BareWord, span, message, format!("write `{kind}::{}`", brief(id)));
             return None;
         }
-        let mut letters = name.chars();
-        let upper: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
-        if NULLS.contains(&name) {
+        if slips::is_null(name) {
             let help = "what may be missing is asked for with `has`: `X has name`, or `not X has name`";
             self.refuse(Code::BareWord, span, format!("there is no `{name}`"), help);
             return None;
         }
-        let message = format!("`{name}` is neither a variable nor a string");
-        let action = self.schema.and_then(|schema| meant::action(name, schema, self.values));
-        let help = match action.filter(|_| self.is_decision) {
+        let message = format!("`{shown}` is neither a variable nor a string");
+        let mut letters = shown.chars();
+        let upper: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+        let text = brief(name);
+        let schema = self.schema.filter(|_| self.is_decision);
+        let help = match schema.and_then(|schema| meant::action(name, schema, self.values, self.findings)) {
             Some(action) => format!("write `{action}` for the action"),
             None if self.is_decision && self.schema.is_none() && 1 < name.len() => {
-                format!("write `\"{name}\"` or `{upper}`, or `Action::\"{name}\"` for an action")
+                format!("write `{text}` or `{upper}`, or `Action::{text}` for an action")
             }
-            None => format!("write `\"{name}\"` or `{upper}`"),
+            None => format!("write `{text}` or `{upper}`"),
         };
         self.refuse(Code::BareWord, span, message, help);
         None
@@ -138,9 +141,8 @@ impl Resolver<'_> {
                 continue;
             };
             if !Names::is_entity_type(&kind, self.schema, self.values) {
-                let known = schema.entity_types().map(|(name, _)| self.values.name(name));
-                let help = match (self.findings.nearest(&kind, known), id) {
-                    (Some(near), Some(id)) => format!("did you mean `{near}::{}`?", quote(&id)),
+                let help = match (meant::entity_type(&kind, schema, self.values, self.findings), id) {
+                    (Some(near), Some(id)) => format!("did you mean `{near}::{}`?", brief(&id)),
                     (Some(near), None) => format!("did you mean `{near}`?"),
                     (None, _) => "declare it in `[schema]`".to_owned(),
                 };
@@ -152,8 +154,8 @@ impl Resolver<'_> {
             let entity = self.values.entity(&kind, &id);
             if !schema.may_have(&*self.values, entity) {
                 let message = format!("the schema does not have {}", self.values.show_briefly(entity));
-                let meant = meant::entity(entity, schema, self.values, self.findings);
-                let help = meant.unwrap_or_else(|| "see the schema for those that there are".to_owned());
+                let near = meant::entity(entity, schema, self.values, self.findings);
+                let help = near.unwrap_or_else(|| "see the schema for those that there are".to_owned());
                 self.refuse(Code::UnknownEntity, &span, message, help);
                 is_right = false;
             }
@@ -253,6 +255,43 @@ impl Resolver<'_> {
             _ => Some(GoalKind::Guard(self.guard(expr, scope)?)),
         }
     }
+
+    /// Reports strings where a decision has entities. With a schema the types say so.
+    pub(super) fn check_decision(&mut self, rule: &Rulelike) {
+        if self.schema.is_some() {
+            return;
+        }
+        let place = |part: &Expr| match &part.kind {
+            ExprKind::Var(Var::Principal) => Some(0),
+            ExprKind::Var(Var::Action) => Some(1),
+            ExprKind::Var(Var::Resource) => Some(2),
+            ExprKind::Name(name) if name != "_" => {
+                rule.head.args.iter().position(|arg| rules::as_name(arg) == Some(name.as_str()))
+            }
+            _ => None,
+        };
+        let mut texts: Vec<(usize, &Expr)> = rule.head.args.iter().enumerate().collect();
+        for literal in &rule.body {
+            let LiteralKind::Guard(guard) = &literal.kind else { continue };
+            each(guard, &mut |part| {
+                if let ExprKind::Binary(Binary::Equal, operands) = &part.kind {
+                    let [left, right] = &**operands;
+                    texts.extend(place(left).map(|at| (at, right)).or_else(|| place(right).map(|at| (at, left))));
+                }
+            });
+        }
+        for (at, part) in texts {
+            let ExprKind::Text(text) = &part.kind else { continue };
+            let (what, of) = match at {
+                0 => ("a principal", Var::Principal),
+                1 => ("an action", Var::Action),
+                _ => ("a resource", Var::Resource),
+            };
+            let message = format!("{what} is an entity, and never a string");
+            let help = format!("write `{}::{}`", slips::example_type(of), brief(text));
+            self.refuse(Code::WrongType, &part.span, message, help);
+        }
+    }
 }
 
 /// Whether an expression mentions neither variables nor the request.
@@ -284,42 +323,4 @@ fn right_of([_, right]: &[Expr; 2]) -> &Expr {
 /// Whether what stands at the right of `in` could be a set: anything but a name, an entity, or a part of the request.
 fn may_be_set(right: &Expr) -> bool {
     !matches!(right.kind, ExprKind::Name(_) | ExprKind::Entity(..) | ExprKind::Var(_))
-}
-
-impl Resolver<'_> {
-    /// Reports strings where a decision has entities. With a schema the types say so.
-    pub(super) fn check_decision(&mut self, rule: &Rulelike) {
-        if self.schema.is_some() {
-            return;
-        }
-        let place = |part: &Expr| match &part.kind {
-            ExprKind::Var(Var::Principal) => Some(0),
-            ExprKind::Var(Var::Action) => Some(1),
-            ExprKind::Var(Var::Resource) => Some(2),
-            ExprKind::Name(name) if name != "_" => {
-                rule.head.args.iter().position(|arg| rules::as_name(arg) == Some(name.as_str()))
-            }
-            _ => None,
-        };
-        let mut texts: Vec<(usize, &Expr)> = rule.head.args.iter().enumerate().collect();
-        for literal in &rule.body {
-            let LiteralKind::Guard(guard) = &literal.kind else { continue };
-            each(guard, &mut |part| {
-                if let ExprKind::Binary(Binary::Equal, operands) = &part.kind {
-                    let [left, right] = &**operands;
-                    texts.extend(place(left).map(|at| (at, right)).or_else(|| place(right).map(|at| (at, left))));
-                }
-            });
-        }
-        for (at, part) in texts {
-            let ExprKind::Text(text) = &part.kind else { continue };
-            let (what, kind) = match at {
-                0 => ("a principal", "User"),
-                1 => ("an action", "Action"),
-                _ => ("a resource", "Document"),
-            };
-            let message = format!("{what} is an entity, and never a string");
-            self.refuse(Code::WrongType, &part.span, message, format!("write `{kind}::{}`", quote(text)));
-        }
-    }
 }

@@ -1,10 +1,13 @@
 //! The types of expressions, and what can never be true or never has a value.
 
 use crate::{
-    base::{Pool, Span, Symbol, Values, View, value::quote},
+    base::{Pool, Span, Symbol, Values, View, value::brief},
     diag::{Code, Finding, Findings},
     schema::{Required, Schema, Type, Types},
-    syntax::ast::{Binary, Expr, ExprKind, Method, Unary, Var},
+    syntax::{
+        ast::{Binary, Expr, ExprKind, Method, Unary, Var},
+        slips,
+    },
 };
 
 use super::{CheckedRules, Guard, Predicate};
@@ -291,7 +294,7 @@ impl ExprTypes<'_> {
 fn as_entity(of: &Types, part: &Expr, values: &Pool) -> Option<String> {
     let ExprKind::Text(id) = &part.kind else { return None };
     let kind = of.entities()?.first().copied()?;
-    Some(format!("an entity is written with its type: `{}::{}`", values.name(kind), quote(id)))
+    Some(slips::with_its_type(&format!("{}::{}", values.name(kind), brief(id))))
 }
 
 /// Reports a test for a type that what is tested can never be of.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    base::{FileId, Pool, Span, Value, Values, View, limits},
+    base::{FileId, Pool, Span, Value, Values, View, limits, value::brief},
     check::meant,
     diag::{Code, Finding, Findings, Severity, nearest},
     expr,
@@ -15,6 +15,7 @@ use crate::{
     syntax::{
         ast::{Expr, ExprKind},
         rules::{Atom, Clause, ClauseKind, Literal, Name, Rulelike, as_name, is_variable},
+        slips,
     },
 };
 
@@ -350,9 +351,8 @@ impl<'a> Resolver<'a> {
             return Some(value);
         }
         let (found, wanted) = (self.values.show_briefly(value), types.show(self.values));
-        let meant = meant::of_types(value, types, self.values, self.findings);
-        let help = match meant {
-            Some(entity) => format!("an entity is written with its type: `{entity}`"),
+        let help = match meant::of_types(value, types, self.values, self.findings) {
+            Some((kind, id)) => slips::with_its_type(&format!("{kind}::{}", brief(id))),
             None => "see the declaration of the relation".to_owned(),
         };
         self.refuse(Code::WrongType, &arg.span, format!("expected {wanted}, found {found}"), help);

@@ -151,7 +151,7 @@ pub(super) fn run(
     }
     let mut failure = None;
     if let (Some(request), Some(expected)) = (&case.request, case.expect) {
-        failure = decided(&case, terms, request, expected);
+        failure = decided(&case, terms, request, expected, findings);
     }
     if let Some((query, expected)) = &query {
         failure = failure.or_else(|| answered(terms, case.request.as_ref(), query, expected));
@@ -166,7 +166,13 @@ pub(super) fn run(
 }
 
 /// Why a decision is not as expected, if it is not, and where that is expected.
-fn decided(case: &Case, terms: Terms<'_>, request: &Request, (expected, span): (Expected, Span)) -> Option<Failure> {
+fn decided(
+    case: &Case,
+    terms: Terms<'_>,
+    request: &Request,
+    (expected, span): (Expected, Span),
+    findings: &Findings,
+) -> Option<Failure> {
     let fail = |key: &str, ids: &BTreeSet<String>, message, span| {
         let ids: Vec<&String> = ids.iter().collect();
         Some(Failure { message, span, help: Some(format!("if that is right, write `{key} = {ids:?}`")) })
@@ -182,7 +188,7 @@ fn decided(case: &Case, terms: Terms<'_>, request: &Request, (expected, span): (
     };
     if got != expected {
         let message = format!("expected {expected}, got {got}: {}", told(&why, &determining));
-        let unknown = if got == Expected::Error { unknown(case, terms) } else { None };
+        let unknown = if got == Expected::Error { unknown(case, terms, findings) } else { None };
         let (span, help) = unknown.map_or((span, None), |(span, help)| (span, Some(help)));
         return Some(Failure { message, span, help });
     }
@@ -201,15 +207,17 @@ fn decided(case: &Case, terms: Terms<'_>, request: &Request, (expected, span): (
 }
 
 /// Where a request names an entity that the schema does not have, and which one is meant.
-fn unknown(case: &Case, terms: Terms<'_>) -> Option<(Span, String)> {
+fn unknown(case: &Case, terms: Terms<'_>, findings: &Findings) -> Option<(Span, String)> {
     let schema = terms.schema?;
     let mut values = Scratch::new(terms.values);
     case.named.iter().find_map(|(named, span)| {
         let entity = values.entity(&named.kind, &named.id);
         let View::Entity(kind, _) = values.view(entity) else { return None };
         let is_known = schema.entity_type(kind).is_some() || schema.action(entity).is_some();
-        let help = check::meant::entity(entity, schema, &values, &Findings::default())?;
-        (!is_known || !schema.may_have(&values, entity)).then_some((*span, help))
+        if is_known && schema.may_have(&values, entity) {
+            return None;
+        }
+        Some((*span, check::meant::entity(entity, schema, &values, findings)?))
     })
 }
 

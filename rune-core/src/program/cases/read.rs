@@ -3,15 +3,21 @@
 use std::{collections::BTreeSet, ops::Range};
 
 use crate::{
-    base::{EntityRef, Pool, Span},
+    base::{
+        EntityRef, Pool, Span,
+        value::{brief, cut},
+    },
     check::{
         self, CheckedEntity,
         rules::{CheckedTest, Term, TestText},
     },
     decide::Request,
     diag::{Code, Finding, Findings, nearest},
-    schema::{Schema, Types, conform::parse_entity},
-    syntax::{Node, Shape, cedar::Piece, rules},
+    schema::{
+        Schema, Types,
+        conform::{is_type_name, parse_entity},
+    },
+    syntax::{Node, Shape, ast::Var, cedar::Piece, rules, slips, toml},
 };
 
 use super::{Case, Expectation, Expected, Written};
@@ -124,7 +130,7 @@ impl Reader<'_> {
         for (key, _) in members {
             let span = Span::new(self.written.file, key.span.clone());
             if !KEYS.contains(&key.name.as_str()) {
-                let finding = Finding::new(Code::UnknownKey, span, format!("a test has no `{}`", key.name));
+                let finding = Finding::new(Code::UnknownKey, span, format!("a test has no `{}`", cut(&key.name)));
                 self.findings.push(match nearest(&key.name, KEYS) {
                     Some(near) => finding.help(format!("did you mean `{near}`?")),
                     None => finding.help(format!("a test has {}", KEYS.join(", "))),
@@ -165,7 +171,7 @@ impl Reader<'_> {
         };
         let parts = ["principal", "action", "resource", "context"];
         for (key, _) in members.iter().filter(|(key, _)| !parts.contains(&key.name.as_str())) {
-            self.refuse(key.span.clone(), format!("a request has no `{}`", key.name));
+            self.refuse(key.span.clone(), format!("a request has no `{}`", cut(&key.name)));
         }
         let [principal, action, resource] = ["principal", "action", "resource"].map(|part| self.entity(request, part));
         let context = match request.member("context") {
@@ -183,7 +189,7 @@ impl Reader<'_> {
             return None;
         };
         let Some((kind, id)) = node.as_text().and_then(parse_entity) else {
-            let help = format!("write `{part} = '{}'`", meant(part, node));
+            let help = format!("write `{part} = {}`", as_entity(part, node));
             self.refuse_with(node.span.clone(), format!("`{part}` does not name an entity"), help);
             return None;
         };
@@ -224,7 +230,7 @@ impl Reader<'_> {
             _ => None,
         };
         if ids.is_none() {
-            let help = format!("write `{key} = [\"{}\"]`", node.as_text().unwrap_or("read"));
+            let help = format!("write `{key} = [{}]`", brief(node.as_text().unwrap_or("read")));
             self.refuse_with(node.span.clone(), format!("`{key}` is a list of ids of policies"), help);
         }
         Some((ids?, Span::new(self.written.file, node.span.clone())))
@@ -242,17 +248,19 @@ impl Reader<'_> {
     }
 }
 
-/// How the entity that was probably meant is written: `ada`, `User.ada`, `User::ada`.
-fn meant(part: &str, node: &Node) -> String {
-    let text = node.as_text().filter(|text| !text.is_empty() && !text.contains(['"', '\'']));
-    let kind = match part {
-        "principal" => "User",
-        "action" => "Action",
-        _ => "Document",
-    };
-    let (kind, id) = match text {
-        Some(text) => text.rsplit_once("::").or_else(|| text.split_once('.')).unwrap_or((kind, text)),
-        None => (kind, "…"),
-    };
-    format!("{kind}::\"{id}\"")
+/// How the entity that was probably meant is written, for `ada`, `User.ada` and `User::ada`.
+fn as_entity(part: &str, node: &Node) -> String {
+    let kind = slips::example_type(match part {
+        "principal" => Var::Principal,
+        "action" => Var::Action,
+        _ => Var::Resource,
+    });
+    let text = node.as_text().filter(|text| !text.is_empty() && !text.contains('"')).unwrap_or("…");
+    let typed = text.rsplit_once("::").filter(|(kind, _)| is_type_name(kind)).or_else(|| {
+        // A name with a point in it may be no more than that; types begin with a capital.
+        text.split_once('.')
+            .filter(|(kind, _)| is_type_name(kind) && kind.starts_with(|c: char| c.is_ascii_uppercase()))
+    });
+    let (kind, id) = typed.unwrap_or((kind, text));
+    toml::entity(kind, id)
 }
