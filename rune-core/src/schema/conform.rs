@@ -245,11 +245,7 @@ impl Reader<'_> {
                 let text = |name| inner.member(name).and_then(Node::as_text).map(str::to_owned);
                 let (kind, id) = text("type").zip(text("id")).ok_or_else(malformed)?;
                 if !is_type_name(&kind) {
-                    return Err(Misfit::new(
-                        Code::WrongType,
-                        node,
-                        format!("`{}` is not the name of a type", cut(&kind)),
-                    ));
+                    return Err(Misfit::new(Code::WrongType, node, format!("`{kind}` is not the name of a type")));
                 }
                 (kind, id)
             }
