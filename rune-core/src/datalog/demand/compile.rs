@@ -143,12 +143,7 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
                     procedure.groups.get_mut(at)?.edges.push(edge);
                 }
                 Kind::Forward(recursive) => {
-                    let used: BTreeSet<Slot> = others_of(clause, id)
-                        .flat_map(Literal::slots)
-                        .chain(open.iter().copied().filter_map(slot_of))
-                        .collect();
-                    let varies = |column: &usize| clause.args.get(*column).copied().and_then(slot_of);
-                    if dynamic.iter().filter_map(varies).any(|slot| used.contains(&slot)) {
+                    if uses_any_of(clause, id, &open, &dynamic) {
                         return None;
                     }
                     for term in pattern.split(recursive).1 {
@@ -289,6 +284,14 @@ pub(super) fn bind(term: Term, bound: &mut BTreeSet<Slot>) -> Bind {
         Term::Slot(slot) if bound.insert(slot) => Bind::Set(slot.0),
         Term::Slot(slot) => Bind::Same(Operand::Register(slot.0)),
     }
+}
+
+/// Whether a rule reads one of these columns of its head, besides handing it on.
+fn uses_any_of(clause: &Clause, id: PredicateId, open: &[Term], columns: &BTreeSet<usize>) -> bool {
+    let of_head = open.iter().copied().filter_map(slot_of);
+    let used: BTreeSet<Slot> = others_of(clause, id).flat_map(Literal::slots).chain(of_head).collect();
+    let slots = columns.iter().filter_map(|at| clause.args.get(*at).copied().and_then(slot_of));
+    slots.into_iter().any(|slot| used.contains(&slot))
 }
 
 fn others_of(clause: &Clause, id: PredicateId) -> impl Iterator<Item = &Literal> {
