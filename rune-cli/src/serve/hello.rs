@@ -22,8 +22,11 @@ pub(super) fn hello(dir: &str, address: SocketAddr, program: Option<&Program>) -
         None => format!("serving nothing yet: requests get 503 until {dir} is in order"),
     };
     let body = quoted(&program.map_or_else(nothing_known, first_request).to_string());
-    let ask = format!("curl -s {url}/access/v1/evaluation -H 'Content-Type: application/json' -d {body}");
-    format!("{served}\nto ask:     {ask}\nto look:    curl -s {url}/api/v1/status\nto stop:    Ctrl-C")
+    // A bracket around an address is more than itself to some shells.
+    let (evaluation, status) =
+        (quoted(&format!("{url}/access/v1/evaluation")), quoted(&format!("{url}/api/v1/status")));
+    let ask = format!("curl -s {evaluation} -H 'Content-Type: application/json' -d {body}");
+    format!("{served}\nto ask:     {ask}\nto look:    curl -s {status}\nto stop:    Ctrl-C")
 }
 
 /// An address that this machine can send to.
@@ -102,6 +105,13 @@ mod tests {
         let line = told.lines().find_map(|line| line.strip_prefix("to ask:     ")).unwrap();
         let curl = "curl -s http://127.0.0.1:7400/access/v1/evaluation -H 'Content-Type: application/json' -d ";
         assert_eq!(line, format!("{curl}{expected}"));
+    }
+
+    #[test]
+    fn an_address_in_brackets_is_quoted() {
+        let told = hello("policies", SocketAddr::from((Ipv6Addr::LOCALHOST, 7400)), None);
+        assert!(told.contains("curl -s 'http://[::1]:7400/access/v1/evaluation' -H"), "{told}");
+        assert!(told.contains("curl -s 'http://[::1]:7400/api/v1/status'\n"), "{told}");
     }
 
     #[test]

@@ -73,13 +73,20 @@ impl FromStr for Listen {
         if let Ok(ip) = bare(text).parse::<IpAddr>() {
             return wrong(format!("there is no port: write `{}`", SocketAddr::new(ip, 7400)));
         }
+        if text.is_empty() {
+            return wrong("there is no address: write `127.0.0.1:7400`".to_owned());
+        }
+        let number = |text: &str| text.chars().all(|c| c.is_ascii_digit()).then(|| text.parse::<u16>().ok()).flatten();
         let Some((host, port)) = text.rsplit_once(':') else {
-            let is_port = text.parse::<u16>().is_ok();
+            if text.chars().all(|c| c.is_ascii_digit() || c == '.') && number(text).is_none() {
+                return wrong(format!("`{text}` is neither an address nor a port: write `127.0.0.1:7400`"));
+            }
+            let is_port = number(text).is_some();
             let (host, port) = if is_port { ("127.0.0.1", text) } else { (text, "7400") };
             let missing = if is_port { "address" } else { "port" };
             return wrong(format!("there is no {missing}: write `{host}:{port}`"));
         };
-        let Ok(port) = port.parse::<u16>() else {
+        let Some(port) = number(port) else {
             return wrong(format!("`{port}` is no port, which is a number up to 65535; 0 takes a free one"));
         };
         if host.is_empty() {
@@ -279,6 +286,10 @@ mod tests {
     fn what_says_not_where_to_listen_is_told_what_to_write() {
         for (text, expected) in [
             ("7400", "there is no address: write `127.0.0.1:7400`"),
+            ("", "there is no address: write `127.0.0.1:7400`"),
+            ("70000", "`70000` is neither an address nor a port: write `127.0.0.1:7400`"),
+            ("256.256.256.256", "`256.256.256.256` is neither an address nor a port: write `127.0.0.1:7400`"),
+            ("127.0.0.1:+0", "`+0` is no port, which is a number up to 65535; 0 takes a free one"),
             ("localhost", "there is no port: write `localhost:7400`"),
             ("127.0.0.1", "there is no port: write `127.0.0.1:7400`"),
             ("::1", "there is no port: write `[::1]:7400`"),
