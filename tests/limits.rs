@@ -2,7 +2,9 @@
 
 use std::thread;
 
-use rune_core::{BuildError, Engine, EntityRef, File, Options, Program, Request, Sources, base::limits, diag::Code};
+use rune_core::{
+    BuildError, Engine, EntityRef, File, Options, Program, Request, Sources, base::limits, diag::Code, diag::Severity,
+};
 
 /// The stack of a thread that decides: a quarter of what threads are usually given, and a debug build takes more.
 const DECIDING_STACK_BYTES: usize = 512 << 10;
@@ -189,6 +191,24 @@ fn no_finding_of_a_hostile_text_is_long() {
 }
 
 /// Where nothing cuts what a message repeats, the finding is cut as a whole.
+#[test]
+fn what_follows_from_text_that_was_not_read_takes_no_room() {
+    let rules: Vec<String> = (0..150).map(|n| format!("r(X) :- p(X), q(X), X != \"{n}\".\n")).collect();
+    let text = format!(
+        "version = \"rune/1.0\"\n[rules]\nrelation q(String).\nq(\"a\").\np(X) := q(X).\n{}zz(X) :- q(X), nosuch(X).\n\
+         [policies]\npermit (principal, action, resource) when {{ foo(1) }};\n",
+        rules.concat()
+    );
+    let Err(BuildError::Refused(report)) = Program::build(Sources::single("a.rune", &text), Options::default()) else {
+        panic!("refused")
+    };
+    let errors: Vec<_> = report.findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
+    let told: Vec<_> = errors.iter().map(|finding| finding.code).collect();
+    assert_eq!(told, [Code::RuleSyntax, Code::UnknownRelation, Code::PolicySyntax], "{report}");
+    assert!(errors[1].message.contains("`nosuch`"), "{report}");
+    assert_eq!(report.n_beyond, 0, "{report}");
+}
+
 #[test]
 fn a_message_with_a_name_of_any_length_has_a_limit() {
     let long = "a".repeat(300_000);

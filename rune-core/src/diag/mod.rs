@@ -1,12 +1,14 @@
 //! Findings: everything that is wrong with a text, as values with an address and advice.
 
 pub mod codes;
+mod unread;
 
 use std::{fmt, sync::Arc};
 
 use crate::base::{Sources, Span, limits};
 
 pub use codes::Code;
+pub(crate) use unread::Unread;
 
 /// Whether a finding keeps a version from being served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,13 +87,18 @@ pub struct Findings {
     list: Vec<Finding>,
     n_beyond: usize,
     n_errors: usize,
+    unread: Unread,
 }
 
 impl Findings {
-    /// Adds one.
+    /// Adds one, unless it follows from text that was not read, which is told already.
     pub fn push(&mut self, finding: Finding) {
-        let finding = finding.within_bounds();
+        let is_consequence = self.has_error() && self.unread.explains(&finding);
         self.n_errors += usize::from(finding.severity == Severity::Error);
+        if is_consequence {
+            return;
+        }
+        let finding = finding.within_bounds();
         if self.has_room() {
             self.list.push(finding);
             return;
@@ -104,11 +111,21 @@ impl Findings {
         }
     }
 
-    /// Keeps those that are no consequence of others, if an error is among them.
-    pub fn forget(&mut self, is_consequence: impl Fn(&Finding) -> bool) {
-        if self.list.iter().any(|finding| finding.severity == Severity::Error && !is_consequence(finding)) {
-            self.list.retain(|finding| !is_consequence(finding));
-        }
+    /// Leaves out, from here on, what follows from text that was not read.
+    pub(crate) fn leave_out(&mut self, unread: Unread) {
+        self.unread = unread;
+    }
+
+    /// Leaves out what follows from text that was not read and that declares nothing.
+    pub(crate) fn leave_out_read_by(&mut self, text: &str) {
+        self.unread.note_reader(text);
+        let unread = &self.unread;
+        self.list.retain(|finding| !unread.explains(finding));
+    }
+
+    /// What was not read.
+    pub(crate) fn unread(&self) -> &Unread {
+        &self.unread
     }
 
     /// Whether one of them refuses the version.
@@ -117,7 +134,7 @@ impl Findings {
         0 < self.n_errors
     }
 
-    /// How many of them refuse the version, those that are not kept included.
+    /// How many of them refuse the version, those that are not kept and those that are left out included.
     #[must_use]
     pub fn n_errors(&self) -> usize {
         self.n_errors
@@ -133,7 +150,8 @@ impl Findings {
     /// ones, and must not take the product of both.
     #[must_use]
     pub fn nearest<'k>(&self, given: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-        self.has_room().then(|| nearest(given, known)).flatten()
+        // What follows from text that was not read is not kept, and takes no room.
+        (self.has_room() && !self.unread.has(given)).then(|| nearest(given, known)).flatten()
     }
 
     /// The findings in the order of their places, errors and warnings together, each once.

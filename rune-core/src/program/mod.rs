@@ -260,16 +260,15 @@ struct Build<'b> {
 impl Build<'_> {
     /// None if there is an error that makes everything after it a consequence; a program may still have errors.
     fn run(mut self) -> Option<Program> {
-        let mut texts = Texts::read(self.sources, self.findings);
+        let texts = Texts::read(self.sources, self.findings);
         let cedar = schema::read(&texts.schemas, &mut self.values, self.findings);
         if !texts.schemas.is_empty() && cedar.is_none() {
             return None;
         }
         let checked = self.check(&texts, cedar);
         if !checked.has_all_policies {
-            texts.policies.iter().for_each(|(piece, _)| texts.unread.note(&piece.text));
+            texts.policies.iter().for_each(|(piece, _)| self.findings.leave_out_read_by(&piece.text));
         }
-        self.findings.forget(|finding| texts.unread.explains(finding, self.sources));
         // What is wrong already would be wrong of everything below.
         if self.findings.has_error() {
             return None;
@@ -290,7 +289,7 @@ impl Build<'_> {
         let added = attributes::added(&names, schema, &entities, values, findings);
         let check::data::GivenRows { mut rows, files, named } =
             check::data::check(&texts.data, sources, &names, schema, values, findings);
-        note_unused_files(&texts.row_files, &files, findings);
+        note_unused_files(&texts.row_files, &files, sources, findings);
         let source = |file: FileId| sources.file(file).map_or("", |file| file.text());
         let questions: Vec<_> = texts.tests.iter().map(|test| cases::text(test, source(test.file), findings)).collect();
         let path = |file| path_of(sources, file);
@@ -453,8 +452,13 @@ fn extend(cedar: Option<&mut CedarSchema>, added: &[schema::extend::Added], find
     }
 }
 
-fn note_unused_files(files: &[FileId], read: &[FileId], findings: &mut Findings) {
+fn note_unused_files(files: &[FileId], read: &[FileId], sources: &Sources, findings: &mut Findings) {
     for file in files.iter().filter(|file| !read.contains(file)) {
+        // What names it may not have been read.
+        let path = path_of(sources, *file);
+        if findings.unread().has(path.rsplit('/').next().unwrap_or_default()) {
+            continue;
+        }
         let message = "no relation takes its rows from this file";
         let finding = Finding::new(Code::UnusedFile, Span::new(*file, 0..0), message);
         findings.push(finding.help("name it: `strikes = { rows_from = \"strikes.csv\" }` in `[data]`"));

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     base::{File, FileId, Kind, Sources, Span},
     check::{policies::Origin, rules},
-    diag::{Code, Finding, Findings},
+    diag::{Code, Finding, Findings, Unread},
     syntax::{
         self, Node, Section, SectionKind, Shape,
         cedar::{Piece, too_high},
@@ -16,7 +16,10 @@ use crate::{
     },
 };
 
-use super::{cases, unread::Unread};
+use super::{
+    cases,
+    unread::{note_clauses, note_sections},
+};
 
 /// What the files of a ruleset say, by language.
 #[derive(Debug, Default)]
@@ -30,15 +33,17 @@ pub(super) struct Texts {
     pub(super) links: Vec<(FileId, Node)>,
     pub(super) row_files: Vec<FileId>,
     pub(super) tests: Vec<cases::Written>,
-    pub(super) unread: Unread,
 }
 
 impl Texts {
-    /// Reads each file as what it is.
+    /// Reads each file as what it is. What follows from what cannot be read is no finding from then on.
     pub(super) fn read(sources: &Arc<Sources>, findings: &mut Findings) -> Self {
-        let mut reader = Reader { sources, findings, texts: Self::default(), test_names: BTreeMap::new() };
+        let (texts, unread, test_names) = (Self::default(), Unread::default(), BTreeMap::new());
+        let mut reader = Reader { sources, findings, texts, unread, test_names };
         reader.read();
-        reader.texts
+        let Reader { texts, unread, .. } = reader;
+        findings.leave_out(unread);
+        texts
     }
 }
 
@@ -46,6 +51,7 @@ struct Reader<'s> {
     sources: &'s Arc<Sources>,
     findings: &'s mut Findings,
     texts: Texts,
+    unread: Unread,
     test_names: BTreeMap<String, Span>,
 }
 
@@ -148,7 +154,7 @@ impl Reader<'_> {
 
     fn rune(&mut self, id: FileId, text: &str) {
         let sections = container::parse(id, text, self.findings);
-        self.texts.unread.note_sections(text, &sections);
+        note_sections(&mut self.unread, text, &sections);
         for section in sections {
             let piece = |text: String| Piece { file: id, start: section.body.start, text };
             match section.kind {
@@ -156,24 +162,24 @@ impl Reader<'_> {
                 SectionKind::Policies => self.texts.policies.push((piece(section.cedar_text(text)), Origin::Rune)),
                 SectionKind::Entities => {
                     let body = text.get(section.body.clone()).unwrap_or_default();
-                    let node = self.toml(id, section.body.start, body);
+                    let node = self.toml(id, section.body.start, body, Unread::note);
                     self.texts.entity_tables.extend(node.map(|node| (id, node)));
                 }
                 SectionKind::Test => {
                     let body = text.get(section.body.clone()).unwrap_or_default();
-                    if let Some(body) = self.toml(id, section.body.start, body) {
+                    if let Some(body) = self.toml(id, section.body.start, body, Unread::note_reader) {
                         self.test(id, section, body);
                     }
                 }
                 SectionKind::Data => {
                     let body = text.get(section.body.clone()).unwrap_or_default();
-                    let node = self.toml(id, section.body.start, body);
+                    let node = self.toml(id, section.body.start, body, Unread::note);
                     self.texts.data.extend(node.map(|node| (id, node)));
                 }
                 SectionKind::Rules => {
                     let piece = piece(section.text_without_comments(text));
                     let clauses = clauses::parse(&piece, self.findings);
-                    self.texts.unread.note_clauses(&piece, &clauses);
+                    note_clauses(&mut self.unread, &piece, &clauses);
                     self.texts.clauses.extend(clauses.into_iter().map(|clause| (id, clause)));
                 }
                 SectionKind::Flag | SectionKind::Migrate => {
@@ -195,12 +201,12 @@ impl Reader<'_> {
         self.texts.tests.push(cases::Written { name: section.argument, file, header: section.header, body });
     }
 
-    /// A TOML section, its places counted from the start of the file.
-    fn toml(&mut self, id: FileId, start: usize, body: &str) -> Option<Node> {
+    /// A TOML section, its places counted from the start of the file. What cannot be read is noted.
+    fn toml(&mut self, id: FileId, start: usize, body: &str, note: fn(&mut Unread, &str)) -> Option<Node> {
         if let Err(excess) = height::measure(body, Notation::Toml) {
             let place = excess.place(body);
             self.findings.push(too_high(excess, Span::new(id, start + place.start..start + place.end)));
-            self.texts.unread.note(body);
+            note(&mut self.unread, body);
             return None;
         }
         match syntax::toml::parse(body) {
@@ -217,7 +223,7 @@ impl Reader<'_> {
                         None => finding,
                     });
                 }
-                self.texts.unread.note(body);
+                note(&mut self.unread, body);
                 None
             }
         }
