@@ -72,10 +72,22 @@ fn term(term: Term, types: &[Types], values: &Pool) -> Types {
 /// variables the request gives, and for what is bound by `in` alone, which enumerates all that there is.
 fn variables(rule: &Rule, checked: &CheckedRules, schema: Option<&Schema>, values: &mut Pool) -> Vec<Types> {
     let mut types = vec![Types::Any; rule.variables.len()];
-    if [Names::PERMIT, Names::FORBID].contains(&rule.head) {
+    if is_decision(rule) {
         narrow_row(checked, rule.head, &rule.args, &mut types);
     }
     narrow_all(rule, checked, schema, values, &mut types);
+    if is_decision(rule) {
+        // Of whatever type where no schema says it, what a request names is an entity.
+        let before = types.clone();
+        for of in rule.args.iter().filter_map(|arg| if let Term::Slot(slot) = arg { Some(slot.0) } else { None }) {
+            if let Some(Types::OneOf(kinds)) = types.get_mut(of) {
+                kinds.retain(|kind| matches!(kind, Type::Entity(_)));
+            }
+        }
+        if types != before {
+            narrow_all(rule, checked, schema, values, &mut types);
+        }
+    }
     // What no declaration limits holds whatever its rules find.
     let declared = checked.predicate(rule.head).filter(|of| of.is_declared);
     let columns = declared.map(|of| of.columns.as_slice()).unwrap_or_default();
@@ -90,6 +102,10 @@ fn variables(rule: &Rule, checked: &CheckedRules, schema: Option<&Schema>, value
         }
     }
     types
+}
+
+fn is_decision(rule: &Rule) -> bool {
+    [Names::PERMIT, Names::FORBID].contains(&rule.head)
 }
 
 /// Narrows by each condition. Expressions have types once their variables do, whatever the order of the text: there and back,
@@ -229,20 +245,24 @@ fn conflicts_in(
                 _ => {}
             }
         }
-        if [Names::PERMIT, Names::FORBID].contains(&rule.head)
+        let mut is_requested = false;
+        if is_decision(rule)
             && let Some(predicate) = checked.predicate(rule.head)
         {
             let is_it = |arg: &Term| *arg == Term::Slot(Slot(at));
             let columns = predicate.columns.iter().zip(&rule.args).filter(|(_, arg)| is_it(arg));
-            places.extend(columns.map(|(column, _)| (rule.span, column.types.clone())));
+            let columns: Vec<_> = columns.map(|(column, _)| (rule.span, column.types.clone())).collect();
+            is_requested = columns.iter().any(|(_, types)| *types == Types::Any);
+            places.extend(columns);
         }
         places.retain(|(_, types)| *types != Types::Any);
         places.sort_by_key(|(span, _)| *span);
         // A column without a type belongs to a relation that can have no row; that is told there.
-        if places.iter().any(|(_, types)| types.is_none()) || places.len() < 2 {
+        if places.iter().any(|(_, types)| types.is_none()) || places.len() + usize::from(is_requested) < 2 {
             continue;
         }
-        let shown: Vec<_> = places.iter().map(|(_, types)| types.show(values)).collect();
+        let requested = is_requested.then(|| "an entity".to_owned());
+        let shown: Vec<_> = requested.into_iter().chain(places.iter().map(|(_, types)| types.show(values))).collect();
         let message = format!("`{}` can be nothing: it would be {}", variable.name, shown.join(" and "));
         let finding = Finding::new(Code::TypeConflict, variable.span, message);
         findings.push(finding.help("use a variable for each, or widen the type in a declaration"));
