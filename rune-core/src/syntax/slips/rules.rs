@@ -159,6 +159,7 @@ impl<'i> Fork<'i> {
                 let help = match (is_negated, self.is_grouped) {
                     _ if limits::SHOWN_CHARS_MAX < self.pair.as_str().len() => AND.to_owned(),
                     (true, true) => BOTH.to_owned(),
+                    (true, false) if all.first().is_some_and(|first| first.starts_with("not ")) => AND.to_owned(),
                     (true, false) => format!("{AND}: `not {}`", all.join(", ")),
                     (false, _) => format!("{AND}: `{}`", all.join(", ")),
                 };
@@ -167,6 +168,7 @@ impl<'i> Fork<'i> {
             (Rule::or, [_, ..]) if has_relation => ("||", "`||` does not join relations", OR.to_owned()),
             (Rule::unary, [bang, _]) if bang.as_rule() == Rule::bang && is_relation(&self.pair) => {
                 let help = match as_condition(&self.pair) {
+                    _ if is_negated => "`not` stands once: take the `!` away, or both".to_owned(),
                     long if limits::SHOWN_CHARS_MAX < long.len() => NOT.to_owned(),
                     condition => format!("negation is written `{condition}`"),
                 };
