@@ -75,6 +75,16 @@ pub fn entity(kind: &str, id: &str) -> String {
     }
 }
 
+/// A text as TOML writes it: between double quotes, and between single ones where a backslash would be an escape.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    if text.contains('\\') && !text.contains('\'') {
+        format!("'{text}'")
+    } else {
+        format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    }
+}
+
 fn table(table: DeTable<'_>) -> Shape {
     let mut members: Vec<_> = table
         .into_iter()

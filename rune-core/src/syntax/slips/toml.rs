@@ -72,12 +72,18 @@ fn key(line: &str, column: usize) -> Option<Told> {
         return None;
     }
     if let Some((kind, id)) = written.split_once("::\"") {
-        let help = format!("write `{}.\"{}\" = {{ … }}`", kind.trim_start(), id.trim_end_matches('"'));
+        // In Cedar a backslash has another before it.
+        let id = id.trim_end_matches('"').replace("\\\\", "\\");
+        let help = format!("write `{}.{} = {{ … }}`", kind.trim_start(), toml::quoted(&id));
         return Some((0..written.len(), "an entity is no key".to_owned(), help));
     }
     let (kind, id) = written.split_once('.').filter(|(_, id)| !id.contains('"'))?;
     let message = "an id with such characters stands in quotes".to_owned();
-    Some((kind.len() + 1..written.len(), message, format!("write `{}.\"{id}\" = {{ … }}`", kind.trim_start())))
+    Some((
+        kind.len() + 1..written.len(),
+        message,
+        format!("write `{}.{} = {{ … }}`", kind.trim_start(), toml::quoted(id)),
+    ))
 }
 
 fn word(rest: &str, column: usize) -> Option<Told> {
