@@ -93,7 +93,7 @@ mod tests {
     fn a_comment_ends_a_line_and_a_string_does_not() {
         assert_eq!(without_comment("a # b"), "a ");
         assert_eq!(without_comment("a // b"), "a ");
-        assert_eq!(without_comment(r##"a = "x # \" y" # z"##), r##"a = "x # \" y" "##);
+        assert_eq!(without_comment(r#"a = "x # \" y" # z"#), r#"a = "x # \" y" "#);
         assert_eq!(without_comment(r"a = 'C:\' # z"), r"a = 'C:\' ");
     }
 }

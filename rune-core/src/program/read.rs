@@ -202,11 +202,11 @@ impl Reader<'_> {
     }
 
     /// A TOML section, its places counted from the start of the file. What cannot be read is noted.
-    fn toml(&mut self, id: FileId, start: usize, body: &str, note: fn(&mut Unread, &str)) -> Option<Node> {
+    fn toml(&mut self, id: FileId, start: usize, body: &str, lost: fn(&mut Unread, &str)) -> Option<Node> {
         if let Err(excess) = height::measure(body, Notation::Toml) {
             let place = excess.place(body);
             self.findings.push(too_high(excess, Span::new(id, start + place.start..start + place.end)));
-            note(&mut self.unread, body);
+            lost(&mut self.unread, body);
             return None;
         }
         match syntax::toml::parse(body) {
@@ -223,7 +223,7 @@ impl Reader<'_> {
                         None => finding,
                     });
                 }
-                note(&mut self.unread, body);
+                lost(&mut self.unread, body);
                 None
             }
         }
