@@ -139,10 +139,10 @@ fn compare(text: &str, random: &mut Random, tally: &mut Tally) -> Result<(), Str
     let names: Vec<Value> = (0..=NAMES).map(|n| values.entity("User", &format!("u{n}"))).collect();
     tally.derived += engine.rules.iter().map(|rule| rule.head).collect::<BTreeSet<_>>().len();
     let mut demand = Demand::of(engine, facts);
+    let mut questions = Vec::new();
     for id in demand.relations().collect::<Vec<_>>() {
         tally.relations += 1;
         let arity = engine.arity(id);
-        let rows = &facts.relations.get(id).expect("it is there").rows;
         for bits in 0..1u32 << arity {
             let given: Vec<usize> = (0..arity).filter(|at| bits >> at & 1 == 1).collect();
             let Some(question) = demand.prepare(engine, facts, &values, id, &given) else {
@@ -150,29 +150,28 @@ fn compare(text: &str, random: &mut Random, tally: &mut Tally) -> Result<(), Str
                 continue;
             };
             tally.questions += 1;
-            for _ in 0..6 {
-                let key: Vec<Value> = given.iter().map(|_| names[random.below(names.len())]).collect();
-                let is_it = |row: &&[Value]| given.iter().zip(&key).all(|(at, value)| row[*at] == *value);
-                let open = |row: &[Value]| (0..arity).filter(|at| !given.contains(at)).map(|at| row[at]).collect();
-                let expected: BTreeSet<Vec<Value>> = rows.rows().filter(is_it).map(open).collect();
-                let answers = demand.answers(&values, question, &key, 10_000_000);
-                let answers = answers.map_err(|stop| format!("{}: {stop:?}", engine.name(id)))?;
-                let found: BTreeSet<Vec<Value>> = answers.iter().cloned().collect();
-                if found != expected || found.len() != answers.len() {
-                    let show = |rows: &BTreeSet<Vec<Value>>| -> Vec<Vec<String>> {
-                        rows.iter().map(|row| row.iter().map(|of| values.show_briefly(*of)).collect()).collect()
-                    };
-                    return Err(format!(
-                        "{} with {given:?} = {:?} has {:?}\nand not {:?}",
-                        engine.name(id),
-                        key.iter().map(|of| values.show_briefly(*of)).collect::<Vec<_>>(),
-                        show(&found),
-                        show(&expected)
-                    ));
-                }
-                tally.keys += 1;
-                tally.rows += found.len();
+            questions.push((id, given, question));
+        }
+    }
+    // Each is asked when all others have been prepared.
+    for (id, given, question) in questions {
+        let rows = &facts.relations.get(id).expect("it is there").rows;
+        for _ in 0..6 {
+            let key: Vec<Value> = given.iter().map(|_| names[random.below(names.len())]).collect();
+            let is_it = |row: &&[Value]| given.iter().zip(&key).all(|(at, value)| row[*at] == *value);
+            let open = |row: &[Value]| (0..row.len()).filter(|at| !given.contains(at)).map(|at| row[at]).collect();
+            let expected: BTreeSet<Vec<Value>> = rows.rows().filter(is_it).map(open).collect();
+            let answers = demand.answers(&values, question, &key, 10_000_000);
+            let answers = answers.map_err(|stop| format!("{}: {stop:?}", engine.name(id)))?;
+            let found: BTreeSet<Vec<Value>> = answers.iter().cloned().collect();
+            if found != expected || found.len() != answers.len() {
+                let show = |row: &Vec<Value>| row.iter().map(|of| values.show_briefly(*of)).collect::<Vec<_>>();
+                let [found, expected] = [found, expected].map(|rows| rows.iter().map(show).collect::<Vec<_>>());
+                let name = engine.name(id);
+                return Err(format!("{name} with {given:?} = {:?} has {found:?}\nand not {expected:?}", show(&key)));
             }
+            tally.keys += 1;
+            tally.rows += found.len();
         }
     }
     Ok(())

@@ -156,24 +156,16 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         instance: &Instance,
         before: Tick,
     ) -> Result<Condition, Stop> {
-        let nothing = Condition {
-            holds: Ok(false),
-            value: None,
-            rows: Vec::new(),
-            is_cut: false,
-            asked: None,
-            is_of_other_types: false,
-        };
-        let Some(ask) = rule.body.asks.get(at) else { return Ok(nothing) };
+        let Some(ask) = rule.body.asks.get(at) else { return Ok(Condition::default()) };
         self.begin(rule);
         self.slots.clone_from(&instance.slots);
         self.before = before;
-        let condition = self.condition_of(rule, ask, nothing);
+        let condition = self.condition_of(rule, ask);
         self.before = Tick::END;
         condition
     }
 
-    fn condition_of(&mut self, rule: &CompiledRule, ask: &Ask, nothing: Condition) -> Result<Condition, Stop> {
+    fn condition_of(&mut self, rule: &CompiledRule, ask: &Ask) -> Result<Condition, Stop> {
         let holds = match &ask.kind {
             AskKind::Atom(id, args) => {
                 let types = rule.types_of(args);
@@ -181,30 +173,36 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
                 let is_of_other_types = found.is_none() && !types.is_empty() && self.row_of(*id, args, &[])?.is_some();
                 let asked = Some((*id, self.key(args)));
                 let holds = if found.is_none() { self.may_be(*id, args) } else { Ok(true) };
-                return Ok(Condition { holds, rows: Vec::from_iter(found), asked, is_of_other_types, ..nothing });
+                return Ok(Condition {
+                    holds,
+                    rows: Vec::from_iter(found),
+                    asked,
+                    is_of_other_types,
+                    ..Condition::default()
+                });
             }
             AskKind::Not(inner) => match &inner.kind {
                 AskKind::Atom(id, args) => {
                     let found = self.row_of(*id, args, &[])?;
                     let asked = Some((*id, self.key(args)));
                     let holds = if found.is_none() { self.test(ask) } else { Ok(false) };
-                    return Ok(Condition { holds, rows: Vec::from_iter(found), asked, ..nothing });
+                    return Ok(Condition { holds, rows: Vec::from_iter(found), asked, ..Condition::default() });
                 }
                 AskKind::In(left, right, _) => {
                     let asked = Some((Names::IN, self.key(&[*left, *right])));
-                    return Ok(Condition { holds: self.test(ask), asked, ..nothing });
+                    return Ok(Condition { holds: self.test(ask), asked, ..Condition::default() });
                 }
                 _ => self.test(ask),
             },
             AskKind::In(left, right, _) => {
                 let asked = Some((Names::IN, self.key(&[*left, *right])));
-                return Ok(Condition { holds: self.is_below(*left, *right), asked, ..nothing });
+                return Ok(Condition { holds: self.is_below(*left, *right), asked, ..Condition::default() });
             }
             AskKind::Bind(slot, expr) => match self.evaluate(expr) {
                 Ok(value) => {
                     let known = self.term(Term::Slot(*slot));
                     let holds = Ok(!is_known(known) || known == value);
-                    return Ok(Condition { holds, value: Some(value), ..nothing });
+                    return Ok(Condition { holds, value: Some(value), ..Condition::default() });
                 }
                 Err(failure) => Err(failure),
             },
@@ -219,18 +217,18 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
                 let slots = self.slots.clone();
                 for (ask, of_tuple) in asked {
                     self.slots = of_tuple;
-                    let _: Condition = self.condition_of(rule, ask, Condition::default())?;
+                    let _: Condition = self.condition_of(rule, ask)?;
                 }
                 self.slots = slots;
                 let known = self.term(Term::Slot(*result));
                 let holds = folded.map(|value| value.is_some_and(|value| !is_known(known) || known == value));
-                return Ok(Condition { holds, value: folded.ok().flatten(), rows, is_cut, ..nothing });
+                return Ok(Condition { holds, value: folded.ok().flatten(), rows, is_cut, ..Condition::default() });
             }
             AskKind::Guard(_) | AskKind::Is(..) => self.test(ask),
         };
         match holds {
             Err(Failure::TooManySteps) => Err(Stop::TooManySteps),
-            holds => Ok(Condition { holds, ..nothing }),
+            holds => Ok(Condition { holds, ..Condition::default() }),
         }
     }
 

@@ -119,15 +119,6 @@ pub enum Node {
     Call2(Method, NodeId, NodeId),
 }
 
-/// A comparison that has a value whatever it compares, or whenever both are integers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Comparison {
-    Equal,
-    NotEqual,
-    Less,
-    LessEqual,
-}
-
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operand {
@@ -166,19 +157,17 @@ impl Expr {
         }
     }
 
-    /// What is compared, if the expression is a comparison of two operands that are there already.
-    pub(crate) fn as_comparison(&self) -> Option<(Comparison, Operand, Operand)> {
-        let (comparison, left, right) = match self.node(self.root) {
-            Node::Equal(left, right) => (Comparison::Equal, left, right),
-            Node::Less(left, right) => (Comparison::Less, left, right),
-            Node::LessEqual(left, right) => (Comparison::LessEqual, left, right),
+    /// What is compared, if the expression says that two operands which are there already are equal, or are not: that never fails.
+    pub(crate) fn as_equality(&self) -> Option<(bool, Operand, Operand)> {
+        let (is_equal, left, right) = match self.node(self.root) {
+            Node::Equal(left, right) => (true, left, right),
             Node::Not(inner) => match self.node(inner) {
-                Node::Equal(left, right) => (Comparison::NotEqual, left, right),
+                Node::Equal(left, right) => (false, left, right),
                 _ => return None,
             },
             _ => return None,
         };
-        Some((comparison, self.operand(left)?, self.operand(right)?))
+        Some((is_equal, self.operand(left)?, self.operand(right)?))
     }
 
     /// The operand that the expression is, if it is one that is there already.

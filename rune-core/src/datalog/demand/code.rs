@@ -1,9 +1,8 @@
 //! What procedures are made of.
 
-use crate::{base::Value, expr::Comparison, schema::Types};
+use crate::{base::Value, check::rules::PredicateId, schema::Types};
 
 use super::shape::Pattern;
-use crate::check::rules::PredicateId;
 
 /// Answers questions of one form about one relation: which rows have these values in the given columns.
 ///
@@ -88,8 +87,9 @@ pub(super) enum Step {
         key: Vec<Operand>,
         wanted: bool,
     },
+    /// If two values are equal, or are not.
     Test {
-        comparison: Comparison,
+        is_equal: bool,
         left: Operand,
         right: Operand,
     },

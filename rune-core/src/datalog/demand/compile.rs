@@ -38,11 +38,17 @@ pub(super) struct Compiler<'c, S, V> {
     store: &'c S,
     values: &'c V,
     arity: &'c dyn Fn(PredicateId) -> usize,
+    pub(super) built: Built,
+    depth: usize,
+}
+
+/// What has been compiled; places in it stay what they are.
+#[derive(Debug, Default)]
+pub(super) struct Built {
     pub(super) procedures: Vec<Procedure>,
     known: BTreeMap<(PredicateId, Pattern), Option<usize>>,
     pub(super) directories: Vec<Directory>,
     on_columns: BTreeMap<(PredicateId, Vec<usize>), usize>,
-    depth: usize,
 }
 
 /// What a rule is under a pattern.
@@ -60,16 +66,15 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         store: &'c S,
         values: &'c V,
         arity: &'c dyn Fn(PredicateId) -> usize,
+        built: Built,
     ) -> Self {
-        let (procedures, directories) = (Vec::new(), Vec::new());
-        let (known, on_columns) = (BTreeMap::new(), BTreeMap::new());
-        Self { shapes, store, values, arity, procedures, known, directories, on_columns, depth: 0 }
+        Self { shapes, store, values, arity, built, depth: 0 }
     }
 
     /// The procedure for a relation whose columns of a pattern are given; none if there is no way to evaluate it so.
     // Recurses once per stratum, as often as procedures may be within one another.
     pub(super) fn procedure(&mut self, id: PredicateId, pattern: Pattern) -> Option<usize> {
-        if let Some(known) = self.known.get(&(id, pattern)) {
+        if let Some(known) = self.built.known.get(&(id, pattern)) {
             return *known;
         }
         if DEPTH_MAX <= self.depth {
@@ -79,15 +84,15 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         let compiled = self.compile(id, pattern);
         self.depth -= 1;
         let at = compiled.map(|procedure| {
-            self.procedures.push(procedure);
-            let at = self.procedures.len() - 1;
+            self.built.procedures.push(procedure);
+            let at = self.built.procedures.len() - 1;
             let trial = self.try_out(at);
-            if let Some(procedure) = self.procedures.get_mut(at) {
+            if let Some(procedure) = self.built.procedures.get_mut(at) {
                 procedure.trial = trial;
             }
             at
         });
-        self.known.insert((id, pattern), at);
+        self.built.known.insert((id, pattern), at);
         at
     }
 
@@ -161,14 +166,14 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
     /// The rows of a relation by these columns.
     pub(super) fn directory(&mut self, id: PredicateId, columns: &[usize]) -> usize {
         let key = (id, columns.to_vec());
-        if let Some(known) = self.on_columns.get(&key) {
+        if let Some(known) = self.built.on_columns.get(&key) {
             return *known;
         }
         let nothing = Table::default();
         let (rows, n) = self.given(id).unwrap_or((&nothing, 0));
-        self.directories.push(Directory::of(rows, n, (self.arity)(id), columns));
-        let at = self.directories.len() - 1;
-        self.on_columns.insert(key, at);
+        self.built.directories.push(Directory::of(rows, n, (self.arity)(id), columns));
+        let at = self.built.directories.len() - 1;
+        self.built.on_columns.insert(key, at);
         at
     }
 
@@ -185,12 +190,12 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
 
     /// What calls of a procedure take and give, on keys of values as they stand in its columns.
     fn try_out(&self, at: usize) -> Trial {
-        let Some(procedure) = self.procedures.get(at) else { return Trial::default() };
+        let Some(procedure) = self.built.procedures.get(at) else { return Trial::default() };
         let columns: Vec<Vec<Value>> = (0..self.arity(procedure.predicate))
             .filter(|column| procedure.pattern.has(*column))
             .map(|column| self.values_in(procedure.predicate, column))
             .collect();
-        let mut run = Run::new(&self.procedures, &self.directories, self.values, TRIAL_STEPS_MAX);
+        let mut run = Run::new(&self.built.procedures, &self.built.directories, self.values, TRIAL_STEPS_MAX);
         let (mut works, mut n_answers) = (Vec::new(), 0);
         for n in 0..TRIALS {
             let pick =

@@ -24,9 +24,7 @@ use crate::{
 };
 
 use super::{DatalogEngine, Stop};
-use code::Procedure;
-use compile::Compiler;
-use directory::Directory;
+use compile::{Built, Compiler};
 use run::Run;
 use shape::{Pattern, Shapes};
 
@@ -34,8 +32,7 @@ use shape::{Pattern, Shapes};
 #[derive(Debug, Default)]
 pub struct Demand {
     shapes: Shapes,
-    procedures: Vec<Procedure>,
-    directories: Vec<Directory>,
+    built: Built,
 }
 
 /// A way to ask, of one relation with some columns given.
@@ -63,10 +60,10 @@ impl Demand {
         given: &[usize],
     ) -> Option<Question> {
         let arity = |id| engine.arity(id);
-        let mut compiler = Compiler::new(&self.shapes, store, values, &arity);
+        let built = std::mem::take(&mut self.built);
+        let mut compiler = Compiler::new(&self.shapes, store, values, &arity, built);
         let question = compiler.procedure(id, Pattern::of(given.iter().copied()));
-        let (procedures, directories) = (compiler.procedures, compiler.directories);
-        (self.procedures, self.directories) = (procedures, directories);
+        self.built = compiler.built;
         question.map(Question)
     }
 
@@ -82,7 +79,7 @@ impl Demand {
         key: &[Value],
         steps_max: u64,
     ) -> Result<Vec<Vec<Value>>, Stop> {
-        let mut run = Run::new(&self.procedures, &self.directories, values, steps_max);
+        let mut run = Run::new(&self.built.procedures, &self.built.directories, values, steps_max);
         run.answers(question.0, key).map(|rows| rows.iter().map(<[Value]>::to_vec).collect())
     }
 }

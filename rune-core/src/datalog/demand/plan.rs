@@ -5,9 +5,8 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    base::Values,
+    base::{Value, Values},
     check::rules::{PredicateId, Slot, Term},
-    expr::Comparison,
     facts::Store,
 };
 
@@ -69,12 +68,7 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
         let all: Vec<usize> = (0..literals.len()).collect();
         self.search(&mut search, &all, &bound, (1.0, 0.0), &mut Vec::new());
         let (cost, steps) = search.best?;
-        let operand = |term: &Term| match term {
-            Term::Slot(slot) => Operand::Register(slot.0),
-            Term::Constant(value) => Operand::Constant(*value),
-            Term::Any => Operand::Constant(crate::base::Value::UNKNOWN),
-        };
-        Some(Code { steps, result: result.iter().map(operand).collect(), cost, ..code })
+        Some(Code { steps, result: operands(result), cost, ..code })
     }
 
     // Recurses once per condition.
@@ -131,7 +125,7 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
         rows: f64,
         is_needed: &dyn Fn(Slot) -> bool,
     ) -> Vec<Next> {
-        let is_known = |term: &Term| slot_of(*term).map_or(*term != Term::Any, |slot| bound.contains(&slot));
+        let is_known = |term: &Term| is_known(*term, bound);
         let test = |step: Step, share: f64| vec![Next { step, bound: bound.clone(), rows: rows * share, cost: rows }];
         match planned {
             Planned::Demand(group, terms) if terms.iter().all(is_known) => {
@@ -147,10 +141,10 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
                     cost: rows * DEMANDED,
                 }]
             }
-            Planned::Literal(Literal::Test(comparison, left, right)) if is_known(left) && is_known(right) => {
-                let share = if *comparison == Comparison::Equal { 0.5 } else { 0.9 };
+            Planned::Literal(Literal::Test(is_equal, left, right)) if is_known(left) && is_known(right) => {
+                let share = if *is_equal { 0.5 } else { 0.9 };
                 let (left, right) = (operand(*left), operand(*right));
-                test(Step::Test { comparison: *comparison, left, right }, share)
+                test(Step::Test { is_equal: *is_equal, left, right }, share)
             }
             Planned::Literal(Literal::Is(slot, types)) if bound.contains(slot) => {
                 test(Step::Is { of: Operand::Register(slot.0), types: types.clone() }, 0.9)
@@ -161,19 +155,19 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
                 vec![Next { step: Step::Let { bind, value: operand(*term) }, bound, rows, cost: rows }]
             }
             Planned::Literal(Literal::Test(..) | Literal::Is(..) | Literal::Let(..)) => Vec::new(),
+            // What is denied is asked of values, or of any.
+            Planned::Literal(Literal::NoRows(_, args) | Literal::NoCall(_, args))
+                if !args.iter().all(|arg| *arg == Term::Any || is_known(arg)) =>
+            {
+                Vec::new()
+            }
             Planned::Literal(Literal::NoRows(id, args)) => {
-                if !args.iter().all(|arg| *arg == Term::Any || is_known(arg)) {
-                    return Vec::new();
-                }
                 let (columns, key) = known_part(args, &is_known);
                 let directory = self.directory(*id, &columns);
                 let step = Step::HasRows { directory, key, wanted: false };
                 vec![Next { step, bound: bound.clone(), rows: rows * 0.9, cost: rows * PROBE }]
             }
             Planned::Literal(Literal::NoCall(id, args)) => {
-                if !args.iter().all(|arg| *arg == Term::Any || is_known(arg)) {
-                    return Vec::new();
-                }
                 let (columns, key) = known_part(args, &is_known);
                 let Some(procedure) = self.procedure(*id, Pattern::of(columns)) else { return Vec::new() };
                 let cost = self.cost_of(procedure, is_fixed(args, fixed), rows);
@@ -193,10 +187,10 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
         rows: f64,
         is_needed: &dyn Fn(Slot) -> bool,
     ) -> Next {
-        let is_known = |term: &Term| slot_of(*term).map_or(*term != Term::Any, |slot| bound.contains(&slot));
+        let is_known = |term: &Term| is_known(*term, bound);
         let (columns, key) = known_part(args, &is_known);
         let directory = self.directory(id, &columns);
-        let (fan, kept) = self.directories.get(directory).map_or((0.0, Vec::new()), |directory| {
+        let (fan, kept) = self.built.directories.get(directory).map_or((0.0, Vec::new()), |directory| {
             (ratio(directory.n_rows(), directory.n_keys()), directory.columns(args.len(), &columns))
         });
         if args.iter().all(|arg| is_known(arg) || is_idle(*arg, args, is_needed)) {
@@ -217,7 +211,7 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
         rows: f64,
         is_needed: &dyn Fn(Slot) -> bool,
     ) -> Vec<Next> {
-        let is_known = |term: &Term| slot_of(*term).map_or(*term != Term::Any, |slot| bound.contains(&slot));
+        let is_known = |term: &Term| is_known(*term, bound);
         let (known, _) = known_part(args, &is_known);
         let is_all_known = args.iter().all(|arg| is_known(arg) || is_idle(*arg, args, is_needed));
         let mut nexts = Vec::new();
@@ -225,7 +219,7 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
             let Some(procedure) = self.procedure(id, Pattern::of(columns.iter().copied())) else { continue };
             let key: Vec<Term> = columns.iter().filter_map(|at| args.get(*at).copied()).collect();
             let cost = self.cost_of(procedure, is_fixed(&key, fixed), rows);
-            let n_answers = self.procedures.get(procedure).map_or(0.0, |procedure| procedure.trial.n_answers);
+            let n_answers = self.built.procedures.get(procedure).map_or(0.0, |procedure| procedure.trial.n_answers);
             if is_all_known && columns.len() == known.len() {
                 let step = Step::Holds { procedure, key: operands(&key), wanted: true };
                 nexts.push(Next { step, bound: bound.clone(), rows: rows * n_answers.clamp(0.1, 0.9), cost });
@@ -243,9 +237,13 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
 
     /// What calls cost: those whose key does not vary are made once.
     fn cost_of(&self, procedure: usize, is_fixed: bool, rows: f64) -> f64 {
-        let work = self.procedures.get(procedure).map_or(0.0, |procedure| procedure.trial.work);
+        let work = self.built.procedures.get(procedure).map_or(0.0, |procedure| procedure.trial.work);
         if is_fixed { rows.min(1.0) * work + rows } else { rows * (PROBE + work) }
     }
+}
+
+fn is_known(term: Term, bound: &BTreeSet<Slot>) -> bool {
+    slot_of(term).map_or(term != Term::Any, |slot| bound.contains(&slot))
 }
 
 fn is_fixed(args: &[Term], fixed: &BTreeSet<Slot>) -> bool {
@@ -295,7 +293,7 @@ fn operand(term: Term) -> Operand {
     match term {
         Term::Slot(slot) => Operand::Register(slot.0),
         Term::Constant(value) => Operand::Constant(value),
-        Term::Any => Operand::Constant(crate::base::Value::UNKNOWN),
+        Term::Any => Operand::Constant(Value::UNKNOWN),
     }
 }
 

@@ -7,7 +7,6 @@ use hashbrown::HashMap;
 use crate::{
     base::{Value, Values},
     datalog::solve::{Flow, Stop},
-    expr::Comparison,
 };
 
 use super::{
@@ -202,14 +201,8 @@ impl<'r, V: Values> Run<'r, V> {
                     Err(why) => Flow::Break(why),
                 }
             }
-            Step::Test { comparison, left, right } => {
-                let (left, right) = (self.operand(frame, *left), self.operand(frame, *right));
-                let holds = match comparison {
-                    Comparison::Equal => left == right,
-                    Comparison::NotEqual => left != right,
-                    // Shapes have none of them.
-                    Comparison::Less | Comparison::LessEqual => false,
-                };
+            Step::Test { is_equal, left, right } => {
+                let holds = (self.operand(frame, *left) == self.operand(frame, *right)) == *is_equal;
                 if holds { self.steps(frame, rest, done) } else { Flow::Continue(()) }
             }
             Step::Is { of, types } => {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     check::rules::{Names, PredicateId, Slot, Term},
     datalog::{AskKind, CompiledRule, DatalogEngine},
-    expr::{Comparison, Operand},
+    expr::Operand,
     facts::Store,
     schema::Types,
 };
@@ -32,7 +32,8 @@ pub(super) enum Literal {
     NoCall(PredicateId, Vec<Term>),
     /// No row that is there.
     NoRows(PredicateId, Vec<Term>),
-    Test(Comparison, Term, Term),
+    /// Whether two are equal, or are not.
+    Test(bool, Term, Term),
     Is(Slot, Types),
     Let(Slot, Term),
 }
@@ -122,11 +123,10 @@ impl CompiledRule {
                     AskKind::Atom(id, args) => Literal::NoRows(*id, args.to_vec()),
                     _ => return None,
                 },
-                AskKind::Guard(expr) => match expr.as_comparison()? {
-                    // Of other types than integers there may be no order.
-                    (Comparison::Less | Comparison::LessEqual, ..) => return None,
-                    (comparison, left, right) => Literal::Test(comparison, term(left), term(right)),
-                },
+                AskKind::Guard(expr) => {
+                    let (is_equal, left, right) = expr.as_equality()?;
+                    Literal::Test(is_equal, term(left), term(right))
+                }
                 AskKind::Is(slot, types) => Literal::Is(*slot, types.clone()),
                 AskKind::Bind(slot, expr) => Literal::Let(*slot, term(expr.as_operand()?)),
                 AskKind::In(..) | AskKind::Aggregate { .. } => return None,
