@@ -49,22 +49,29 @@ fn rules(random: &mut Random) -> String {
         }
         relations.push((format!("e{n}"), arity));
     }
-    for n in 0..1 + random.below(5) {
-        let arity = 1 + random.below(3);
+    let derived: Vec<(String, usize)> =
+        (0..1 + random.below(5)).map(|n| (format!("p{n}"), 1 + random.below(3))).collect();
+    for (n, (_, arity)) in derived.iter().enumerate() {
+        let arity = *arity;
         writeln!(text, "relation p{n}({}).", vec!["User"; arity].join(", ")).expect("text");
         if random.chance(30) {
             let row: Vec<String> = (0..arity).map(|_| format!("\"u{}\"", random.below(NAMES))).collect();
             writeln!(text, "p{n}({}).", row.join(", ")).expect("text");
         }
         for _ in 0..1 + random.below(3) {
-            rule(random, &mut text, (&format!("p{n}"), arity), &relations);
+            rule(random, &mut text, (&format!("p{n}"), arity), (&relations, &derived));
         }
         relations.push((format!("p{n}"), arity));
     }
     text
 }
 
-fn rule(random: &mut Random, text: &mut String, (name, arity): (&str, usize), below: &[(String, usize)]) {
+fn rule(
+    random: &mut Random,
+    text: &mut String,
+    (name, arity): (&str, usize),
+    (below, derived): (&[(String, usize)], &[(String, usize)]),
+) {
     let mut bound: Vec<String> = Vec::new();
     let term = |random: &mut Random, bound: &mut Vec<String>, is_new_allowed: bool| match random.below(10) {
         0 => format!("User::\"u{}\"", random.below(NAMES)),
@@ -82,6 +89,11 @@ fn rule(random: &mut Random, text: &mut String, (name, arity): (&str, usize), be
     for at in 0..n_literals {
         let (of, n) = match recursive {
             Some(recursive) if recursive == at => (name, arity),
+            // Relations that derive one another, and more than one recursive condition.
+            Some(_) if random.chance(20) => {
+                let (of, n) = &derived[random.below(derived.len())];
+                (of.as_str(), *n)
+            }
             _ => {
                 let (of, n) = &below[random.below(below.len())];
                 (of.as_str(), *n)

@@ -43,6 +43,11 @@ impl Value {
         self.0
     }
 
+    /// What has these bits: an id, or a number that is kept in the place of one.
+    pub(crate) fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
     fn inline(number: i64) -> Option<Self> {
         if !(INLINE_MIN..=INLINE_MAX).contains(&number) {
             return None;

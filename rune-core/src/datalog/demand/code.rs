@@ -13,6 +13,9 @@ use super::shape::Pattern;
 ///
 /// Columns that recursion leaves alone are read from the key. Those that it changes independently of each other are groups of
 /// their own, so that their product is never built (Naughton, "Compiling separable recursions", 1988).
+///
+/// Where recursion is of no such form the procedure is tabled: its exits are all its rules, and those that read what is still
+/// growing are suspended and go on with what is new (SLG resolution; Chen and Warren 1996).
 #[derive(Debug, Clone)]
 pub(super) struct Procedure {
     pub(super) predicate: PredicateId,
@@ -20,7 +23,9 @@ pub(super) struct Procedure {
     pub(super) groups: Vec<Group>,
     pub(super) exits: Vec<Code>,
     pub(super) forwards: Vec<Code>,
-    /// How many columns are open: those that an answer has.
+    pub(super) is_tabled: bool,
+    /// How many columns are given, and how many are open: those that an answer has.
+    pub(super) n_given: usize,
     pub(super) n_open: usize,
     pub(super) n_registers: usize,
     /// What a call takes and gives, as found by trial.
@@ -31,76 +36,144 @@ pub(super) struct Procedure {
 #[derive(Debug, Clone)]
 pub(super) struct Group {
     /// Their places in the key.
-    pub(super) columns: Vec<usize>,
-    /// From what is demanded to what that demands.
+    pub(super) columns: Box<[usize]>,
+    /// How one goes from what is demanded to what that demands, by its place among the closures.
+    pub(super) closure: usize,
+}
+
+/// How demand grows. Procedures whose recursion goes the same way share it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Closure {
     pub(super) edges: Vec<Code>,
+    pub(super) width: usize,
+    /// Whether it depends on nothing but where it starts.
+    pub(super) is_shared: bool,
 }
 
 /// A rule as steps. What it begins with is bound first.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Code {
     /// What is done with each value of the key.
-    pub(super) of_key: Vec<Bind>,
+    pub(super) of_key: Box<[Bind]>,
     /// What is done with each value of the tuple that it is run for: a demand, or an answer.
-    pub(super) of_tuple: Vec<Bind>,
-    pub(super) steps: Vec<Step>,
+    pub(super) of_tuple: Box<[Bind]>,
+    pub(super) steps: Box<[Step]>,
     /// What comes of it.
-    pub(super) result: Vec<Operand>,
+    pub(super) result: Box<[Operand]>,
     /// What it is estimated to take.
     pub(super) cost: f64,
 }
 
+impl Code {
+    /// The same without registers for what is never read, and the others by the order in which they occur, so that what rules do
+    /// alike is seen to be alike.
+    pub(super) fn normal(mut self) -> Self {
+        let mut seen: Vec<usize> = Vec::new();
+        drop(self.clone().renamed(&mut |register| {
+            seen.push(register);
+            register
+        }));
+        for bind in &mut self.of_key {
+            if let Bind::Set(register) = bind
+                && seen.iter().filter(|of| *of == register).count() == 1
+            {
+                *bind = Bind::Skip;
+            }
+        }
+        let mut names: Vec<usize> = Vec::new();
+        self.renamed(&mut |register| {
+            names.iter().position(|of| *of == register).unwrap_or_else(|| {
+                names.push(register);
+                names.len() - 1
+            })
+        })
+    }
+
+    fn renamed(self, name: Name<'_>) -> Self {
+        let Self { of_key, of_tuple, steps, result, cost } = self;
+        let of_key = binds(of_key, name);
+        let of_tuple = binds(of_tuple, name);
+        let steps = steps.into_iter().map(|step| step.renamed(name)).collect();
+        Self { of_key, of_tuple, steps, result: operands(result, name), cost }
+    }
+}
+
+type Name<'n> = &'n mut dyn FnMut(usize) -> usize;
+
+fn operand(of: Operand, name: Name<'_>) -> Operand {
+    match of {
+        Operand::Register(register) => Operand::Register(name(register)),
+        Operand::Constant(_) => of,
+    }
+}
+
+fn operands(of: Box<[Operand]>, name: Name<'_>) -> Box<[Operand]> {
+    of.into_iter().map(|of| operand(of, name)).collect()
+}
+
+fn bind(of: Bind, name: Name<'_>) -> Bind {
+    match of {
+        Bind::Skip => Bind::Skip,
+        Bind::Set(register) => Bind::Set(name(register)),
+        Bind::Same(of) => Bind::Same(operand(of, name)),
+    }
+}
+
+fn binds(of: Box<[Bind]>, name: Name<'_>) -> Box<[Bind]> {
+    of.into_iter().map(|of| bind(of, name)).collect()
+}
+
+impl Step {
+    fn renamed(self, name: Name<'_>) -> Self {
+        match self {
+            Self::Rows { directory, key, binds: to } => {
+                Self::Rows { directory, key: operands(key, name), binds: binds(to, name) }
+            }
+            Self::HasRows { directory, key, wanted } => Self::HasRows { directory, key: operands(key, name), wanted },
+            Self::Demand { group, binds: to } => Self::Demand { group, binds: binds(to, name) },
+            Self::Demanded { group, key } => Self::Demanded { group, key: operands(key, name) },
+            Self::Call { procedure, key, binds: to } => {
+                Self::Call { procedure, key: operands(key, name), binds: binds(to, name) }
+            }
+            Self::Read { procedure, key, binds: to } => {
+                Self::Read { procedure, key: operands(key, name), binds: binds(to, name) }
+            }
+            Self::Holds { procedure, key, wanted } => Self::Holds { procedure, key: operands(key, name), wanted },
+            Self::Test { is_equal, left, right } => {
+                Self::Test { is_equal, left: operand(left, name), right: operand(right, name) }
+            }
+            Self::Is { of, types } => Self::Is { of: operand(of, name), types },
+            Self::Let { bind: to, value } => {
+                let value = operand(value, name);
+                Self::Let { bind: bind(to, name), value }
+            }
+        }
+    }
+}
+
 /// A condition, at a place where what it needs is known.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Step {
     /// For each row of a key.
-    Rows {
-        directory: usize,
-        key: Vec<Operand>,
-        binds: Vec<Bind>,
-    },
+    Rows { directory: usize, key: Box<[Operand]>, binds: Box<[Bind]> },
     /// If a key has rows, or has none.
-    HasRows {
-        directory: usize,
-        key: Vec<Operand>,
-        wanted: bool,
-    },
+    HasRows { directory: usize, key: Box<[Operand]>, wanted: bool },
     /// For each tuple that is demanded of a group.
-    Demand {
-        group: usize,
-        binds: Vec<Bind>,
-    },
+    Demand { group: usize, binds: Box<[Bind]> },
     /// If a tuple is demanded of a group.
-    Demanded {
-        group: usize,
-        key: Vec<Operand>,
-    },
+    Demanded { group: usize, key: Box<[Operand]> },
     /// For each answer of a procedure.
-    Call {
-        procedure: usize,
-        key: Vec<Operand>,
-        binds: Vec<Bind>,
-    },
+    Call { procedure: usize, key: Box<[Operand]>, binds: Box<[Bind]> },
+    /// For each answer of a procedure whose table is still growing: what is new later is gone on with later.
+    Read { procedure: usize, key: Box<[Operand]>, binds: Box<[Bind]> },
     /// If a procedure has an answer, or has none.
-    Holds {
-        procedure: usize,
-        key: Vec<Operand>,
-        wanted: bool,
-    },
+    Holds { procedure: usize, key: Box<[Operand]>, wanted: bool },
     /// If two values are equal, or are not.
-    Test {
-        is_equal: bool,
-        left: Operand,
-        right: Operand,
-    },
-    Is {
-        of: Operand,
-        types: Types,
-    },
-    Let {
-        bind: Bind,
-        value: Operand,
-    },
+    Test { is_equal: bool, left: Operand, right: Operand },
+    /// If a value is of these types.
+    Is { of: Operand, types: Types },
+    /// With a value for a register.
+    Let { bind: Bind, value: Operand },
 }
 
 /// A value: of a register or known from the beginning.

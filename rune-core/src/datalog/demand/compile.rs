@@ -7,7 +7,7 @@
 //! | forward | the given columns pass unchanged; those that demand varies are used nowhere else | a step from answer to answer |
 //!
 //! With all columns given every rule with one recursive literal is a tail rule, so that it does not matter at which end authors
-//! write their recursion.
+//! write their recursion. Where a rule is nothing of this, as where relations derive one another, the procedure is tabled.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,10 +18,11 @@ use crate::{
 };
 
 use super::{
-    code::{Bind, Code, Group, Operand, Procedure, Trial},
+    code::{Bind, Closure, Code, Group, Operand, Procedure, Step, Trial},
     directory::Directory,
     plan::Planned,
     run::Run,
+    scratch::Scratch,
     shape::{Clause, Literal, Pattern, Shapes, slot_of},
 };
 
@@ -31,7 +32,9 @@ const TRIALS: usize = 24;
 const TRIAL_STEPS_MAX: u64 = 8_000;
 const TRIAL_PASSED: f64 = 200_000.0;
 /// Procedures within one another.
-const DEPTH_MAX: usize = 64;
+const DEPTH_MAX: usize = 200;
+/// What a call of a table is taken to cost, and to give for each column that is open, while it cannot be tried.
+pub(super) const TABLE: Trial = Trial { work: 60.0, n_answers: 4.0 };
 
 pub(super) struct Compiler<'c, S, V> {
     pub(super) shapes: &'c Shapes,
@@ -40,12 +43,20 @@ pub(super) struct Compiler<'c, S, V> {
     arity: &'c dyn Fn(PredicateId) -> usize,
     pub(super) built: Built,
     depth: usize,
+    /// The components whose tables are being compiled, the innermost last.
+    tabling: Vec<usize>,
+    /// Tables that are not tried yet, because others of their component are not compiled.
+    untried: Vec<usize>,
+    /// Whether one of them cannot be compiled.
+    broken: bool,
+    scratch: Scratch,
 }
 
 /// What has been compiled; places in it stay what they are.
 #[derive(Debug, Default)]
 pub(super) struct Built {
     pub(super) procedures: Vec<Procedure>,
+    pub(super) closures: Vec<Closure>,
     known: BTreeMap<(PredicateId, Pattern), Option<usize>>,
     pub(super) directories: Vec<Directory>,
     on_columns: BTreeMap<(PredicateId, Vec<usize>), usize>,
@@ -68,11 +79,23 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         arity: &'c dyn Fn(PredicateId) -> usize,
         built: Built,
     ) -> Self {
-        Self { shapes, store, values, arity, built, depth: 0 }
+        let (tabling, untried) = (Vec::new(), Vec::new());
+        Self {
+            shapes,
+            store,
+            values,
+            arity,
+            built,
+            depth: 0,
+            tabling,
+            untried,
+            broken: false,
+            scratch: Scratch::default(),
+        }
     }
 
     /// The procedure for a relation whose columns of a pattern are given; none if there is no way to evaluate it so.
-    // Recurses once per stratum, as often as procedures may be within one another.
+    // Recurses once per stratum and table, as often as procedures may be within one another.
     pub(super) fn procedure(&mut self, id: PredicateId, pattern: Pattern) -> Option<usize> {
         if let Some(known) = self.built.known.get(&(id, pattern)) {
             return *known;
@@ -80,45 +103,113 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         if DEPTH_MAX <= self.depth {
             return None;
         }
+        let shapes = self.shapes;
+        let clauses = shapes.clauses.get(&id)?;
         self.depth += 1;
-        let compiled = self.compile(id, pattern);
+        let kinds = clauses.iter().map(|clause| Some((clause, kind_of(clause, id, pattern, shapes)?)));
+        let kinds = kinds.collect::<Option<Vec<_>>>().filter(|kinds| !mixes(kinds, pattern));
+        let closed = kinds.and_then(|kinds| self.closed(id, pattern, &kinds));
+        let at = closed.or_else(|| self.tabled(id, pattern));
         self.depth -= 1;
-        let at = compiled.map(|procedure| {
-            self.built.procedures.push(procedure);
-            let at = self.built.procedures.len() - 1;
-            let trial = self.try_out(at);
-            if let Some(procedure) = self.built.procedures.get_mut(at) {
-                procedure.trial = trial;
-            }
-            at
-        });
         self.built.known.insert((id, pattern), at);
         at
     }
 
-    fn compile(&mut self, id: PredicateId, pattern: Pattern) -> Option<Procedure> {
-        let clauses = self.shapes.clauses.get(&id)?;
-        let kinds: Vec<(&Clause, Kind)> =
-            clauses.iter().map(|clause| Some((clause, kind_of(clause, id, pattern)?))).collect::<Option<_>>()?;
-        let groups = groups(&kinds, pattern);
-        let dynamic: BTreeSet<usize> = groups.iter().flatten().copied().collect();
-        let given: Vec<usize> = (0..(self.arity)(id)).filter(|at| pattern.has(*at)).collect();
-        let n_open = (self.arity)(id) - given.len();
-        let mut procedure = Procedure {
+    fn add(&mut self, procedure: Procedure) -> usize {
+        self.built.procedures.push(procedure);
+        self.built.procedures.len() - 1
+    }
+
+    fn empty(&self, id: PredicateId, pattern: Pattern) -> Procedure {
+        let arity = (self.arity)(id);
+        let n_given = (0..arity).filter(|at| pattern.has(*at)).count();
+        let clauses = self.shapes.clauses.get(&id).into_iter().flatten();
+        Procedure {
             predicate: id,
             pattern,
             groups: Vec::new(),
             exits: Vec::new(),
             forwards: Vec::new(),
-            n_open,
-            n_registers: clauses.iter().map(|clause| clause.n_slots).max().unwrap_or_default(),
+            is_tabled: false,
+            n_given,
+            n_open: arity - n_given,
+            n_registers: clauses.map(|clause| clause.n_slots).max().unwrap_or_default(),
             trial: Trial::default(),
-        };
-        let place = |column: &usize| given.iter().position(|of| of == column).unwrap_or_default();
-        for columns in &groups {
-            procedure.groups.push(Group { columns: columns.iter().map(place).collect(), edges: Vec::new() });
         }
-        for (clause, kind) in &kinds {
+    }
+
+    fn closed(&mut self, id: PredicateId, pattern: Pattern, kinds: &[(&Clause, Kind)]) -> Option<usize> {
+        let tabling = std::mem::take(&mut self.tabling);
+        let procedure = self.compile(id, pattern, kinds);
+        self.tabling = tabling;
+        let at = self.add(procedure?);
+        self.try_out(at);
+        Some(at)
+    }
+
+    fn tabled(&mut self, id: PredicateId, pattern: Pattern) -> Option<usize> {
+        let shapes = self.shapes;
+        let component = shapes.component(id)?;
+        let at = self.add(Procedure { is_tabled: true, trial: TABLE, ..self.empty(id, pattern) });
+        // Those that it reads may read it.
+        self.built.known.insert((id, pattern), Some(at));
+        self.untried.push(at);
+        self.tabling.push(component);
+        let (given, open) = pattern.split(&Vec::from_iter(0..(self.arity)(id)));
+        let mut exits = Vec::new();
+        for clause in shapes.clauses.get(&id).into_iter().flatten() {
+            let mut entry = Entry::default();
+            for column in &given {
+                entry.key(clause.args.get(*column).copied());
+            }
+            let literals: Vec<Planned> = clause.literals.iter().cloned().map(Planned::Literal).collect();
+            let result: Vec<Term> = open.iter().filter_map(|at| clause.args.get(*at).copied()).collect();
+            exits.extend(self.plan(entry, &literals, &result));
+        }
+        exits.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+        let is_whole = exits.len() == shapes.clauses.get(&id).map_or(0, Vec::len);
+        if let Some(procedure) = self.built.procedures.get_mut(at) {
+            procedure.exits = exits;
+        }
+        self.tabling.pop();
+        self.settle(component, is_whole).then_some(at)
+    }
+
+    /// Tries out the tables of a component once all of them are compiled. If one cannot be, none is of use.
+    fn settle(&mut self, component: usize, is_whole: bool) -> bool {
+        let shapes = self.shapes;
+        self.broken |= !is_whole;
+        if self.tabling.contains(&component) {
+            return is_whole;
+        }
+        let is_broken = std::mem::take(&mut self.broken);
+        let is_of_it = |at: &usize| {
+            self.built.procedures.get(*at).and_then(|of| shapes.component(of.predicate)) == Some(component)
+        };
+        let (tables, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.untried).into_iter().partition(is_of_it);
+        self.untried = others;
+        for at in tables {
+            if is_broken && let Some(of) = self.built.procedures.get(at) {
+                self.built.known.insert((of.predicate, of.pattern), None);
+            } else {
+                self.try_out(at);
+            }
+        }
+        !is_broken
+    }
+
+    /// Whether the rule that is being planned is of the same table as a relation.
+    pub(super) fn is_mate(&self, id: PredicateId) -> bool {
+        self.tabling.last().is_some_and(|component| self.shapes.component(id) == Some(*component))
+    }
+
+    fn compile(&mut self, id: PredicateId, pattern: Pattern, kinds: &[(&Clause, Kind)]) -> Option<Procedure> {
+        let groups = groups(kinds, pattern);
+        let dynamic: BTreeSet<usize> = groups.iter().flatten().copied().collect();
+        let given: Vec<usize> = (0..(self.arity)(id)).filter(|at| pattern.has(*at)).collect();
+        let mut procedure = self.empty(id, pattern);
+        let mut edges: Vec<Vec<Code>> = vec![Vec::new(); groups.len()];
+        for (clause, kind) in kinds {
             let mut entry = Entry::default();
             for column in &given {
                 let term = clause.args.get(*column).copied().filter(|_| !dynamic.contains(column));
@@ -145,12 +236,9 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
                     let result: Vec<Term> =
                         columns.iter().filter_map(|column| recursive.get(*column).copied()).collect();
                     let edge = self.plan(entry, &others(clause, id), &result)?;
-                    procedure.groups.get_mut(at)?.edges.push(edge);
+                    edges.get_mut(at)?.push(edge.normal());
                 }
                 Kind::Forward(recursive) => {
-                    if uses_any_of(clause, id, &open, &dynamic) {
-                        return None;
-                    }
                     for term in pattern.split(recursive).1 {
                         entry.tuple(Some(term));
                     }
@@ -158,9 +246,27 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
                 }
             }
         }
+        for (columns, edges) in groups.iter().zip(edges) {
+            let place = |column: &usize| given.iter().position(|of| of == column).unwrap_or_default();
+            let closure = self.closure(edges, columns.len());
+            procedure.groups.push(Group { columns: columns.iter().map(place).collect(), closure });
+        }
         // The cheapest first: a question that is answered with yes ends there.
         procedure.exits.sort_by(|a, b| a.cost.total_cmp(&b.cost));
         Some(procedure)
+    }
+
+    /// The closure that goes along these edges.
+    fn closure(&mut self, edges: Vec<Code>, width: usize) -> usize {
+        let is_shared = edges.iter().all(|edge| edge.of_key.iter().all(|of| *of == Bind::Skip));
+        // Where the key does not matter, neither does how many columns it has.
+        let forget = |edge| if is_shared { Code { of_key: Box::default(), ..edge } } else { edge };
+        let closure = Closure { edges: edges.into_iter().map(forget).collect(), width, is_shared };
+        let known = self.built.closures.iter().position(|of| *of == closure);
+        known.unwrap_or_else(|| {
+            self.built.closures.push(closure);
+            self.built.closures.len() - 1
+        })
     }
 
     /// The rows of a relation by these columns.
@@ -188,21 +294,21 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         (self.arity)(id)
     }
 
-    /// What calls of a procedure take and give, on keys of values as they stand in its columns.
-    fn try_out(&self, at: usize) -> Trial {
-        let Some(procedure) = self.built.procedures.get(at) else { return Trial::default() };
+    /// Finds what calls of a procedure take and give, on keys of values as they stand in its columns.
+    fn try_out(&mut self, at: usize) {
+        let Some(procedure) = self.built.procedures.get(at) else { return };
         let columns: Vec<Vec<Value>> = (0..self.arity(procedure.predicate))
             .filter(|column| procedure.pattern.has(*column))
             .map(|column| self.values_in(procedure.predicate, column))
             .collect();
-        let mut run = Run::new(&self.built.procedures, &self.built.directories, self.values, TRIAL_STEPS_MAX);
         let (mut works, mut n_answers) = (Vec::new(), 0);
         for n in 0..TRIALS {
             let pick =
                 |(at, values): (usize, &Vec<Value>)| values.get((n * 7 + at * 13) % values.len().max(1)).copied();
             let key: Option<Vec<Value>> = columns.iter().enumerate().map(pick).collect();
             let Some(key) = key else { continue };
-            run.reset(TRIAL_STEPS_MAX);
+            self.scratch.reset();
+            let mut run = Run::new(&self.built, self.values, &mut self.scratch, TRIAL_STEPS_MAX);
             match run.answers(at, &key) {
                 Ok(answers) => {
                     n_answers += answers.len();
@@ -215,7 +321,9 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         let mean = works.iter().sum::<f64>() / n;
         let worst = works.iter().copied().fold(0.0, f64::max);
         let n_answers = f64::from(u32::try_from(n_answers).unwrap_or(u32::MAX)) / n;
-        Trial { work: f64::midpoint(mean, worst), n_answers }
+        if let Some(procedure) = self.built.procedures.get_mut(at) {
+            procedure.trial = Trial { work: f64::midpoint(mean, worst), n_answers };
+        }
     }
 
     /// Some values of a column, as far as rows that are there have them.
@@ -262,22 +370,28 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
 /// What a rule begins with.
 #[derive(Debug, Default)]
 pub(super) struct Entry {
-    pub(super) code: Code,
+    of_key: Vec<Bind>,
+    of_tuple: Vec<Bind>,
     pub(super) bound: BTreeSet<Slot>,
     /// Those among them that are the same in all of a call.
     pub(super) fixed: BTreeSet<Slot>,
 }
 
 impl Entry {
+    /// The rule that goes on from here.
+    pub(super) fn into_code(self, steps: Vec<Step>, result: Box<[Operand]>, cost: f64) -> Code {
+        Code { of_key: self.of_key.into(), of_tuple: self.of_tuple.into(), steps: steps.into(), result, cost }
+    }
+
     fn key(&mut self, term: Option<Term>) {
         let bind = term.map_or(Bind::Skip, |term| bind(term, &mut self.bound));
         self.fixed.extend(term.and_then(slot_of));
-        self.code.of_key.push(bind);
+        self.of_key.push(bind);
     }
 
     fn tuple(&mut self, term: Option<Term>) {
         let bind = term.map_or(Bind::Skip, |term| bind(term, &mut self.bound));
-        self.code.of_tuple.push(bind);
+        self.of_tuple.push(bind);
     }
 }
 
@@ -291,12 +405,19 @@ pub(super) fn bind(term: Term, bound: &mut BTreeSet<Slot>) -> Bind {
     }
 }
 
-/// Whether a rule reads one of these columns of its head, besides handing it on.
-fn uses_any_of(clause: &Clause, id: PredicateId, open: &[Term], columns: &BTreeSet<usize>) -> bool {
-    let of_head = open.iter().copied().filter_map(slot_of);
-    let used: BTreeSet<Slot> = others_of(clause, id).flat_map(Literal::slots).chain(of_head).collect();
-    let slots = columns.iter().filter_map(|at| clause.args.get(*at).copied().and_then(slot_of));
-    slots.into_iter().any(|slot| used.contains(&slot))
+/// Whether a rule that goes from answer to answer reads what demand varies, so that it would go wrong from some of it.
+fn mixes(kinds: &[(&Clause, Kind)], pattern: Pattern) -> bool {
+    let dynamic: BTreeSet<usize> = groups(kinds, pattern).into_iter().flatten().collect();
+    kinds.iter().any(|(clause, kind)| matches!(kind, Kind::Forward(_)) && minds_any_of(clause, &dynamic))
+}
+
+/// Whether a rule that reads its relation once says anything of one of these columns, besides handing it on.
+fn minds_any_of(clause: &Clause, columns: &BTreeSet<usize>) -> bool {
+    let of_body = clause.literals.iter().flat_map(Literal::slots);
+    let slots: Vec<Slot> = clause.args.iter().copied().filter_map(slot_of).chain(of_body).collect();
+    // Once in the head, once where the relation is read.
+    let is_idle = |slot: Slot| slots.iter().filter(|of| **of == slot).count() == 2;
+    !columns.iter().all(|at| clause.args.get(*at).copied().and_then(slot_of).is_some_and(is_idle))
 }
 
 fn others_of(clause: &Clause, id: PredicateId) -> impl Iterator<Item = &Literal> {
@@ -307,13 +428,15 @@ fn others(clause: &Clause, id: PredicateId) -> Vec<Planned> {
     others_of(clause, id).cloned().map(Planned::Literal).collect()
 }
 
-fn kind_of(clause: &Clause, id: PredicateId, pattern: Pattern) -> Option<Kind> {
+/// What a rule is under a pattern; none if it is of no such form.
+fn kind_of(clause: &Clause, id: PredicateId, pattern: Pattern, shapes: &Shapes) -> Option<Kind> {
+    let component = shapes.component(id);
     let mut recursive = clause.literals.iter().filter_map(|literal| match literal {
-        Literal::Call(of, args) if *of == id => Some(args),
+        Literal::Call(of, args) if shapes.component(*of) == component => Some((*of, args)),
         _ => None,
     });
-    let Some(args) = recursive.next() else { return Some(Kind::Exit) };
-    if recursive.next().is_some() {
+    let Some((of, args)) = recursive.next() else { return Some(Kind::Exit) };
+    if of != id || recursive.next().is_some() {
         return None;
     }
     let used: BTreeSet<Slot> = others_of(clause, id).flat_map(Literal::slots).collect();

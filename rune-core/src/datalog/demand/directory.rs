@@ -1,11 +1,12 @@
 //! Rows by some of their columns, with the other columns of each key side by side.
 //!
 //! ```text
-//!   slots      u ─▶ (0, 2)   v ─▶ (2, 1)        open addressing, at most half full
-//!   payload    a b | c                          the columns that are not the key, a key's rows in a run
+//!   slots      u ─▶ (0, 2)   v ─▶ c        open addressing, at most half full
+//!   payload    a b                         the columns that are not the key, a key's rows in a run
 //! ```
 //!
-//! A probe costs one line of the slots and the run itself: where demand goes from row to row it asks for nothing else.
+//! A probe costs one line of the slots and the run itself, and where a key has one row of one more column the slot alone: where
+//! demand goes from row to row it asks for nothing else.
 
 use crate::{
     base::Value,
@@ -30,19 +31,20 @@ pub(super) struct Directory {
 #[derive(Debug, Clone, Copy)]
 struct Slot {
     key: u64,
-    start: RowId,
-    /// None of a key; zero of a slot that is free.
+    /// Where the run begins, as bits; of one row of one column, that itself.
+    start: Value,
+    /// Zero of a slot that is free.
     len: RowId,
 }
 
-const FREE: Slot = Slot { key: 0, start: 0, len: 0 };
+const FREE: Slot = Slot { key: 0, start: Value::FALSE, len: 0 };
 
 impl Directory {
     /// The first `n` rows of a table by these columns.
     pub(super) fn of(rows: &Table, n: RowId, arity: usize, columns: &[usize]) -> Self {
         let compared: Option<Box<[usize]>> = (2 < columns.len()).then(|| columns.into());
         let kept: Vec<usize> = (0..arity).filter(|at| compared.is_some() || !columns.contains(at)).collect();
-        let key_of = |row: &[Value]| key(columns.iter().filter_map(|at| row.get(*at).copied()));
+        let key_of = |row: &[Value]| pack(columns.iter().filter_map(|at| row.get(*at).copied()));
         let mut keyed: Vec<(u64, RowId)> = (0..n).map(|at| (key_of(rows.row(at)), at)).collect();
         keyed.sort_unstable();
         let n_keys = keyed.chunk_by(|(a, _), (b, _)| a == b).count();
@@ -52,14 +54,19 @@ impl Directory {
         let mut payload = Vec::with_capacity(keyed.len() * kept.len());
         let mut start: RowId = 0;
         for group in keyed.chunk_by(|(a, _), (b, _)| a == b) {
-            for (_, at) in group {
-                payload.extend(kept.iter().filter_map(|column| rows.row(*at).get(*column).copied()));
-            }
+            let cells =
+                group.iter().flat_map(|(_, at)| kept.iter().filter_map(|kept| rows.row(*at).get(*kept).copied()));
             let len = RowId::try_from(group.len()).unwrap_or(RowId::MAX);
-            if let Some((key, _)) = group.first() {
-                place(&mut slots, shift, Slot { key: *key, start, len });
+            let Some((key, _)) = group.first() else { continue };
+            let alone = cells.clone().next().filter(|_| kept.len() == 1 && len == 1);
+            match alone {
+                Some(cell) => place(&mut slots, shift, Slot { key: *key, start: cell, len }),
+                None => {
+                    payload.extend(cells);
+                    place(&mut slots, shift, Slot { key: *key, start: Value::from_bits(start), len });
+                    start += len;
+                }
             }
-            start += len;
         }
         let payload = payload.into_boxed_slice();
         Self { slots, shift, payload, width: kept.len(), compared, n_keys, n_rows: keyed.len() }
@@ -75,21 +82,26 @@ impl Directory {
         self.n_rows
     }
 
-    /// The rows of a key, without the columns of the key.
-    pub(super) fn probe<'d>(&'d self, key: &[Value]) -> Run<'d> {
-        let slot = self.find(self::key(key.iter().copied()));
-        let (start, len) = slot.map_or((0, 0), |slot| (slot.start as usize, slot.len as usize));
-        let payload = self.payload.get(start * self.width..(start + len) * self.width).unwrap_or_default();
+    /// The rows of a key, without the columns of the key; of one that is compared, whole rows of which some may be of other keys.
+    pub(super) fn probe(&self, key: impl Iterator<Item = Value>) -> Run<'_> {
+        let (payload, len) = match self.find(pack(key)) {
+            Some(slot) if slot.len == 1 && self.width == 1 => (std::slice::from_ref(&slot.start), 1),
+            Some(slot) => {
+                let (start, len) = (slot.start.bits() as usize, slot.len as usize);
+                (self.payload.get(start * self.width..(start + len) * self.width).unwrap_or_default(), len)
+            }
+            None => (Default::default(), 0),
+        };
         Run { payload, len, width: self.width }
     }
 
     /// Whether a key has a row.
-    pub(super) fn has(&self, key: &[Value]) -> bool {
+    pub(super) fn has(&self, key: impl Iterator<Item = Value> + Clone) -> bool {
         match &self.compared {
-            None => self.find(self::key(key.iter().copied())).is_some(),
+            None => self.find(pack(key)).is_some(),
             Some(columns) => {
-                let is_it = |row: &[Value]| columns.iter().zip(key).all(|(at, value)| row.get(*at) == Some(value));
-                self.probe(key).any(is_it)
+                let is_it = |row: &[Value]| columns.iter().filter_map(|at| row.get(*at).copied()).eq(key.clone());
+                self.probe(key.clone()).any(is_it)
             }
         }
     }
@@ -99,13 +111,13 @@ impl Directory {
         (0..arity).filter(|at| self.compared.is_some() || !key.contains(at)).collect()
     }
 
-    fn find(&self, key: u64) -> Option<Slot> {
+    fn find(&self, key: u64) -> Option<&Slot> {
         let mask = self.slots.len() - 1;
         let mut at = home(key, self.shift);
         loop {
             match self.slots.get(at & mask) {
                 Some(slot) if slot.len == 0 => return None,
-                Some(slot) if slot.key == key => return Some(*slot),
+                Some(slot) if slot.key == key => return Some(slot),
                 Some(_) => at += 1,
                 None => return None,
             }
@@ -131,7 +143,7 @@ fn home(key: u64, shift: u32) -> usize {
 }
 
 /// One or two values are their own key; more are mixed, and compared when they are found.
-fn key(columns: impl Iterator<Item = Value>) -> u64 {
+fn pack(columns: impl Iterator<Item = Value>) -> u64 {
     let mut key = 0u64;
     for (at, column) in columns.enumerate() {
         key = if at < 2 { key << 32 } else { key.wrapping_mul(0xD6E8_FEB8_6659_FD93).rotate_left(32) };
@@ -180,12 +192,12 @@ mod tests {
                 let is_it = |row: &&[Value]| columns.iter().zip(&key).all(|(at, value)| row[*at] == *value);
                 let mut expected: Vec<Vec<Value>> =
                     table.rows().filter(is_it).map(|row| kept.iter().map(|at| row[*at]).collect()).collect();
-                let found = directory.probe(&key).filter(|row| 2 >= columns.len() || is_it(row));
+                let found = directory.probe(key.iter().copied()).filter(|row| 2 >= columns.len() || is_it(row));
                 let mut found: Vec<Vec<Value>> = found.map(<[Value]>::to_vec).collect();
                 expected.sort();
                 found.sort();
                 assert_eq!(found, expected, "{columns:?} {key:?}");
-                assert_eq!(directory.has(&key), !expected.is_empty());
+                assert_eq!(directory.has(key.iter().copied()), !expected.is_empty());
             }
         }
     }

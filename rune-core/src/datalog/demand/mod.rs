@@ -14,6 +14,7 @@ mod compile;
 mod directory;
 mod plan;
 mod run;
+mod scratch;
 mod shape;
 mod tuples;
 
@@ -26,6 +27,7 @@ use crate::{
 use super::{DatalogEngine, Stop};
 use compile::{Built, Compiler};
 use run::Run;
+pub use scratch::Scratch;
 use shape::{Pattern, Shapes};
 
 /// Procedures for questions about derived relations, over rows that do not change.
@@ -79,7 +81,8 @@ impl Demand {
         key: &[Value],
         steps_max: u64,
     ) -> Result<Vec<Vec<Value>>, Stop> {
-        let mut run = Run::new(&self.built.procedures, &self.built.directories, values, steps_max);
+        let mut scratch = Scratch::default();
+        let mut run = Run::new(&self.built, values, &mut scratch, steps_max);
         run.answers(question.0, key).map(|rows| rows.iter().map(<[Value]>::to_vec).collect())
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 
 use super::{
     code::{Bind, Code, Operand, Step},
-    compile::{Compiler, Entry, bind},
+    compile::{Compiler, Entry, TABLE, bind},
     shape::{Literal, Pattern, slot_of},
 };
 
@@ -62,13 +62,12 @@ struct Search<'s> {
 impl<S: Store, V: Values> Compiler<'_, S, V> {
     /// A rule as steps; none if there is no order in which all its conditions can be put, and its result be known.
     pub(super) fn plan(&mut self, entry: Entry, literals: &[Planned], result: &[Term]) -> Option<Code> {
-        let Entry { code, bound, fixed } = entry;
         let slots: BTreeSet<Slot> = result.iter().copied().filter_map(slot_of).collect();
-        let mut search = Search { literals, result: slots, fixed: &fixed, best: None, nodes_left: NODES_MAX };
+        let mut search = Search { literals, result: slots, fixed: &entry.fixed, best: None, nodes_left: NODES_MAX };
         let all: Vec<usize> = (0..literals.len()).collect();
-        self.search(&mut search, &all, &bound, (1.0, 0.0), &mut Vec::new());
+        self.search(&mut search, &all, &entry.bound, (1.0, 0.0), &mut Vec::new());
         let (cost, steps) = search.best?;
-        Some(Code { steps, result: operands(result), cost, ..code })
+        Some(entry.into_code(steps, operands(result), cost))
     }
 
     // Recurses once per condition.
@@ -212,11 +211,26 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
         is_needed: &dyn Fn(Slot) -> bool,
     ) -> Vec<Next> {
         let is_known = |term: &Term| is_known(*term, bound);
-        let (known, _) = known_part(args, &is_known);
+        let (known, key) = known_part(args, &is_known);
+        if self.is_mate(id)
+            && let Some(procedure) = self.procedure(id, Pattern::of(known.iter().copied()))
+            && self.is_tabled(procedure)
+        {
+            let mut bound = bound.clone();
+            let open = (0..args.len()).filter(|at| !known.contains(at));
+            let binds: Box<[Bind]> = open.map(|at| bind_at(args, at, &mut bound, is_needed)).collect();
+            let n_answers = TABLE.n_answers.powi(i32::try_from(binds.len()).unwrap_or(i32::MAX));
+            let step = Step::Read { procedure, key, binds };
+            return vec![Next { step, bound, rows: rows * n_answers, cost: rows * (TABLE.work + n_answers) }];
+        }
         let is_all_known = args.iter().all(|arg| is_known(arg) || is_idle(*arg, args, is_needed));
         let mut nexts = Vec::new();
         for columns in choices(&known) {
             let Some(procedure) = self.procedure(id, Pattern::of(columns.iter().copied())) else { continue };
+            // A table that is growing is read as such or not at all.
+            if self.is_mate(id) && self.is_tabled(procedure) {
+                continue;
+            }
             let key: Vec<Term> = columns.iter().filter_map(|at| args.get(*at).copied()).collect();
             let cost = self.cost_of(procedure, is_fixed(&key, fixed), rows);
             let n_answers = self.built.procedures.get(procedure).map_or(0.0, |procedure| procedure.trial.n_answers);
@@ -227,12 +241,16 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
             }
             let mut bound = bound.clone();
             let open = (0..args.len()).filter(|at| !columns.contains(at));
-            let binds: Vec<Bind> = open.map(|at| bind_at(args, at, &mut bound, is_needed)).collect();
+            let binds: Box<[Bind]> = open.map(|at| bind_at(args, at, &mut bound, is_needed)).collect();
             let share = if columns.len() == known.len() { 1.0 } else { 0.3 };
             let step = Step::Call { procedure, key: operands(&key), binds };
             nexts.push(Next { step, bound, rows: rows * n_answers * share, cost: cost + rows * n_answers });
         }
         nexts
+    }
+
+    fn is_tabled(&self, procedure: usize) -> bool {
+        self.built.procedures.get(procedure).is_some_and(|procedure| procedure.is_tabled)
     }
 
     /// What calls cost: those whose key does not vary are made once.
@@ -268,8 +286,10 @@ fn bind_at(args: &[Term], at: usize, bound: &mut BTreeSet<Slot>, is_needed: &dyn
 }
 
 /// The columns whose values are known, and these.
-fn known_part(args: &[Term], is_known: &dyn Fn(&Term) -> bool) -> (Vec<usize>, Vec<Operand>) {
-    args.iter().enumerate().filter(|(_, arg)| is_known(arg)).map(|(at, arg)| (at, operand(*arg))).unzip()
+fn known_part(args: &[Term], is_known: &dyn Fn(&Term) -> bool) -> (Vec<usize>, Box<[Operand]>) {
+    let (columns, key): (_, Vec<_>) =
+        args.iter().enumerate().filter(|(_, arg)| is_known(arg)).map(|(at, arg)| (at, operand(*arg))).unzip();
+    (columns, key.into())
 }
 
 /// The choices of columns that are tried as a key: none only if none is known.
@@ -285,7 +305,7 @@ fn choices(known: &[usize]) -> Vec<Vec<usize>> {
     (1..1u32 << known.len()).rev().map(chosen).collect()
 }
 
-fn operands(terms: &[Term]) -> Vec<Operand> {
+fn operands(terms: &[Term]) -> Box<[Operand]> {
     terms.iter().map(|term| operand(*term)).collect()
 }
 

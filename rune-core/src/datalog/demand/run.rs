@@ -2,8 +2,6 @@
 
 use std::ops::ControlFlow;
 
-use hashbrown::HashMap;
-
 use crate::{
     base::{Value, Values},
     datalog::solve::{Flow, Stop},
@@ -11,130 +9,123 @@ use crate::{
 
 use super::{
     code::{Bind, Code, Operand, Procedure, Step},
-    directory::Directory,
+    compile::Built,
+    scratch::{Entry, Job, Known, NONE, Reader, Scratch, values_of},
     tuples::Tuples,
 };
 
-/// Runs procedures for one question.
+/// Runs procedures for questions.
 #[derive(Debug)]
 pub(super) struct Run<'r, V> {
-    procedures: &'r [Procedure],
-    directories: &'r [Directory],
+    built: &'r Built,
     values: &'r V,
-    registers: Vec<Value>,
-    sets: Vec<Tuples>,
-    /// What is answered already, and by which set.
-    memo: HashMap<(usize, Vec<Value>), usize>,
+    scratch: &'r mut Scratch,
     steps_left: u64,
 }
 
-/// One call of a procedure.
+/// Where a rule is run.
+#[derive(Debug, Clone, Copy)]
 struct Frame {
-    /// Where its registers begin.
+    /// Where its key begins, and then its registers.
+    start: usize,
     base: usize,
-    key: Vec<Value>,
-    /// The sets of its groups.
-    groups: Vec<usize>,
+    /// Where the sets of its groups begin.
+    groups: usize,
+    /// The set that its results go to.
+    into: usize,
+    /// The entry of that set, if it is of a table, and which exit this is.
+    entry: usize,
+    exit: usize,
 }
 
-type Done<'d, 'r, V> = &'d mut dyn FnMut(&mut Run<'r, V>) -> Flow;
-
 impl<'r, V: Values> Run<'r, V> {
-    pub(super) fn new(
-        procedures: &'r [Procedure],
-        directories: &'r [Directory],
-        values: &'r V,
-        steps_max: u64,
-    ) -> Self {
-        Self {
-            procedures,
-            directories,
-            values,
-            registers: Vec::new(),
-            sets: Vec::new(),
-            memo: HashMap::new(),
-            steps_left: steps_max,
-        }
+    pub(super) fn new(built: &'r Built, values: &'r V, scratch: &'r mut Scratch, steps_max: u64) -> Self {
+        Self { built, values, scratch, steps_left: steps_max }
     }
 
     pub(super) fn steps_left(&self) -> u64 {
         self.steps_left
     }
 
-    /// Forgets what is answered.
-    pub(super) fn reset(&mut self, steps_max: u64) {
-        self.memo.clear();
-        self.sets.clear();
-        self.registers.clear();
-        self.steps_left = steps_max;
-    }
-
     /// The answers to a question: the open columns of the rows that have this key.
     ///
     /// # Errors
     ///
-    /// If that takes more steps than there are.
+    /// If that takes more steps than there are. Then nothing that the scratch knows is of any worth.
     pub(super) fn answers(&mut self, procedure: usize, key: &[Value]) -> Result<&Tuples, Stop> {
-        match self.call(procedure, key) {
-            Ok(set) => Ok(self.set(set)),
-            Err(stop) => Err(stop),
-        }
+        let (key, known) = self.scratch.look_up_values(memo_of(procedure), key);
+        let set = match known {
+            Some(known) => known.set,
+            None => self.evaluate(procedure, key)?,
+        };
+        Ok(self.scratch.set(set))
     }
 
     // Recurses once per stratum of relations above others, whose number is limited.
-    fn call(&mut self, at: usize, key: &[Value]) -> Result<usize, Stop> {
-        let asked = (at, key.to_vec());
-        if let Some(set) = self.memo.get(&asked) {
-            return Ok(*set);
+    fn evaluate(&mut self, at: usize, key: usize) -> Result<usize, Stop> {
+        let Some(procedure) = self.built.procedures.get(at) else { return Ok(self.scratch.new_set(0)) };
+        if procedure.is_tabled {
+            return self.table(at, key);
         }
-        let answers = match self.procedures.get(at) {
-            Some(procedure) => self.evaluate(procedure, key)?,
-            None => self.new_set(0),
+        let start = self.scratch.push_key(memo_of(at), key, procedure.n_registers);
+        let frame = Frame {
+            start,
+            base: start + procedure.n_given,
+            groups: self.scratch.groups.len(),
+            into: NONE,
+            entry: NONE,
+            exit: NONE,
         };
-        self.memo.insert(asked, answers);
-        Ok(answers)
+        for group in &procedure.groups {
+            let set = self.demand(frame, group.closure, &group.columns)?;
+            self.scratch.groups.push(set);
+        }
+        let answers = self.answer(frame, procedure);
+        self.scratch.registers.truncate(start);
+        self.scratch.groups.truncate(frame.groups);
+        let set = answers?;
+        self.scratch.learn(memo_of(at), key, Known { set, entry: NONE });
+        Ok(set)
     }
 
-    fn evaluate(&mut self, procedure: &'r Procedure, key: &[Value]) -> Result<usize, Stop> {
-        let base = self.registers.len();
-        self.registers.resize(base + procedure.n_registers, Value::UNKNOWN);
-        let mut frame = Frame { base, key: key.to_vec(), groups: Vec::new() };
-        for group in &procedure.groups {
-            let set = self.new_set(group.columns.len());
-            let first: Vec<Value> = group.columns.iter().filter_map(|at| key.get(*at).copied()).collect();
-            self.insert(set, &first);
-            frame.groups.push(set);
-            self.follow(&frame, &group.edges, set)?;
-        }
-        let answers = self.new_set(procedure.n_open);
-        let mut flow = Flow::Continue(());
+    fn answer(&mut self, frame: Frame, procedure: &'r Procedure) -> Result<usize, Stop> {
+        let into = self.scratch.new_set(procedure.n_open);
+        let frame = Frame { into, ..frame };
         for exit in &procedure.exits {
-            flow = self.code(&frame, exit, &[], answers);
-            // Whether there is one is all that there is to say.
-            if procedure.n_open == 0 && flow.is_continue() && 0 < self.set(answers).len() {
-                flow = Flow::Break(Stop::Enough);
-            }
-            if flow.is_break() {
-                break;
+            match self.code(frame, exit) {
+                ControlFlow::Break(Stop::TooManySteps) => return Err(Stop::TooManySteps),
+                // Whether there is one is all that there is to say.
+                ControlFlow::Break(Stop::Enough) => return Ok(into),
+                ControlFlow::Continue(()) => {}
             }
         }
-        if let Flow::Break(Stop::TooManySteps) = flow {
-            return Err(Stop::TooManySteps);
+        self.follow(frame, &procedure.forwards)?;
+        Ok(into)
+    }
+
+    /// All that is demanded of a group of columns.
+    fn demand(&mut self, frame: Frame, at: usize, columns: &[usize]) -> Result<usize, Stop> {
+        let Some(closure) = self.built.closures.get(at) else { return Ok(NONE) };
+        let memo = memo_of_closure(at);
+        let (key, known) = self.scratch.look_up_columns(memo, frame.start, columns);
+        if let Some(known) = known.filter(|_| closure.is_shared) {
+            return Ok(known.set);
         }
-        if flow.is_continue() {
-            self.follow(&frame, &procedure.forwards, answers)?;
-        }
-        self.registers.truncate(base);
-        Ok(answers)
+        let set = self.scratch.new_set(closure.width);
+        self.scratch.insert_key(memo, key, set);
+        self.follow(Frame { into: set, ..frame }, &closure.edges)?;
+        self.scratch.learn(memo, key, Known { set, entry: NONE });
+        Ok(set)
     }
 
     /// Adds to a set what comes of its tuples, and of those that are added.
-    fn follow(&mut self, frame: &Frame, codes: &'r [Code], set: usize) -> Result<(), Stop> {
+    fn follow(&mut self, frame: Frame, codes: &'r [Code]) -> Result<(), Stop> {
         let mut at = 0;
-        while at < self.set(set).len() && !codes.is_empty() {
-            let tuple = self.set(set).get(at).to_vec();
+        while !codes.is_empty() && at < self.scratch.set(frame.into).len() {
             for code in codes {
-                if let Flow::Break(Stop::TooManySteps) = self.code(frame, code, &tuple, set) {
+                let agrees = self.scratch.bind_key(frame.base, &code.of_key, frame.start)
+                    && self.scratch.bind_tuple(frame.base, &code.of_tuple, frame.into, at);
+                if agrees && self.steps(frame, code, 0) == ControlFlow::Break(Stop::TooManySteps) {
                     return Err(Stop::TooManySteps);
                 }
             }
@@ -143,89 +134,114 @@ impl<'r, V: Values> Run<'r, V> {
         Ok(())
     }
 
-    /// Runs a rule for a tuple, and adds what comes of it to a set; to one of tuples without columns, once.
-    fn code(&mut self, frame: &Frame, code: &'r Code, tuple: &[Value], into: usize) -> Flow {
-        let agrees = self.bind(frame, &code.of_key, &frame.key) && self.bind(frame, &code.of_tuple, tuple);
-        if !agrees {
-            return Flow::Continue(());
+    /// Runs a rule for the key of its frame.
+    fn code(&mut self, frame: Frame, code: &'r Code) -> Flow {
+        if self.scratch.bind_key(frame.base, &code.of_key, frame.start) {
+            self.steps(frame, code, 0)
+        } else {
+            Flow::Continue(())
         }
-        self.steps(frame, &code.steps, &mut |run| {
-            let result: Vec<Value> = code.result.iter().map(|of| run.operand(frame, *of)).collect();
-            run.insert(into, &result);
-            if result.is_empty() { Flow::Break(Stop::Enough) } else { Flow::Continue(()) }
-        })
     }
 
     // Recurses once per step.
-    fn steps(&mut self, frame: &Frame, steps: &'r [Step], done: Done<'_, 'r, V>) -> Flow {
-        let Some((step, rest)) = steps.split_first() else { return done(self) };
+    fn steps(&mut self, frame: Frame, code: &'r Code, at: usize) -> Flow {
+        let Some(step) = code.steps.get(at) else { return self.emit(frame, code) };
         self.spend()?;
-        match step {
+        let base = frame.base;
+        let holds = match step {
             Step::Rows { directory, key, binds } => {
-                let Some(directory) = self.directories.get(*directory) else { return Flow::Continue(()) };
-                let key = self.key(frame, key);
-                for row in directory.probe(&key) {
+                let Some(directory) = self.built.directories.get(*directory) else { return Flow::Continue(()) };
+                for row in directory.probe(values_of(&self.scratch.registers, base, key)) {
                     self.spend()?;
-                    if self.bind(frame, binds, row) {
-                        self.steps(frame, rest, done)?;
+                    if self.scratch.bind(base, binds, row) {
+                        self.steps(frame, code, at + 1)?;
                     }
                 }
-                Flow::Continue(())
+                false
             }
             Step::HasRows { directory, key, wanted } => {
-                let Some(directory) = self.directories.get(*directory) else { return Flow::Continue(()) };
-                let key = self.key(frame, key);
-                if directory.has(&key) == *wanted { self.steps(frame, rest, done) } else { Flow::Continue(()) }
+                let key = values_of(&self.scratch.registers, base, key);
+                self.built.directories.get(*directory).is_some_and(|directory| directory.has(key) == *wanted)
             }
             Step::Demand { group, binds } => {
-                let Some(set) = frame.groups.get(*group).copied() else { return Flow::Continue(()) };
-                self.each(frame, set, binds, rest, done)
+                let Some(set) = self.scratch.groups.get(frame.groups + group).copied() else {
+                    return Flow::Continue(());
+                };
+                self.each(frame, (set, binds), code, at)?;
+                false
             }
             Step::Demanded { group, key } => {
-                let key = self.key(frame, key);
-                let is_there = frame.groups.get(*group).is_some_and(|set| self.set(*set).has(&key));
-                if is_there { self.steps(frame, rest, done) } else { Flow::Continue(()) }
+                let set = self.scratch.groups.get(frame.groups + group).copied();
+                set.is_some_and(|set| self.scratch.has(set, base, key))
             }
-            Step::Call { procedure, key, binds } => {
-                let key = self.key(frame, key);
-                match self.call(*procedure, &key) {
-                    Ok(set) => self.each(frame, set, binds, rest, done),
-                    Err(why) => Flow::Break(why),
+            Step::Call { procedure, key, binds } => match self.call(*procedure, base, key) {
+                Ok(set) => {
+                    self.each(frame, (set, binds), code, at)?;
+                    false
                 }
+                Err(stop) => return Flow::Break(stop),
+            },
+            Step::Read { procedure, key, binds } => {
+                self.read(frame, (*procedure, key, binds), code, at)?;
+                false
             }
-            Step::Holds { procedure, key, wanted } => {
-                let key = self.key(frame, key);
-                match self.call(*procedure, &key) {
-                    Ok(set) if (0 < self.set(set).len()) == *wanted => self.steps(frame, rest, done),
-                    Ok(_) => Flow::Continue(()),
-                    Err(why) => Flow::Break(why),
-                }
-            }
+            Step::Holds { procedure, key, wanted } => match self.call(*procedure, base, key) {
+                Ok(set) => (0 < self.scratch.set(set).len()) == *wanted,
+                Err(stop) => return Flow::Break(stop),
+            },
             Step::Test { is_equal, left, right } => {
-                let holds = (self.operand(frame, *left) == self.operand(frame, *right)) == *is_equal;
-                if holds { self.steps(frame, rest, done) } else { Flow::Continue(()) }
+                (self.scratch.operand(base, *left) == self.scratch.operand(base, *right)) == *is_equal
             }
-            Step::Is { of, types } => {
-                let of = self.operand(frame, *of);
-                if types.has(self.values, of) { self.steps(frame, rest, done) } else { Flow::Continue(()) }
-            }
+            Step::Is { of, types } => types.has(self.values, self.scratch.operand(base, *of)),
             Step::Let { bind, value } => {
-                let value = self.operand(frame, *value);
-                if self.bind(frame, &[*bind], &[value]) { self.steps(frame, rest, done) } else { Flow::Continue(()) }
+                let value = self.scratch.operand(base, *value);
+                self.scratch.bind(base, &[*bind], &[value])
             }
-        }
+        };
+        if holds { self.steps(frame, code, at + 1) } else { Flow::Continue(()) }
     }
 
-    /// Goes on for each tuple of a set that is complete.
-    fn each(&mut self, frame: &Frame, set: usize, binds: &[Bind], rest: &'r [Step], done: Done<'_, 'r, V>) -> Flow {
-        for at in 0..self.set(set).len() {
-            self.spend()?;
-            let tuple = self.set(set).get(at).to_vec();
-            if self.bind(frame, binds, &tuple) {
-                self.steps(frame, rest, done)?;
+    /// Adds what comes of a rule; of one without open columns, once.
+    fn emit(&mut self, frame: Frame, code: &'r Code) -> Flow {
+        let is_new = self.scratch.insert(frame.into, frame.base, &code.result);
+        if is_new && let Some(entry) = self.scratch.entries.get_mut(frame.entry) {
+            if entry.first_reader != NONE && !entry.is_queued {
+                entry.is_queued = true;
+                self.scratch.jobs.push(Job::Wake(frame.entry));
             }
         }
-        Flow::Continue(())
+        if code.result.is_empty() { Flow::Break(Stop::Enough) } else { Flow::Continue(()) }
+    }
+
+    /// Goes on for each tuple of a set, whether it grows meanwhile or not.
+    fn each(&mut self, frame: Frame, (set, binds): (usize, &[Bind]), code: &'r Code, at: usize) -> Flow {
+        self.each_from(frame, (set, binds), code, at, 0).map_continue(|_| ())
+    }
+
+    fn each_from(
+        &mut self,
+        frame: Frame,
+        (set, binds): (usize, &[Bind]),
+        code: &'r Code,
+        at: usize,
+        mut n_seen: usize,
+    ) -> ControlFlow<Stop, usize> {
+        while n_seen < self.scratch.set(set).len() {
+            self.spend()?;
+            if self.scratch.bind_tuple(frame.base, binds, set, n_seen) {
+                self.steps(frame, code, at + 1)?;
+            }
+            n_seen += 1;
+        }
+        ControlFlow::Continue(n_seen)
+    }
+
+    fn call(&mut self, at: usize, base: usize, key: &[Operand]) -> Result<usize, Stop> {
+        let (key, known) = self.scratch.look_up(memo_of(at), base, key);
+        match known {
+            Some(known) => Ok(known.set),
+            None => self.evaluate(at, key),
+        }
     }
 
     fn spend(&mut self) -> Flow {
@@ -237,47 +253,141 @@ impl<'r, V: Values> Run<'r, V> {
             None => ControlFlow::Break(Stop::TooManySteps),
         }
     }
+}
 
-    fn key(&self, frame: &Frame, key: &[Operand]) -> Vec<Value> {
-        key.iter().map(|of| self.operand(frame, *of)).collect()
-    }
-
-    fn operand(&self, frame: &Frame, of: Operand) -> Value {
-        match of {
-            Operand::Register(at) => self.registers.get(frame.base + at).copied().unwrap_or(Value::UNKNOWN),
-            Operand::Constant(value) => value,
-        }
-    }
-
-    /// Whether values agree with what is known; gives the registers their values.
-    fn bind(&mut self, frame: &Frame, binds: &[Bind], values: &[Value]) -> bool {
-        binds.iter().zip(values).all(|(bind, value)| match bind {
-            Bind::Skip => true,
-            Bind::Set(register) => {
-                if let Some(place) = self.registers.get_mut(frame.base + register) {
-                    *place = *value;
-                }
-                true
+/// Tables.
+impl<'r, V: Values> Run<'r, V> {
+    /// Fills the table of a key, with those that it reads.
+    fn table(&mut self, at: usize, key: usize) -> Result<usize, Stop> {
+        let (n_jobs, n_entries) = (self.scratch.jobs.len(), self.scratch.entries.len());
+        let root = self.open(at, key);
+        let is_question = self.built.procedures.get(at).is_some_and(|procedure| procedure.n_open == 0);
+        while n_jobs < self.scratch.jobs.len() {
+            if let Some(job) = self.scratch.jobs.pop()
+                && self.work(job) == ControlFlow::Break(Stop::TooManySteps)
+            {
+                return Err(Stop::TooManySteps);
             }
-            Bind::Same(of) => self.operand(frame, *of) == *value,
-        })
+            if is_question && 0 < self.scratch.set(root.set).len() {
+                self.leave(n_jobs, n_entries, root);
+            }
+        }
+        Ok(root.set)
     }
 
-    fn new_set(&mut self, width: usize) -> usize {
-        let mut set = Tuples::default();
-        set.reset(width);
-        self.sets.push(set);
-        self.sets.len() - 1
-    }
-
-    fn set(&self, at: usize) -> &Tuples {
-        const NOTHING: &Tuples = &Tuples::EMPTY;
-        self.sets.get(at).unwrap_or(NOTHING)
-    }
-
-    fn insert(&mut self, set: usize, tuple: &[Value]) {
-        if let Some(set) = self.sets.get_mut(set) {
-            set.insert(tuple);
+    /// Forgets what is not complete, now that what it was for is known.
+    fn leave(&mut self, n_jobs: usize, n_entries: usize, root: Known) {
+        self.scratch.jobs.truncate(n_jobs);
+        for at in n_entries..self.scratch.entries.len() {
+            if let Some(Entry { procedure, key, .. }) = self.scratch.entries.get(at).filter(|_| at != root.entry) {
+                self.scratch.learn(memo_of(*procedure), *key, Known { set: NONE, entry: NONE });
+            }
         }
     }
+
+    fn open(&mut self, at: usize, key: usize) -> Known {
+        let n_open = self.built.procedures.get(at).map_or(0, |procedure| procedure.n_open);
+        let known = Known { set: self.scratch.new_set(n_open), entry: self.scratch.entries.len() };
+        let entry = Entry { procedure: at, key, set: known.set, first_reader: NONE, is_queued: false };
+        self.scratch.entries.push(entry);
+        self.scratch.learn(memo_of(at), key, known);
+        self.scratch.jobs.push(Job::Start(known.entry));
+        known
+    }
+
+    /// Goes on for each answer that a table has, and waits for more.
+    fn read(
+        &mut self,
+        frame: Frame,
+        (procedure, key, binds): (usize, &[Operand], &[Bind]),
+        code: &'r Code,
+        at: usize,
+    ) -> Flow {
+        let (key, known) = self.scratch.look_up(memo_of(procedure), frame.base, key);
+        let known = known.unwrap_or_else(|| self.open(procedure, key));
+        // Steps that come later write registers which these do not read before they have written them.
+        let saved = self.scratch.saved.len();
+        self.scratch.saved.extend_from_slice(self.scratch.registers.get(frame.base..).unwrap_or_default());
+        let n_seen = self.each_from(frame, (known.set, binds), code, at, 0)?;
+        let Some(entry) = self.scratch.entries.get_mut(known.entry) else { return Flow::Continue(()) };
+        let next = std::mem::replace(&mut entry.first_reader, self.scratch.readers.len());
+        let reader = Reader { owner: frame.entry, exit: frame.exit, step: at, saved, n_seen, next };
+        self.scratch.readers.push(reader);
+        Flow::Continue(())
+    }
+
+    fn work(&mut self, job: Job) -> Flow {
+        match job {
+            Job::Start(at) => {
+                let Some((procedure, frame)) = self.frame(at, None) else { return Flow::Continue(()) };
+                let run = |(exit, code)| self.code(Frame { exit, ..frame }, code);
+                let flow = procedure.exits.iter().enumerate().try_for_each(run);
+                self.scratch.registers.truncate(frame.start);
+                return flow;
+            }
+            Job::Wake(at) => {
+                let Some(entry) = self.scratch.entries.get_mut(at) else { return Flow::Continue(()) };
+                entry.is_queued = false;
+                let (set, mut next) = (entry.set, entry.first_reader);
+                while let Some(reader) = self.scratch.readers.get(next).copied() {
+                    self.resume(next, reader, set)?;
+                    next = reader.next;
+                }
+            }
+        }
+        Flow::Continue(())
+    }
+
+    /// Lets a reader go on with the answers that it has not seen.
+    fn resume(&mut self, at: usize, reader: Reader, set: usize) -> Flow {
+        let n = self.scratch.set(set).len();
+        if n <= reader.n_seen {
+            return Flow::Continue(());
+        }
+        let Some((procedure, frame)) = self.frame(reader.owner, Some(reader.saved)) else { return Flow::Continue(()) };
+        let is_proved = procedure.n_open == 0 && 0 < self.scratch.set(frame.into).len();
+        if let (Some(code), false) = (procedure.exits.get(reader.exit), is_proved)
+            && let Some(Step::Read { binds, .. }) = code.steps.get(reader.step)
+        {
+            let frame = Frame { exit: reader.exit, ..frame };
+            match self.each_from(frame, (set, binds), code, reader.step, reader.n_seen) {
+                ControlFlow::Break(Stop::TooManySteps) => return Flow::Break(Stop::TooManySteps),
+                ControlFlow::Break(Stop::Enough) => {}
+                ControlFlow::Continue(n_seen) => {
+                    if let Some(reader) = self.scratch.readers.get_mut(at) {
+                        reader.n_seen = n_seen;
+                    }
+                }
+            }
+        }
+        self.scratch.registers.truncate(frame.start);
+        Flow::Continue(())
+    }
+
+    /// A frame for a rule of an entry, with its key or with registers that were saved.
+    fn frame(&mut self, entry: usize, saved: Option<usize>) -> Option<(&'r Procedure, Frame)> {
+        let Entry { procedure: at, key, set, .. } = *self.scratch.entries.get(entry)?;
+        let procedure = self.built.procedures.get(at)?;
+        let start = match saved {
+            None => self.scratch.push_key(memo_of(at), key, procedure.n_registers),
+            Some(saved) => {
+                let start = self.scratch.registers.len();
+                let Scratch { registers, saved: all, .. } = &mut *self.scratch;
+                registers.resize(start + procedure.n_given, Value::UNKNOWN);
+                registers.extend_from_slice(all.get(saved..saved + procedure.n_registers).unwrap_or_default());
+                start
+            }
+        };
+        let base = start + procedure.n_given;
+        Some((procedure, Frame { start, base, groups: NONE, into: set, entry, exit: NONE }))
+    }
+}
+
+/// Where it is noted what a procedure was asked.
+fn memo_of(procedure: usize) -> usize {
+    2 * procedure
+}
+
+fn memo_of_closure(closure: usize) -> usize {
+    2 * closure + 1
 }

@@ -42,6 +42,7 @@ pub(super) enum Literal {
 #[derive(Debug, Default)]
 pub(super) struct Shapes {
     pub(super) clauses: BTreeMap<PredicateId, Vec<Clause>>,
+    components: BTreeMap<PredicateId, usize>,
 }
 
 impl Literal {
@@ -73,7 +74,7 @@ impl Shapes {
         for rule in &engine.rules {
             rules.entry(rule.head).or_default().push(rule);
         }
-        let mut taken: BTreeSet<PredicateId> = rules
+        let taken: BTreeSet<PredicateId> = rules
             .iter()
             .filter(|(id, rules)| {
                 let info = engine.relations.get(id.0);
@@ -84,19 +85,80 @@ impl Shapes {
             })
             .map(|(id, _)| *id)
             .collect();
-        // Relations that derive one another are left to bulk evaluation.
-        for stratum in engine.strata.iter().chain(&engine.request_strata) {
-            let heads: BTreeSet<PredicateId> =
-                stratum.iter().filter_map(|at| engine.rules.get(*at)).map(|rule| rule.head).collect();
-            if 1 < heads.len() {
-                taken.retain(|id| !heads.contains(id));
-            }
-        }
         let clauses = taken.iter().map(|id| {
             let of_rules = rules.get(id).into_iter().flatten().filter_map(|rule| rule.clause(&taken));
-            (*id, of_rules.chain([given(*id, engine.arity(*id))]).collect())
+            let has_given = store.relation(*id).is_some_and(|relation| !relation.places.is_empty());
+            let given = has_given.then(|| given(*id, engine.arity(*id)));
+            (*id, of_rules.chain(given).collect())
         });
-        Self { clauses: clauses.collect() }
+        let clauses: BTreeMap<PredicateId, Vec<Clause>> = clauses.collect();
+        let strata = engine.strata.iter().enumerate();
+        let rules = strata.flat_map(|(at, stratum)| stratum.iter().map(move |rule| (*rule, at)));
+        let components = rules.filter_map(|(rule, at)| Some((engine.rules.get(rule)?.head, at))).collect();
+        let clauses = clauses.into_iter().map(|(id, clauses)| (id, linear(id, clauses))).collect();
+        Self { clauses, components }
+    }
+
+    /// The stratum of a relation: those of one derive one another.
+    pub(super) fn component(&self, id: PredicateId) -> Option<usize> {
+        self.components.get(&id).copied()
+    }
+}
+
+/// Clauses of which `p(X, Z) :- p(X, Y), p(Y, Z)` is made `p(X, Z) :- q(X, Y), p(Y, Z)` for each other clause with the body `q`:
+/// the closure is the same, and demand goes along it (Troy, Yu and Zhang, "Linearization of nonlinear recursive rules", 1989).
+fn linear(id: PredicateId, clauses: Vec<Clause>) -> Vec<Clause> {
+    let reads_itself =
+        |clause: &Clause| clause.literals.iter().any(|of| matches!(of, Literal::Call(to, _) if *to == id));
+    let (recursive, exits): (Vec<Clause>, Vec<Clause>) = clauses.into_iter().partition(reads_itself);
+    let [clause] = recursive.as_slice() else { return recursive.into_iter().chain(exits).collect() };
+    match clause.as_transitive(id) {
+        Some(columns) => exits.iter().map(|exit| exit.then_itself(id, columns)).chain(exits.iter().cloned()).collect(),
+        None => recursive.into_iter().chain(exits).collect(),
+    }
+}
+
+impl Clause {
+    /// The columns of X and of Z, of a rule `p(…, X, …, Z, …) :- p(…, X, …, Y, …), p(…, Y, …, Z, …)`.
+    fn as_transitive(&self, id: PredicateId) -> Option<[usize; 2]> {
+        match self.literals.as_slice() {
+            [Literal::Call(of_first, first), Literal::Call(of_second, second)]
+                if [*of_first, *of_second] == [id, id] =>
+            {
+                self.chain(first, second).or_else(|| self.chain(second, first))
+            }
+            _ => None,
+        }
+    }
+
+    fn chain(&self, first: &[Term], second: &[Term]) -> Option<[usize; 2]> {
+        let (mut sources, mut targets, mut slots) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for ((at, of_head), (of_first, of_second)) in self.args.iter().enumerate().zip(first.iter().zip(second)) {
+            match (of_head == of_first, of_head == of_second) {
+                (true, true) => {}
+                (true, false) => sources.push((at, of_second)),
+                (false, true) => targets.push((at, of_first)),
+                (false, false) => return None,
+            }
+            slots.insert(slot_of(*of_head)?);
+        }
+        let ([(source, begins)], [(target, ends)]) = (sources.as_slice(), targets.as_slice()) else { return None };
+        // Each variable says nothing else.
+        let is_chain = begins == ends && slot_of(**ends).is_some_and(|slot| slots.insert(slot));
+        (is_chain && slots.len() == self.args.len() + 1).then_some([*source, *target])
+    }
+
+    /// The rule that goes on with its own relation where an exit has come.
+    fn then_itself(&self, id: PredicateId, [source, target]: [usize; 2]) -> Self {
+        let end = Term::Slot(Slot(self.n_slots));
+        let put = |column: usize, term: Term, args: &[Term]| {
+            args.iter().enumerate().map(|(at, arg)| if at == column { term } else { *arg }).collect::<Vec<_>>()
+        };
+        let args = put(target, end, &self.args);
+        let mid = self.args.get(target).copied().unwrap_or(end);
+        let rest = Literal::Call(id, put(source, mid, &args));
+        let literals = self.literals.iter().cloned().chain([rest]).collect();
+        Self { args, literals, n_slots: self.n_slots + 1 }
     }
 }
 

@@ -1,32 +1,52 @@
-//! Sets of tuples that grow while they are gone through.
-
-use hashbrown::HashTable;
+//! Sets of tuples that grow while they are gone through, and are emptied at no cost.
+//!
+//! ```text
+//!   cells   a b   c d   e f        in the order in which they came
+//!   slots   (3, 1) (2, 7) (3, 0)   the round in which a tuple was noted, and its place: of an earlier round, nothing
+//! ```
 
 use crate::base::Value;
 
 /// Up to so many tuples are looked through one by one.
 const SMALL: usize = 12;
+/// Slots of a set that is no longer small, to begin with.
+const SLOTS_MIN: usize = 64;
+/// Cells that a set keeps room for when it is emptied: what one large question needed others need not carry.
+const KEPT_MAX: usize = 1 << 16;
 
 /// Distinct tuples of one width, in the order in which they came.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Tuples {
     width: usize,
     len: usize,
     cells: Vec<Value>,
     /// Their places, once they are many.
-    places: HashTable<usize>,
+    slots: Vec<Slot>,
+    round: u32,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    round: u32,
+    at: u32,
 }
 
 impl Tuples {
     /// No tuple.
-    pub(super) const EMPTY: Self = Self { width: 0, len: 0, cells: Vec::new(), places: HashTable::new() };
+    pub(super) const EMPTY: Self = Self { width: 0, len: 0, cells: Vec::new(), slots: Vec::new(), round: 0 };
 
     /// Empties the set for tuples of another width, and keeps its room.
     pub(super) fn reset(&mut self, width: usize) {
+        if KEPT_MAX < self.cells.capacity() {
+            *self = Self::default();
+        }
         self.width = width;
         self.len = 0;
         self.cells.clear();
-        self.places.clear();
+        self.round = self.round.checked_add(1).unwrap_or_else(|| {
+            self.slots.clear();
+            1
+        });
     }
 
     pub(super) fn len(&self) -> usize {
@@ -41,45 +61,96 @@ impl Tuples {
         (0..self.len).map(|at| self.get(at))
     }
 
-    pub(super) fn has(&self, tuple: &[Value]) -> bool {
-        if self.len <= SMALL {
-            return self.iter().any(|of| of == tuple);
-        }
-        self.places.find(hash(tuple), |at| self.get(*at) == tuple).is_some()
+    pub(super) fn has(&self, tuple: impl Iterator<Item = Value> + Clone) -> bool {
+        self.find(tuple).is_some()
     }
 
-    /// Adds a tuple, and says whether it is new.
-    pub(super) fn insert(&mut self, tuple: &[Value]) -> bool {
-        if self.has(tuple) {
-            return false;
+    /// Where a tuple is.
+    pub(super) fn find(&self, mut tuple: impl Iterator<Item = Value> + Clone) -> Option<usize> {
+        if SMALL < self.len {
+            return self.find_slot(hash(tuple.clone()), |at| self.get(at).iter().copied().eq(tuple.clone())).ok();
         }
-        let at = self.len;
-        self.cells.extend_from_slice(tuple);
+        if self.width == 1 {
+            let value = tuple.next()?;
+            return self.cells.iter().position(|other| *other == value);
+        }
+        (0..self.len).find(|at| self.get(*at).iter().copied().eq(tuple.clone()))
+    }
+
+    /// Adds a tuple if it is new. Says where it is, and whether it was new.
+    pub(super) fn insert(&mut self, tuple: impl Iterator<Item = Value> + Clone) -> (usize, bool) {
+        if self.len <= SMALL {
+            match self.find(tuple.clone()) {
+                Some(at) => return (at, false),
+                None if self.len < SMALL => return (self.push(tuple), true),
+                None => self.spread(),
+            }
+        } else if self.slots.len() < 2 * (self.len + 1) {
+            self.slots.clear();
+            self.spread();
+        }
+        match self.find_slot(hash(tuple.clone()), |at| self.get(at).iter().copied().eq(tuple.clone())) {
+            Ok(at) => (at, false),
+            Err(slot) => {
+                let at = self.push(tuple);
+                self.note(slot, at);
+                (at, true)
+            }
+        }
+    }
+
+    fn push(&mut self, tuple: impl Iterator<Item = Value>) -> usize {
+        self.cells.extend(tuple);
         self.len += 1;
-        let Self { places, cells, width, .. } = self;
-        let hash_at = |at: &usize| hash(cells.get(at * *width..(at + 1) * *width).unwrap_or_default());
-        match at {
-            0..SMALL => {}
-            SMALL => {
-                for at in 0..=SMALL {
-                    places.insert_unique(hash_at(&at), at, hash_at);
-                }
-            }
-            _ => {
-                places.insert_unique(hash_at(&at), at, hash_at);
+        self.len - 1
+    }
+
+    fn note(&mut self, slot: usize, at: usize) {
+        let at = u32::try_from(at).unwrap_or(u32::MAX);
+        if let Some(slot) = self.slots.get_mut(slot) {
+            *slot = Slot { round: self.round, at };
+        }
+    }
+
+    /// Notes all tuples anew, in slots of which a quarter is taken at most.
+    fn spread(&mut self) {
+        let n = (4 * (self.len + 1)).next_power_of_two().max(SLOTS_MIN);
+        if self.slots.len() < n {
+            self.slots.clear();
+            self.slots.resize(n, Slot::default());
+        }
+        for at in 0..self.len {
+            if let Err(slot) = self.find_slot(hash(self.get(at).iter().copied()), |_| false) {
+                self.note(slot, at);
             }
         }
-        true
+    }
+
+    /// The place of the tuple of this hash that is wanted, or else the slot where it would be.
+    #[expect(clippy::cast_possible_truncation, reason = "the upper half of a hash is its best, and is enough")]
+    fn find_slot(&self, hash: u64, is_it: impl Fn(usize) -> bool) -> Result<usize, usize> {
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut at = (hash >> 32) as usize & mask;
+        loop {
+            match self.slots.get(at) {
+                Some(slot) if slot.round == self.round => {
+                    if is_it(slot.at as usize) {
+                        return Ok(slot.at as usize);
+                    }
+                }
+                _ => return Err(at),
+            }
+            at = (at + 1) & mask;
+        }
     }
 }
 
-fn hash(tuple: &[Value]) -> u64 {
+fn hash(tuple: impl Iterator<Item = Value>) -> u64 {
     let mut hash = 0u64;
     for value in tuple {
         hash = (hash.rotate_left(5) ^ u64::from(value.bits())).wrapping_mul(0x517C_C1B7_2722_0A95);
     }
-    // The table takes its bits from both ends.
-    hash ^ hash >> 32
+    hash
 }
 
 #[cfg(test)]
@@ -90,17 +161,25 @@ mod tests {
     #[test]
     fn each_tuple_is_there_once_and_keeps_its_place() {
         let mut values = Pool::default();
-        let v: Vec<Value> = (0..30).map(|n| values.long(n)).collect();
+        let v: Vec<Value> = (0..300).map(|n| values.long(n)).collect();
         let mut tuples = Tuples::default();
         for round in 0..3 {
             tuples.reset(2);
-            for n in 0..120 {
-                assert_eq!(tuples.insert(&[v[n % 10], v[n % 3 + round]]), n < 30);
+            for n in 0..1_200 {
+                let (at, is_new) = tuples.insert([v[n % 100], v[n % 3 + round]].into_iter());
+                assert_eq!((at, is_new), (n % 300, n < 300));
             }
-            assert_eq!((tuples.len(), tuples.get(7)), (30, [v[7], v[1 + round]].as_slice()));
-            assert!(tuples.has(&[v[9], v[2 + round]]) && !tuples.has(&[v[9], v[9]]));
+            assert_eq!((tuples.len(), tuples.get(7)), (300, [v[7], v[1 + round]].as_slice()));
+            assert!(tuples.has([v[9], v[2 + round]].into_iter()) && !tuples.has([v[9], v[9]].into_iter()));
+        }
+        tuples.reset(1);
+        for n in 0..300 {
+            assert!(!tuples.has(std::iter::once(v[n])));
+            assert_eq!(tuples.insert(std::iter::once(v[n])), (n, true));
+            assert_eq!(tuples.find(std::iter::once(v[n / 2])), Some(n / 2));
         }
         tuples.reset(0);
-        assert!(!tuples.has(&[]) && tuples.insert(&[]) && !tuples.insert(&[]));
+        assert!(!tuples.has(std::iter::empty()));
+        assert_eq!([(0, true), (0, false)].map(|_| tuples.insert(std::iter::empty())), [(0, true), (0, false)]);
     }
 }
