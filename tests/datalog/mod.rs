@@ -215,7 +215,8 @@ fn relation(program: &Program, name: &str) -> Option<Shown> {
     }
     let relation = program.facts().facts().relations.get(id)?;
     let doubts = relation.doubts.iter().map(|(row, _)| (row.to_vec(), false));
-    let all: Relation = doubts.chain(relation.rows.rows().map(|row| (row.to_vec(), true))).collect();
+    let rows = program.terms().rows(id).expect("not too many");
+    let all: Relation = doubts.chain(rows.into_iter().map(|row| (row, true))).collect();
     Some(show(&**program.facts().values(), &all))
 }
 

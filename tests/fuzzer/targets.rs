@@ -266,6 +266,7 @@ const BOUNDS: Options = Options {
     coverage: true,
     rows_max: 2_000,
     steps_max: 200_000,
+    derive_all: false,
 };
 
 fn built(sources: Sources) -> Result<Option<Program>, String> {

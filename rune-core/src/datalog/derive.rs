@@ -15,7 +15,9 @@ use crate::{
 };
 
 use super::{
-    CompiledRule, DatalogEngine, Plan, fold, n_rows,
+    CompiledRule, DatalogEngine, Plan,
+    demand::Demand,
+    fold, n_rows,
     solve::{Flow, Solver, Stop},
 };
 
@@ -60,9 +62,14 @@ pub struct Bounds {
 /// What is derived.
 #[derive(Debug, Clone, Copy)]
 pub enum Strata<'a> {
-    /// The relations that depend on no request.
-    Lasting,
-    /// Those that do, after those among the others that follow from an entity which only the request names.
+    /// These relations, which depend on no request. What a later derivation adds is younger than what an earlier one has.
+    Lasting {
+        /// The relations.
+        these: &'a BTreeSet<PredicateId>,
+        /// How many derivations there were before.
+        n_before: u32,
+    },
+    /// Those that depend on one, after those among the others that follow from an entity which only the request names.
     OfRequest {
         /// Principal, action, resource and context.
         request: [Value; 4],
@@ -76,21 +83,21 @@ impl Strata<'_> {
     /// far fewer than ticks ([`ROWS_MAX`](crate::base::limits::ROWS_MAX)).
     fn first_tick(self) -> Tick {
         match self {
-            Self::Lasting => Tick::GIVEN.next(),
+            Self::Lasting { n_before, .. } => Tick(1 + (n_before << 28)),
             Self::OfRequest { .. } => Tick(1 << 31),
         }
     }
 
     fn of(self, engine: &DatalogEngine) -> impl Iterator<Item = Vec<&CompiledRule>> {
-        let (anew, of_request) = match self {
-            Strata::Lasting => (None, None),
-            Strata::OfRequest { anew, .. } => (Some(anew), Some(&engine.request_strata)),
+        let (lasting, of_request) = match self {
+            Strata::Lasting { these, .. } => (these, None),
+            Strata::OfRequest { anew, .. } => (anew, Some(&engine.request_strata)),
         };
-        let is_wanted = move |rule: &&CompiledRule| anew.is_none_or(|anew| anew.contains(&rule.head));
         let rules = |stratum: &Vec<usize>| stratum.iter().filter_map(|at| engine.rules.get(*at)).collect::<Vec<_>>();
-        let lasting = engine.strata.iter().filter(move |_| anew.is_none_or(|anew| !anew.is_empty()));
-        let lasting = lasting.map(move |stratum| rules(stratum).into_iter().filter(is_wanted).collect());
-        lasting.filter(|rules: &Vec<_>| !rules.is_empty()).chain(of_request.into_iter().flatten().map(rules))
+        let is_wanted = |rule: &&CompiledRule| lasting.contains(&rule.head);
+        let strata = engine.strata.iter().filter(|_| !lasting.is_empty());
+        let strata = strata.map(move |stratum| rules(stratum).into_iter().filter(is_wanted).collect());
+        strata.filter(|rules: &Vec<_>| !rules.is_empty()).chain(of_request.into_iter().flatten().map(rules))
     }
 }
 
@@ -101,6 +108,8 @@ pub struct Work {
     pub steps_left: u64,
     /// How many rows were looked at.
     pub n_touched: u64,
+    /// How many rows are new.
+    pub n_rows: u64,
 }
 
 /// Derives what follows from the rows of `store`, stratum by stratum.
@@ -116,7 +125,7 @@ pub fn derive(
     bounds: Bounds,
 ) -> Result<Work, DeriveError> {
     let request = match strata {
-        Strata::Lasting => [Value::UNKNOWN; 4],
+        Strata::Lasting { .. } => [Value::UNKNOWN; 4],
         Strata::OfRequest { request, .. } => request,
     };
     let mut run = Run {
@@ -131,7 +140,34 @@ pub fn derive(
     for stratum in strata.of(engine) {
         run.stratum(&stratum, store, values)?;
     }
-    Ok(Work { steps_left: run.steps_left, n_touched: run.n_touched })
+    Ok(Work { steps_left: run.steps_left, n_touched: run.n_touched, n_rows: run.n_rows })
+}
+
+/// Derives what is derived ahead of all questions, and says what demand answers for instead. With `all`, nothing is left to it.
+///
+/// # Errors
+///
+/// Those of [`derive`].
+pub fn derive_ahead(
+    engine: &DatalogEngine,
+    store: &mut impl Store,
+    values: &mut impl Values,
+    all: bool,
+    bounds: Bounds,
+) -> Result<(Work, Demand), DeriveError> {
+    let heads = engine.strata.iter().flatten().filter_map(|at| engine.rules.get(*at)).map(|rule| rule.head);
+    let heads: BTreeSet<PredicateId> = heads.collect();
+    let left = if all { BTreeSet::new() } else { engine.demandable(store) };
+    let these = heads.difference(&left).copied().collect();
+    let first = derive(engine, store, values, Strata::Lasting { these: &these, n_before: 0 }, bounds)?;
+    // What is undetermined shows now: what reads it is not left either.
+    let demanded = if all { BTreeSet::new() } else { engine.demandable(store) };
+    let these: BTreeSet<PredicateId> = left.difference(&demanded).copied().collect();
+    let rest = Bounds { steps_max: first.steps_left, rows_max: bounds.rows_max.saturating_sub(first.n_rows) };
+    let second = derive(engine, store, values, Strata::Lasting { these: &these, n_before: 1 }, rest)?;
+    let work = Work { n_touched: first.n_touched + second.n_touched, n_rows: first.n_rows + second.n_rows, ..second };
+    let demand = if all { Demand::default() } else { Demand::of(engine, store, demanded) };
+    Ok((work, demand))
 }
 
 struct Run<'e> {

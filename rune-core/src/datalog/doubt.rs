@@ -3,7 +3,7 @@
 //! An ask without an answer leaves its instance undetermined and binds nothing. Asks are put as soon as what they need is
 //! known; those that need what an ask without an answer would have bound stay open, and the instance may be all the same.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use crate::{
     base::{Value, Values},
@@ -25,6 +25,21 @@ impl Body {
     pub(super) fn reads_doubts(&self, store: &impl Store) -> bool {
         let doubtful = |id: PredicateId| store.relation(id).is_some_and(|relation| !relation.doubts.is_empty());
         self.asks.iter().any(|ask| ask.reads(&mut |id| doubtful(id)))
+    }
+
+    /// Whether something that the body reads is one of these.
+    pub(super) fn reads_any(&self, these: &BTreeSet<PredicateId>) -> bool {
+        !these.is_empty() && self.asks.iter().any(|ask| ask.reads(&mut |id| these.contains(&id)))
+    }
+
+    /// Visits the relations that the body reads. What an expression reads is not among them.
+    pub(super) fn each_read(&self, visit: &mut dyn FnMut(PredicateId)) {
+        for ask in &self.asks {
+            ask.reads(&mut |id| {
+                visit(id);
+                false
+            });
+        }
     }
 
     /// The asks that read row by row what the same stratum derives.
@@ -138,9 +153,11 @@ impl<V: Values, S: Store> Solver<'_, V, S> {
 
     fn maybe_atom(&mut self, id: PredicateId, args: &[Term], cause: Option<Value>, then: Maybe<'_, V, S>) -> Flow {
         let store = self.store;
+        if store.is_demanded(id) {
+            return self.demand(id, args, &mut |solver| then(solver, cause));
+        }
         let Some(relation) = store.relation(id) else { return Flow::Continue(()) };
-        let key: Vec<Option<Value>> =
-            args.iter().map(|arg| Some(self.term(*arg)).filter(|value| is_known(*value))).collect();
+        let key = self.key(args);
         let columns: Vec<usize> = (0..key.len()).filter(|at| key.get(*at).is_some_and(Option::is_some)).collect();
         let whole = key.iter().copied().collect::<Option<Vec<Value>>>();
         match relation.rows.find_index(&columns) {

@@ -232,11 +232,6 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         }
     }
 
-    /// The values that an atom asks for.
-    fn key(&self, args: &[Term]) -> Vec<Option<Value>> {
-        args.iter().map(|arg| Some(self.term(*arg)).filter(|value| is_known(*value))).collect()
-    }
-
     /// The first row that is what an atom asks for, with values of these types in some columns.
     fn row_of(
         &mut self,
@@ -245,6 +240,11 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         types: &[(usize, &Types)],
     ) -> Result<Option<(PredicateId, RowId)>, Stop> {
         let (store, key) = (self.store, self.key(args));
+        if store.is_demanded(id) {
+            let rows = store.demanded(self.values, id, &key, self.before).map_err(|_| Stop::TooManySteps)?;
+            let is_it = |row: &[Value]| repeats(args, row) && fits(self.values, types, row);
+            return Ok(rows.into_iter().find(|(_, row)| is_it(row)).map(|(at, _)| (id, at)));
+        }
         let Some(relation) = store.relation(id) else { return Ok(None) };
         let n = self.n_older(relation);
         if let Some(row) = key.iter().copied().collect::<Option<Vec<Value>>>() {
@@ -263,9 +263,7 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
                 return Err(Stop::TooManySteps);
             }
             let row = relation.rows.row(at);
-            let fits =
-                |(column, types): &(usize, &Types)| row.get(*column).is_some_and(|of| types.has(self.values, *of));
-            if matches(row, &key) && repeats(args, row) && types.iter().all(fits) {
+            if matches(row, &key) && repeats(args, row) && fits(self.values, types, row) {
                 return Ok(Some((id, at)));
             }
         }
@@ -309,6 +307,11 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
             }
         }
     }
+}
+
+/// Whether columns have values of these types.
+fn fits(values: &impl Values, types: &[(usize, &Types)], row: &[Value]) -> bool {
+    types.iter().all(|(column, types)| row.get(*column).is_some_and(|of| types.has(values, *of)))
 }
 
 /// What the tuples of an aggregate rest on.

@@ -5,11 +5,13 @@
 //! derives it from rows of which the same is true. Conditions that no row makes true (guards, denials, aggregates) must hold as
 //! things are. What is found may be enough: whoever adds it decides again, since a new row may also stand in the way.
 
+use std::ops::ControlFlow;
+
 use crate::{
     base::{Value, Values, View, limits},
     check::rules::{Names, PredicateId, Term},
     expr::Want,
-    facts::{Store, matches},
+    facts::{RowId, Store, Tick, matches},
     schema::Schema,
 };
 
@@ -101,7 +103,7 @@ impl<'s, 'a, V: Values, S: Store> Search<'s, 'a, V, S> {
     fn row(&mut self, id: PredicateId, key: &[Option<Value>], then: ThenRow<'_, 's, 'a, V, S>) -> Flow {
         self.solver.spend(1)?;
         if let Some(row) = key.iter().copied().collect::<Option<Vec<Value>>>() {
-            let is_there = self.solver.store.relation(id).is_some_and(|relation| relation.rows.find(&row).is_some());
+            let is_there = self.is_there(id, &row)?;
             if is_there || self.given.iter().any(|(of, given)| *of == id && *given == row) {
                 return then(self, &row);
             }
@@ -140,12 +142,35 @@ impl<'s, 'a, V: Values, S: Store> Search<'s, 'a, V, S> {
         Flow::Continue(())
     }
 
+    fn is_there(&self, id: PredicateId, row: &[Value]) -> ControlFlow<Stop, bool> {
+        let store = self.solver.store;
+        if store.is_demanded(id) {
+            let key: Vec<Option<Value>> = row.iter().copied().map(Some).collect();
+            return self.demanded(id, &key).map_continue(|rows| !rows.is_empty());
+        }
+        ControlFlow::Continue(store.relation(id).is_some_and(|relation| relation.rows.find(row).is_some()))
+    }
+
+    fn demanded(&self, id: PredicateId, key: &[Option<Value>]) -> ControlFlow<Stop, Vec<(RowId, Vec<Value>)>> {
+        match self.solver.store.demanded(self.solver.values, id, key, Tick::END) {
+            Ok(rows) => ControlFlow::Continue(rows),
+            Err(_) => ControlFlow::Break(Stop::TooManySteps),
+        }
+    }
+
     /// The rows that are there, or given, and agree with what is known.
-    fn matching(&mut self, id: PredicateId, key: &[Option<Value>]) -> std::ops::ControlFlow<Stop, Vec<Vec<Value>>> {
+    fn matching(&mut self, id: PredicateId, key: &[Option<Value>]) -> ControlFlow<Stop, Vec<Vec<Value>>> {
         let store = self.solver.store;
         let mut found: Vec<Vec<Value>> =
             self.given.iter().filter(|(of, row)| *of == id && matches(row, key)).map(|(_, row)| row.clone()).collect();
-        let Some(relation) = store.relation(id) else { return std::ops::ControlFlow::Continue(found) };
+        if store.is_demanded(id) {
+            for (_, row) in self.demanded(id, key)? {
+                self.solver.touch()?;
+                found.push(row);
+            }
+            return ControlFlow::Continue(found);
+        }
+        let Some(relation) = store.relation(id) else { return ControlFlow::Continue(found) };
         let columns: Vec<usize> = (0..key.len()).filter(|at| key.get(*at).is_some_and(Option::is_some)).collect();
         match relation.rows.find_index(&columns) {
             Some(index) => {
@@ -164,7 +189,7 @@ impl<'s, 'a, V: Values, S: Store> Search<'s, 'a, V, S> {
                 }
             }
         }
-        std::ops::ControlFlow::Continue(found)
+        ControlFlow::Continue(found)
     }
 
     /// That an entity is in another: it is, or a parent is given, itself or one that is in it.
@@ -338,6 +363,11 @@ impl<'s, 'a, V: Values, S: Store> Search<'s, 'a, V, S> {
         let (Some(n), Some(relation)) = (self.engine.n_keys(id), store.relation(id)) else { return false };
         let key: Vec<Value> = row.iter().copied().take(n).collect();
         let is_given = self.given.iter().any(|(of, given)| *of == id && given.starts_with(&key));
+        if !is_given && store.is_demanded(id) {
+            let of_row = row.iter().enumerate().map(|(at, value)| Some(*value).filter(|_| at < n));
+            // What cannot be found within the steps may be there.
+            return !matches!(self.demanded(id, &of_row.collect::<Vec<_>>()), ControlFlow::Continue(rows) if rows.is_empty());
+        }
         let columns: Vec<usize> = (0..n).collect();
         match relation.rows.find_index(&columns) {
             _ if is_given => true,

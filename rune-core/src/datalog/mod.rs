@@ -10,7 +10,7 @@
 //! absence the decision is a denial. Both are least fixpoints, stratum by stratum, so that neither depends on the order of the
 //! text.
 
-pub mod demand;
+mod demand;
 mod derive;
 mod doubt;
 mod fold;
@@ -38,7 +38,8 @@ use crate::{
     syntax::rules::{Choice, Fold},
 };
 
-pub use derive::{Bound, Bounds, DeriveError, Strata, Work, derive, give, insert};
+pub use demand::{Demand, Session};
+pub use derive::{Bound, Bounds, DeriveError, Strata, Work, derive, derive_ahead, give, insert};
 pub use goal::{Answer, Answers};
 pub use instance::{Condition, Instance};
 pub use missing::{Missing, Wanted};
@@ -75,6 +76,10 @@ struct RelationInfo {
     giving: Option<Giving>,
     /// How many columns are the key, if there is one value for each.
     n_keys: Option<usize>,
+    /// Whether its author wants it derived ahead.
+    is_materialized: bool,
+    /// Whether an expression in a rule that is evaluated ahead reads it.
+    is_read_ahead: bool,
 }
 
 /// What a relation takes whose rows files or the API give.
@@ -87,6 +92,8 @@ struct Giving {
 /// A rule, compiled.
 #[derive(Debug)]
 pub struct CompiledRule {
+    /// Its place among the rules.
+    at: usize,
     /// Its identity.
     pub id: Arc<str>,
     /// Where it stands.
@@ -165,7 +172,7 @@ impl DatalogEngine {
         values: &mut Pool,
         findings: &mut Findings,
     ) -> Self {
-        let relations = checked.predicates.iter().map(|predicate| RelationInfo {
+        let relations = checked.predicates.iter().enumerate().map(|(at, predicate)| RelationInfo {
             name: predicate.name.as_str().into(),
             arity: predicate.columns.len(),
             is_per_request: predicate.is_per_request,
@@ -182,6 +189,8 @@ impl DatalogEngine {
                 PredicateKind::Stored(..) => Some(1),
                 _ => predicate.key.map(|key| key.n_columns),
             },
+            is_materialized: predicate.is_materialized,
+            is_read_ahead: checked.read_ahead.contains(&PredicateId(at)),
         });
         let mut engine = Self { relations: relations.collect(), ..Self::default() };
         engine.strata.clone_from(&checked.strata);
@@ -198,6 +207,7 @@ impl DatalogEngine {
             let fits = parts.fits();
             let Some(body) = parts.body(&rule.body, true) else { continue };
             let compiled = CompiledRule {
+                at: engine.rules.len(),
                 id: rule.id.clone(),
                 span: rule.span,
                 annotations: rule.annotations.clone(),
@@ -502,6 +512,7 @@ impl Query {
         let body = Compiler { checked, rule, size: &size, values, findings }.body(&rule.body, true)?;
         let plans = vec![plan::order(&body, &[], None, &size)];
         let rule = CompiledRule {
+            at: 0,
             id: rule.id.clone(),
             span: rule.span,
             annotations: rule.annotations.clone(),

@@ -78,6 +78,11 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         self.steps_left
     }
 
+    /// Lets it take so many steps from now on.
+    pub fn allow(&mut self, steps_max: u64) {
+        self.steps_left = steps_max;
+    }
+
     /// How many rows have been looked at.
     #[must_use]
     pub fn n_touched(&self) -> u64 {
@@ -291,10 +296,12 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
     /// Whether a relation has a row with these values; `_` stands for any.
     fn is_there(&mut self, id: PredicateId, args: &[Term]) -> Result<bool, Failure> {
         let store = self.store;
-        let Some(relation) = store.relation(id) else { return Ok(false) };
         self.n_touched += 1;
-        let key: Vec<Option<Value>> =
-            args.iter().map(|arg| Some(self.term(*arg)).filter(|value| is_known(*value))).collect();
+        let key = self.key(args);
+        if store.is_demanded(id) {
+            return store.demanded(self.values, id, &key, self.before).map(|rows| !rows.is_empty());
+        }
+        let Some(relation) = store.relation(id) else { return Ok(false) };
         if let Some(row) = key.iter().copied().collect::<Option<Vec<Value>>>() {
             return relation.holds(&row);
         }
@@ -329,6 +336,9 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
     /// The rows of a relation that agree with what is known.
     fn atom(&mut self, id: PredicateId, args: &[Term], step: &Step, then: Found<'_, V, S>) -> Flow {
         let store = self.store;
+        if store.is_demanded(id) {
+            return self.demand(id, args, then);
+        }
         let Some(relation) = store.relation(id) else { return Flow::Continue(()) };
         let rows = &relation.rows;
         let range =
@@ -358,6 +368,26 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
             }
         }
         Flow::Continue(())
+    }
+
+    /// The values that an atom asks for.
+    pub(super) fn key(&self, args: &[Term]) -> Vec<Option<Value>> {
+        args.iter().map(|arg| Some(self.term(*arg)).filter(|value| is_known(*value))).collect()
+    }
+
+    /// The rows of a relation that is evaluated by demand.
+    pub(super) fn demand(&mut self, id: PredicateId, args: &[Term], then: Found<'_, V, S>) -> Flow {
+        let key = self.key(args);
+        match self.store.demanded(self.values, id, &key, self.before) {
+            Ok(rows) => {
+                for (_, row) in rows {
+                    self.touch()?;
+                    self.unify(args, &row, then)?;
+                }
+                Flow::Continue(())
+            }
+            Err(failure) => self.err(failure),
+        }
     }
 
     fn row_at(&mut self, rows: &Table, at: RowId, args: &[Term], then: Found<'_, V, S>) -> Flow {

@@ -6,10 +6,10 @@ use crate::{
     facts::{Facts, Relation},
 };
 
-use super::{Bound, Bounds, DatalogEngine, DeriveError, Missing, Strata, Work, derive, insert};
+use super::{Bound, Bounds, DatalogEngine, Demand, DeriveError, Missing, Work, derive_ahead, insert};
 
 /// The facts that there would be with these rows besides those that are given, and what finding them took; `from` knows the
-/// values of the rows.
+/// values of the rows. With `all`, nothing is left to demand.
 ///
 /// # Errors
 ///
@@ -19,8 +19,9 @@ pub fn suppose(
     facts: &Facts,
     values: &mut Pool,
     (from, rows): (&impl Values, &[Missing]),
+    all: bool,
     bounds: Bounds,
-) -> Result<(Facts, Work), DeriveError> {
+) -> Result<(Facts, Demand, Work), DeriveError> {
     // Each row that is copied is a step.
     let too_many = || {
         let (bound, rule) = (Bound::Steps(bounds.steps_max), "a copy of the facts".to_owned());
@@ -57,8 +58,8 @@ pub fn suppose(
     }
     engine.prepare(&mut supposed);
     engine.keep_given(&mut supposed);
-    let work = derive(engine, &mut supposed, values, Strata::Lasting, Bounds { steps_max, ..bounds })?;
-    Ok((supposed, work))
+    let (work, demand) = derive_ahead(engine, &mut supposed, values, all, Bounds { steps_max, ..bounds })?;
+    Ok((supposed, demand, work))
 }
 
 /// A value of one store in another.

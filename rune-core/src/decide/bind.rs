@@ -8,9 +8,9 @@ use crate::{
         value::{each_entity, member},
     },
     check::rules::{Names, PredicateId},
-    datalog::{self, Bounds, DatalogEngine, DeriveError, Strata, Work},
+    datalog::{self, Bounds, DatalogEngine, DeriveError, Session, Stop, Strata, Work},
     expr::{Derived, Failure, Member, World},
-    facts::{Facts, Relation, Store, ancestors_by, elements_from, rows_from},
+    facts::{Facts, Relation, RowId, Store, Tick, ancestors_by, elements_from, rows_from},
     schema::{
         ActionType, Schema,
         conform::{self, Reader, SuppliedAttributes, Undeclared},
@@ -45,7 +45,7 @@ impl<'p> Bound<'p> {
 
     /// No request: what asks for one has nothing to ask.
     pub(crate) fn without_request(terms: Terms<'p>) -> Self {
-        let world = RequestWorld::new(terms.facts, terms.rules);
+        let world = RequestWorld::new(terms);
         let (values, parts) = (Scratch::new(terms.values), [Value::UNKNOWN; 4]);
         Self { values, world, parts, anew: BTreeSet::new(), ignored: Vec::new() }
     }
@@ -58,10 +58,15 @@ impl<'p> Bound<'p> {
         change(&mut self.world, &self.values, self.parts)
     }
 
+    /// Keeps what answers rest on from now on, so that it can be explained.
+    pub(crate) fn keep_rows(&mut self) {
+        self.world.session.keep_rows();
+    }
+
     /// Derives what rules say of this request.
     pub(crate) fn derive(&mut self, rules: &DatalogEngine, steps_max: u64) -> Result<Work, DeriveError> {
         if !rules.concerns_requests() && self.anew.is_empty() {
-            return Ok(Work { steps_left: steps_max, n_touched: 0 });
+            return Ok(Work { steps_left: steps_max, n_touched: 0, n_rows: 0 });
         }
         rules.prepare(&mut self.world);
         let bounds = Bounds { steps_max, rows_max: limits::REQUEST_ROWS_MAX };
@@ -77,13 +82,17 @@ pub(crate) struct RequestWorld<'p> {
     facts: &'p Facts,
     supplied: Vec<(Value, Vec<(Symbol, Value)>)>,
     relations: BTreeMap<PredicateId, Relation>,
+    /// What is asked about relations that are evaluated by demand.
+    pub(crate) session: Session<'p>,
 }
 
 impl<'p> RequestWorld<'p> {
-    fn new(facts: &'p Facts, rules: &DatalogEngine) -> Self {
+    fn new(Terms { facts, rules, demand, .. }: Terms<'p>) -> Self {
         // Rows that files give are there for every request, before anything is derived.
         let given = |id| (id, facts.relation(id).cloned().unwrap_or_else(|| Relation::new(rules.arity(id))));
-        Self { facts, supplied: Vec::new(), relations: rules.request_relations().map(given).collect() }
+        let relations = rules.request_relations().map(given).collect();
+        let session = Session::new(demand, limits::EXPLANATION_STEPS_MAX);
+        Self { facts, supplied: Vec::new(), relations, session }
     }
 
     /// The values that the request supplies.
@@ -113,12 +122,14 @@ impl<'p> RequestWorld<'p> {
             if guests.is_empty() {
                 continue;
             }
+            let is_bulk = |id: &&PredicateId| !self.session.answers_for(**id);
+            anew.extend(of.followers.iter().filter(is_bulk));
+            self.session.welcome(guests.iter().map(|guest| (of.predicate, *guest)));
             let mut known = known.cloned().unwrap_or_else(|| Relation::new(1));
             for guest in guests {
                 known.rows.insert(&[guest]);
             }
             self.relations.insert(of.predicate, known);
-            anew.extend(&of.followers);
         }
         for id in &anew {
             let given = self.facts.relations.given(*id).cloned();
@@ -171,16 +182,37 @@ impl World for RequestWorld<'_> {
         self.facts.derived(kind, name)
     }
 
-    fn holds(&self, derived: &Derived, row: &[Value]) -> Result<bool, Failure> {
-        self.relation(PredicateId(derived.relation)).map_or(Ok(false), |relation| relation.holds(row))
+    fn holds(&self, values: &impl Values, derived: &Derived, row: &[Value]) -> Result<bool, Failure> {
+        let id = PredicateId(derived.relation);
+        if self.session.answers_for(id) {
+            return self.session.has(self.facts, values, id, row).map_err(too_many_steps);
+        }
+        self.relation(id).map_or(Ok(false), |relation| relation.holds(row))
     }
 
-    fn elements(&self, derived: &Derived, entity: Value) -> Vec<Value> {
+    fn elements(&self, values: &impl Values, derived: &Derived, entity: Value) -> Vec<Value> {
+        if self.session.answers_for(PredicateId(derived.relation)) {
+            return match self.rows_of(values, derived, entity) {
+                Ok(rows) => rows.into_iter().flatten().collect(),
+                // What cannot be found within the steps may be anything.
+                Err(_) => vec![Value::UNKNOWN],
+            };
+        }
         self.relation(PredicateId(derived.relation)).map(|of| elements_from(of, entity)).unwrap_or_default()
     }
 
-    fn rows_of(&self, derived: &Derived, entity: Value) -> Result<Vec<&[Value]>, Failure> {
-        match self.relation(PredicateId(derived.relation)) {
+    fn rows_of(&self, values: &impl Values, derived: &Derived, entity: Value) -> Result<Vec<Vec<Value>>, Failure> {
+        let id = PredicateId(derived.relation);
+        if self.session.answers_for(id) {
+            let arity = self.session.arity(id);
+            let key: Vec<Option<Value>> = (0..arity).map(|at| Some(entity).filter(|_| at == 0)).collect();
+            let mut rows = self.demanded(values, id, &key, Tick::END)?;
+            for (_, row) in &mut rows {
+                row.remove(0);
+            }
+            return Ok(rows.into_iter().map(|(_, row)| row).collect());
+        }
+        match self.relation(id) {
             Some(relation) => rows_from(relation, entity),
             None => Ok(Vec::new()),
         }
@@ -195,11 +227,44 @@ impl Store for RequestWorld<'_> {
     fn relation_mut(&mut self, id: PredicateId) -> Option<&mut Relation> {
         self.relations.get_mut(&id)
     }
+
+    fn is_demanded(&self, id: PredicateId) -> bool {
+        self.session.answers_for(id)
+    }
+
+    fn demanded(
+        &self,
+        values: &impl Values,
+        id: PredicateId,
+        key: &[Option<Value>],
+        before: Tick,
+    ) -> Result<Vec<(RowId, Vec<Value>)>, Failure> {
+        self.session.rows(self.facts, values, id, key, before).map_err(too_many_steps)
+    }
+
+    fn row_at(&self, id: PredicateId, at: RowId) -> Option<(Vec<Value>, Tick)> {
+        if self.session.answers_for(id) {
+            return self.session.row_at(self.facts, id, at);
+        }
+        let relation = self.relation(id)?;
+        (at < relation.rows.len()).then(|| (relation.rows.row(at).to_vec(), relation.births.of(at)))
+    }
+
+    fn place_of_row(&self, id: PredicateId, row: &[Value]) -> Option<RowId> {
+        if self.session.answers_for(id) {
+            return self.session.place_of(self.facts, id, row);
+        }
+        self.relation(id)?.rows.find(row)
+    }
+}
+
+fn too_many_steps(_: Stop) -> Failure {
+    Failure::TooManySteps
 }
 
 /// Binds a request to the terms that it is decided by, or says what is wrong with it.
 pub(crate) fn bind<'p>(terms: Terms<'p>, request: &Request) -> Result<Bound<'p>, String> {
-    let Terms { schema, action_type, facts, rules, .. } = terms;
+    let Terms { schema, action_type, rules, .. } = terms;
     let mut values = Scratch::new(terms.values);
     let mut entity = |of: &EntityRef| values.entity(&of.kind, &of.id);
     let (principal, resource) = (entity(&request.principal), entity(&request.resource));
@@ -212,7 +277,7 @@ pub(crate) fn bind<'p>(terms: Terms<'p>, request: &Request) -> Result<Bound<'p>,
     };
     let context = reader.record(&mut values, &request.context.span, context, context_type);
     let context = context.map_err(|misfit| format!("context: {}", misfit.describe()))?;
-    let mut world = RequestWorld::new(facts, rules);
+    let mut world = RequestWorld::new(terms);
     let mut ignored = Vec::new();
     let given =
         [("principal", principal, &request.principal_attributes), ("resource", resource, &request.resource_attributes)];

@@ -8,10 +8,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     base::{Pool, Scratch, Span, Value, limits},
-    check::rules::Names,
-    datalog::{Answer, Answers, CompiledRule, DatalogEngine, Query, Solver, Work},
+    check::rules::{Names, PredicateId},
+    datalog::{Answer, Answers, CompiledRule, DatalogEngine, Demand, Query, Solver, Work},
     expr::{Evaluator, Failure},
-    facts::Facts,
+    facts::{Facts, Store as _, Tick},
     policy::{Effect, Policy, PolicySet, Verdict},
     schema::Schema,
 };
@@ -32,6 +32,8 @@ pub struct Terms<'a> {
     pub rules: &'a DatalogEngine,
     /// The facts.
     pub facts: &'a Facts,
+    /// What is not derived from them ahead, but when it is asked for.
+    pub demand: &'a Demand,
     /// The values of all these.
     pub values: &'a Pool,
 }
@@ -152,7 +154,7 @@ impl<'a> Terms<'a> {
     /// Decides a request in at most so many steps, and says how many it took.
     #[must_use]
     pub fn decide_within(self, request: &Request, steps_max: u64) -> Decided {
-        let mut work = Work { steps_left: steps_max, n_touched: 0 };
+        let mut work = Work { steps_left: steps_max, n_touched: 0, n_rows: 0 };
         let why = self.try_decide(request, &mut work).unwrap_or_else(Why::Error);
         Decided { why, n_steps: steps_max - work.steps_left, n_touched: work.n_touched }
     }
@@ -161,15 +163,18 @@ impl<'a> Terms<'a> {
         let mut bound = bind::bind(self, request)?;
         let steps_max = std::mem::take(&mut work.steps_left);
         *work = bound.derive(self.rules, steps_max).map_err(|error| error.to_string())?;
-        let Work { steps_left: steps, n_touched } = work;
+        let Work { steps_left: steps, n_touched, .. } = work;
         let (values, world, parts) = bound.parts();
         for effect in [Effect::Forbid, Effect::Permit] {
+            world.session.allow(*steps);
             let mut evaluator = Evaluator::new(&mut *values, world, parts, *steps);
             let verdict = match effect {
                 Effect::Forbid => self.policies.forbidden(&mut evaluator),
                 Effect::Permit => self.policies.permitted(&mut evaluator),
             };
-            *steps = evaluator.steps_left();
+            let n_asked = *steps - world.session.steps_left();
+            *steps = evaluator.steps_left().saturating_sub(n_asked);
+            *n_touched += n_asked;
             let mut undecided = None;
             match verdict {
                 Verdict::Nothing => {}
@@ -179,9 +184,16 @@ impl<'a> Terms<'a> {
             }
             let mut solver = Solver::new(&mut *values, world, parts, *steps);
             for rule in self.deciding(effect) {
-                let answer = solver.decide(rule, subject(parts));
-                *steps = solver.steps_left();
-                *n_touched += solver.take_touched();
+                world.session.allow(*steps);
+                let asked = world.session.decides(self.rules, rule, subject(parts), (self.facts, solver.values()));
+                let answer = match asked {
+                    Some(decides) => decides.map(|decides| if decides { Answer::Yes } else { Answer::No }),
+                    None => solver.decide(rule, subject(parts)),
+                };
+                let n_asked = *steps - world.session.steps_left();
+                *steps = solver.steps_left().saturating_sub(n_asked);
+                solver.allow(*steps);
+                *n_touched += solver.take_touched() + n_asked;
                 match answer {
                     Ok(Answer::Yes) => return Ok(Self::settled(effect, &rule.id)),
                     Ok(Answer::No) => {}
@@ -217,13 +229,12 @@ impl<'a> Terms<'a> {
 
     /// Notes which clauses of policies and of rules hold of a request, or without one of the facts alone.
     pub(crate) fn cover(self, request: Option<&Request>, coverage: &mut Coverage) {
-        let facts = self.facts;
-        let mut scratch = Scratch::new(self.values);
-        let nothing = [Value::UNKNOWN; 4];
+        let mut lasting = Bound::without_request(self);
+        let (values, world, nothing) = lasting.parts();
         for (rule, seen) in
             self.rules.rules.iter().zip(&mut coverage.rules).filter(|(rule, _)| !self.rules.is_per_request(rule))
         {
-            let mut solver = Solver::new(&mut scratch, facts, nothing, limits::EXPLANATION_STEPS_MAX);
+            let mut solver = Solver::new(&mut *values, world, nothing, limits::EXPLANATION_STEPS_MAX);
             note(seen, solver.cover(rule, None).unwrap_or_default());
         }
         let Some(Ok(mut bound)) = request.map(|request| bind::bind(self, request)) else { return };
@@ -260,6 +271,23 @@ impl<'a> Terms<'a> {
         let answers = Solver::new(&mut *values, world, parts, work.steps_left).query(query, limits::ANSWER_ROWS_MAX);
         let answers = answers.map_err(|_| Failure::TooManySteps.describe(&*values))?;
         Ok((answers, bound.into_values()))
+    }
+
+    /// All rows of a relation that are certain without a request, given and derived, in no order.
+    ///
+    /// # Errors
+    ///
+    /// If finding them takes more steps than it may.
+    pub fn rows(self, id: PredicateId) -> Result<Vec<Vec<Value>>, Failure> {
+        let mut bound = Bound::without_request(self);
+        let (values, world, _) = bound.parts();
+        if !world.is_demanded(id) {
+            let rows =
+                self.facts.relations.get(id).map(|relation| relation.rows.rows().map(<[Value]>::to_vec).collect());
+            return Ok(rows.unwrap_or_default());
+        }
+        let rows = world.demanded(&*values, id, &vec![None; self.rules.arity(id)], Tick::END)?;
+        Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
 
     /// Looks at every policy and rule that a request concerns. Nothing for a request that cannot be decided.

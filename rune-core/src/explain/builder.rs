@@ -26,6 +26,7 @@ pub(super) fn explain(
     mut explanation: Explanation,
 ) -> Explanation {
     let Ok(mut bound) = bind(terms, request) else { return explanation };
+    bound.keep_rows();
     let (reasons, steps) = terms.reasons_of(&mut bound);
     let mut builder = Builder::new(terms, (pool, sources), &mut bound, steps);
     builder.is_incomplete = reasons.is_incomplete;
@@ -424,6 +425,11 @@ impl<'x, 'p> Builder<'x, 'p> {
     fn instead(&mut self, id: PredicateId, row: &[Option<Value>]) -> Option<usize> {
         let n_keys = self.terms.rules.n_keys(id)?;
         let key: Vec<Value> = row.iter().take(n_keys).copied().collect::<Option<_>>()?;
+        if self.world.world.is_demanded(id) {
+            let of_row = row.iter().enumerate().map(|(at, value)| value.filter(|_| at < n_keys));
+            let found = self.world.world.demanded(self.values, id, &of_row.collect::<Vec<_>>(), Tick::END).ok()?;
+            return self.cite_row(id, found.first()?.0);
+        }
         let rows = &self.world.world.relation(id)?.rows;
         self.steps = self.steps.checked_sub(u64::from(rows.len()))?;
         let at = (0..rows.len()).find(|at| rows.row(*at).starts_with(&key))?;

@@ -19,9 +19,7 @@ impl<'p> Builder<'_, 'p> {
         for read in reads {
             cited.extend(match read {
                 Read::Row(id, row) => {
-                    let Some(at) = self.world.relation(*id).and_then(|relation| relation.rows.find(row)) else {
-                        continue;
-                    };
+                    let Some(at) = self.world.place_of_row(*id, row) else { continue };
                     self.cite_row(*id, at)
                 }
                 Read::Below(low, high) => self.note(Key::Below(*low, *high)),
@@ -33,8 +31,8 @@ impl<'p> Builder<'_, 'p> {
     }
 
     pub(super) fn cite_row(&mut self, id: PredicateId, at: RowId) -> Option<usize> {
-        let row = self.world.relation(id).map(|relation| relation.rows.row(at));
-        let key = match row {
+        let row = self.world.row_at(id, at).map(|(row, _)| row);
+        let key = match row.as_deref() {
             Some([low, high]) if id == Names::IN => Key::Below(*low, *high),
             _ => Key::Row(id, at),
         };
@@ -95,14 +93,14 @@ impl<'p> Builder<'_, 'p> {
 
     /// A row of a relation: it is given, or some instance of a rule derives it from older ones.
     fn row(&mut self, id: PredicateId, at: RowId, is_within: bool) -> ((Tick, u8), Fact) {
-        let Some(relation) = self.world.world.relation(id) else {
+        let Some((row, tick)) = self.world.world.row_at(id, at) else {
             let atom = self.atom(&self.name(id), &[]);
             return ((Tick::GIVEN, 0), Fact { atom, because: Because::Unshown });
         };
-        let (row, tick) = (relation.rows.row(at).to_vec(), relation.births.of(at));
         let atom = self.atom(&self.name(id), &row);
         if tick == Tick::GIVEN {
-            let because = self.given(relation.places.of(at));
+            let place = self.world.world.relation(id).and_then(|relation| relation.places.of(at));
+            let because = self.given(place);
             return ((tick, 0), Fact { atom, because });
         }
         let row: Vec<Option<Value>> = row.into_iter().map(Some).collect();

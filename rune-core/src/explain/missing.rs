@@ -107,12 +107,14 @@ fn try_with(
 ) -> Tried {
     let mut pool = Pool::over(pool.clone());
     let bounds = Bounds { steps_max: *steps, rows_max: limits::ROWS_MAX };
-    let Ok((facts, work)) = datalog::suppose(terms.rules, terms.facts, &mut pool, (values, rows), bounds) else {
+    let all = terms.demand.is_empty();
+    let Ok((facts, demand, work)) = datalog::suppose(terms.rules, terms.facts, &mut pool, (values, rows), all, bounds)
+    else {
         *steps = 0;
         return Tried::GivenUp;
     };
     let steps_max = limits::DECISION_STEPS_MAX.min(work.steps_left);
-    let terms = Terms { facts: &facts, values: &pool, ..terms };
+    let terms = Terms { facts: &facts, demand: &demand, values: &pool, ..terms };
     let decided = terms.decide_within(request, steps_max);
     *steps = work.steps_left - decided.n_steps.min(work.steps_left);
     // By this permit: that another allows says nothing of it.

@@ -9,7 +9,7 @@ use crate::{
     base::{Symbol, Value, Values, limits},
     check::rules::PredicateId,
     expr::{Derived, Failure, Member, World},
-    facts::{Relation, Store},
+    facts::{Relation, RowId, Store, Tick},
 };
 
 /// Something that was there when it was asked for.
@@ -114,8 +114,8 @@ impl<W: World> World for Recorder<'_, W> {
         self.world.derived(kind, name)
     }
 
-    fn holds(&self, derived: &Derived, row: &[Value]) -> Result<bool, Failure> {
-        let holds = self.world.holds(derived, row);
+    fn holds(&self, values: &impl Values, derived: &Derived, row: &[Value]) -> Result<bool, Failure> {
+        let holds = self.world.holds(values, derived, row);
         if holds == Ok(true) {
             self.note(Read::Row(PredicateId(derived.relation), row.to_vec()));
             // `x in e.p` asks for each that `x` is below, and stops at the first that `e.p` has.
@@ -129,12 +129,12 @@ impl<W: World> World for Recorder<'_, W> {
         holds
     }
 
-    fn elements(&self, derived: &Derived, entity: Value) -> Vec<Value> {
-        self.world.elements(derived, entity)
+    fn elements(&self, values: &impl Values, derived: &Derived, entity: Value) -> Vec<Value> {
+        self.world.elements(values, derived, entity)
     }
 
-    fn rows_of(&self, derived: &Derived, entity: Value) -> Result<Vec<&[Value]>, Failure> {
-        let rows = self.world.rows_of(derived, entity);
+    fn rows_of(&self, values: &impl Values, derived: &Derived, entity: Value) -> Result<Vec<Vec<Value>>, Failure> {
+        let rows = self.world.rows_of(values, derived, entity);
         for rest in rows.iter().flatten() {
             let row = std::iter::once(entity).chain(rest.iter().copied()).collect();
             self.note(Read::Row(PredicateId(derived.relation), row));
@@ -154,5 +154,27 @@ impl<W: Store> Store for Recorder<'_, W> {
 
     fn forget(&self) {
         self.take();
+    }
+
+    fn is_demanded(&self, id: PredicateId) -> bool {
+        self.world.is_demanded(id)
+    }
+
+    fn demanded(
+        &self,
+        values: &impl Values,
+        id: PredicateId,
+        key: &[Option<Value>],
+        before: Tick,
+    ) -> Result<Vec<(RowId, Vec<Value>)>, Failure> {
+        self.world.demanded(values, id, key, before)
+    }
+
+    fn row_at(&self, id: PredicateId, at: RowId) -> Option<(Vec<Value>, Tick)> {
+        self.world.row_at(id, at)
+    }
+
+    fn place_of_row(&self, id: PredicateId, row: &[Value]) -> Option<RowId> {
+        self.world.place_of_row(id, row)
     }
 }

@@ -465,14 +465,14 @@ impl<'a, V: Values, W: World> Evaluator<'a, V, W> {
     /// What rules derive for an entity, as the value of an attribute.
     fn derived(&mut self, derived: &Derived, owner: Value) -> Result<Member, Failure> {
         if derived.form == Form::Flag {
-            return self.world.holds(derived, &[owner]).map(|holds| Member::Is(holds.into()));
+            return self.world.holds(self.values, derived, &[owner]).map(|holds| Member::Is(holds.into()));
         }
-        let rows = self.world.rows_of(derived, owner)?;
+        let rows = self.world.rows_of(self.values, derived, owner)?;
         self.spend(rows.len())?;
         let record = |values: &mut V, names: &[Symbol], row: &[Value]| {
             values.record(names.iter().copied().zip(row.iter().copied()).collect())
         };
-        let first = |row: &&[Value]| row.first().copied();
+        let first = |row: &Vec<Value>| row.first().copied();
         Ok(match &derived.form {
             Form::Set | Form::Flag => {
                 let elements = rows.iter().filter_map(first).collect();
@@ -505,7 +505,7 @@ impl<'a, V: Values, W: World> Evaluator<'a, V, W> {
         let owner = self.node(expr, attribute.owner)?;
         if let Some(derived) = self.derived_set(owner, attribute) {
             let element = self.node(expr, element)?;
-            return self.world.holds(derived, &[owner, element]).map(Value::from);
+            return self.world.holds(self.values, derived, &[owner, element]).map(Value::from);
         }
         let set = self.attribute(owner, attribute)?;
         let element = self.node(expr, element)?;
@@ -526,7 +526,7 @@ impl<'a, V: Values, W: World> Evaluator<'a, V, W> {
         let mut undetermined = None;
         self.spend(ancestors.len())?;
         for ancestor in ancestors {
-            match self.world.holds(derived, &[owner, ancestor]) {
+            match self.world.holds(self.values, derived, &[owner, ancestor]) {
                 Ok(true) => return Ok(Value::TRUE),
                 Ok(false) => {}
                 Err(failure) => undetermined = Some(failure),
@@ -534,7 +534,7 @@ impl<'a, V: Values, W: World> Evaluator<'a, V, W> {
         }
         // Whatever else may be above it matters if the set has it, or may have it.
         if let (None, Some(failure)) = (undetermined, open) {
-            let elements = self.world.elements(derived, owner);
+            let elements = self.world.elements(self.values, derived, owner);
             self.spend(elements.len())?;
             let may_be_in = |element: &Value| {
                 *element == Value::UNKNOWN || self.world.is_in(self.values, below, *element) != Ok(false)

@@ -32,18 +32,18 @@ pub trait World {
     ///
     /// # Errors
     ///
-    /// If that is undetermined.
-    fn holds(&self, derived: &Derived, row: &[Value]) -> Result<bool, Failure>;
+    /// If that is undetermined, or takes too many steps to find out.
+    fn holds(&self, values: &impl Values, derived: &Derived, row: &[Value]) -> Result<bool, Failure>;
 
     /// What a derived set has, or may have, for an entity; [`Value::UNKNOWN`] where that may be anything.
-    fn elements(&self, derived: &Derived, entity: Value) -> Vec<Value>;
+    fn elements(&self, values: &impl Values, derived: &Derived, entity: Value) -> Vec<Value>;
 
     /// The rows of a relation that begin with an entity, without it.
     ///
     /// # Errors
     ///
-    /// If one of them is undetermined.
-    fn rows_of(&self, derived: &Derived, entity: Value) -> Result<Vec<&[Value]>, Failure>;
+    /// If one of them is undetermined, or it takes too many steps to find them.
+    fn rows_of(&self, values: &impl Values, derived: &Derived, entity: Value) -> Result<Vec<Vec<Value>>, Failure>;
 }
 
 /// An attribute that rules derive: the relation it is read from, and what it looks like to expressions.

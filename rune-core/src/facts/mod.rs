@@ -47,6 +47,37 @@ pub trait Store: World {
 
     /// Forgets what was found here, if that is remembered.
     fn forget(&self) {}
+
+    /// Whether the rows of a relation are found when they are asked for: [`Self::relation`] has those that are given, and no more.
+    fn is_demanded(&self, _: PredicateId) -> bool {
+        false
+    }
+
+    /// The rows of such a relation that have these values and came before `before`, with their places.
+    ///
+    /// # Errors
+    ///
+    /// If finding them takes more steps than there are.
+    fn demanded(
+        &self,
+        _: &impl Values,
+        _: PredicateId,
+        _: &[Option<Value>],
+        _before: Tick,
+    ) -> Result<Vec<(RowId, Vec<Value>)>, Failure> {
+        Ok(Vec::new())
+    }
+
+    /// A row by its place, and when it came.
+    fn row_at(&self, id: PredicateId, at: RowId) -> Option<(Vec<Value>, Tick)> {
+        let relation = self.relation(id)?;
+        (at < relation.rows.len()).then(|| (relation.rows.row(at).to_vec(), relation.births.of(at)))
+    }
+
+    /// The place of a row, if it is there; of a relation that is demanded, if it was found.
+    fn place_of_row(&self, id: PredicateId, row: &[Value]) -> Option<RowId> {
+        self.relation(id)?.rows.find(row)
+    }
 }
 
 /// An entity: four values, which entities that have the same share, and where it stands.
@@ -236,15 +267,15 @@ impl World for Facts {
         self.relations.attribute(kind, name)
     }
 
-    fn holds(&self, derived: &Derived, row: &[Value]) -> Result<bool, Failure> {
+    fn holds(&self, _: &impl Values, derived: &Derived, row: &[Value]) -> Result<bool, Failure> {
         self.relations.get(PredicateId(derived.relation)).map_or(Ok(false), |relation| relation.holds(row))
     }
 
-    fn elements(&self, derived: &Derived, entity: Value) -> Vec<Value> {
+    fn elements(&self, _: &impl Values, derived: &Derived, entity: Value) -> Vec<Value> {
         self.relations.get(PredicateId(derived.relation)).map(|of| elements_from(of, entity)).unwrap_or_default()
     }
 
-    fn rows_of(&self, derived: &Derived, entity: Value) -> Result<Vec<&[Value]>, Failure> {
+    fn rows_of(&self, _: &impl Values, derived: &Derived, entity: Value) -> Result<Vec<Vec<Value>>, Failure> {
         match self.relations.get(PredicateId(derived.relation)) {
             Some(relation) => rows_from(relation, entity),
             None => Ok(Vec::new()),
@@ -275,7 +306,7 @@ pub fn ancestors_by(relation: &Relation, entity: Value) -> (Vec<Value>, Option<F
 /// # Errors
 ///
 /// If one of them is undetermined.
-pub fn rows_from(relation: &Relation, first: Value) -> Result<Vec<&[Value]>, Failure> {
+pub fn rows_from(relation: &Relation, first: Value) -> Result<Vec<Vec<Value>>, Failure> {
     if !relation.doubts.is_empty() {
         let n = relation.doubts.iter().next().map_or(0, |(row, _)| row.len());
         let key: Vec<_> = std::iter::once(Some(first)).chain(std::iter::repeat_n(None, n.saturating_sub(1))).collect();
@@ -283,7 +314,7 @@ pub fn rows_from(relation: &Relation, first: Value) -> Result<Vec<&[Value]>, Fai
             return Err(Failure::Undetermined(cause));
         }
     }
-    Ok(certain_rows_from(relation, first))
+    Ok(certain_rows_from(relation, first).into_iter().map(<[Value]>::to_vec).collect())
 }
 
 /// What stands beside a value in a relation of two columns, or may.

@@ -223,6 +223,19 @@ impl Relations {
         self.attributes.get(&(kind, name))
     }
 
+    /// The questions about derived attributes that policies ask: whether there is a row, and which rows an entity has.
+    #[must_use]
+    pub fn attributes(&self) -> Vec<(PredicateId, Vec<usize>)> {
+        let mut ids: Vec<usize> = self.attributes.values().map(|of| of.relation).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let questions = |id: usize| {
+            let arity = self.all.get(id).map_or(0, |relation| relation.rows.arity());
+            [(PredicateId(id), (0..arity).collect()), (PredicateId(id), vec![0])]
+        };
+        ids.into_iter().flat_map(questions).collect()
+    }
+
     /// The rows that are given, of all relations, and where they stand.
     pub fn given_rows(&self) -> impl Iterator<Item = (&[Value], Span)> {
         self.all.iter().flat_map(Relation::given)

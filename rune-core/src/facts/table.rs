@@ -47,6 +47,12 @@ impl Table {
         Self { arity, ..Self::default() }
     }
 
+    /// How many columns a row has.
+    #[must_use]
+    pub fn arity(&self) -> usize {
+        self.arity
+    }
+
     /// How many rows there are.
     #[must_use]
     pub fn len(&self) -> RowId {

@@ -8,7 +8,7 @@ use crate::{
         CheckedEntity,
         rules::{CheckedRules, Fact, Goal, Names, PredicateId, PredicateKind},
     },
-    datalog::{self, Bound, Bounds, DatalogEngine, Strata, give},
+    datalog::{self, Bound, Bounds, DatalogEngine, Demand, give},
     diag::{Code, Finding, Findings},
     facts::{Facts, Hierarchy, HierarchyFault, Relations},
 };
@@ -139,20 +139,21 @@ fn reads_hierarchy(rules: &CheckedRules) -> bool {
     rules.rules.iter().chain(questions).any(|rule| rule.body.iter().any(Goal::reads_hierarchy))
 }
 
-/// Derives what follows from loaded facts. What takes too much is a finding.
+/// Derives what follows from loaded facts ahead of all questions; with `all`, nothing is left to demand. What takes too much is a
+/// finding.
 pub(super) fn derive(
     engine: &DatalogEngine,
     facts: &mut Facts,
-    bounds: Bounds,
+    (all, bounds): (bool, Bounds),
     values: &mut Pool,
     findings: &mut Findings,
-) -> Option<()> {
+) -> Option<Demand> {
     engine.prepare(facts);
     engine.keep_given(facts);
     let rows_max = bounds.rows_max.saturating_sub(facts.relations.n_rows());
     let bounds = Bounds { rows_max, ..bounds };
-    match datalog::derive(engine, facts, values, Strata::Lasting, bounds) {
-        Ok(_) => Some(()),
+    match datalog::derive_ahead(engine, facts, values, all, bounds) {
+        Ok((_, demand)) => Some(demand),
         Err(error) => {
             let code = match error.bound {
                 Bound::Rows(_) => Code::TooManyRows,

@@ -27,7 +27,7 @@ use crate::{
         self, CheckedEntity,
         rules::{CheckedRules, Fact, Names, RuleTexts, attributes},
     },
-    datalog::{Bounds, DatalogEngine},
+    datalog::{Bounds, DatalogEngine, Demand},
     decide::Terms,
     diag::{Code, Finding, Findings, Report, Severity},
     facts::FactView,
@@ -56,6 +56,9 @@ pub struct Options {
     pub rows_max: u64,
     /// How many steps deriving may take.
     pub steps_max: u64,
+    /// Whether all that follows is derived when the program is built, and nothing when it is asked for: as if every relation were
+    /// declared `@materialize`.
+    pub derive_all: bool,
 }
 
 impl Default for Options {
@@ -66,6 +69,7 @@ impl Default for Options {
             coverage: false,
             rows_max: limits::ROWS_MAX,
             steps_max: limits::DERIVATION_STEPS_MAX,
+            derive_all: false,
         }
     }
 }
@@ -104,6 +108,7 @@ pub struct Program {
     schema: Option<Schema>,
     policies: PolicySet,
     rules: DatalogEngine,
+    demand: Demand,
     /// The relations as they were checked, for questions.
     relations: CheckedRules,
     facts: Arc<FactView>,
@@ -201,9 +206,9 @@ impl Program {
     /// What a request is decided by, as far as it stands in the sources.
     #[must_use]
     pub fn terms(&self) -> Terms<'_> {
-        let Self { schema, action_type, policies, rules, facts, .. } = self;
+        let Self { schema, action_type, policies, rules, demand, facts, .. } = self;
         let (facts, values) = (facts.facts(), &**facts.values());
-        Terms { schema: schema.as_ref(), action_type, policies, rules, facts, values }
+        Terms { schema: schema.as_ref(), action_type, policies, rules, facts, demand, values }
     }
 
     /// What came of the tests, in the order of their places.
@@ -352,9 +357,11 @@ impl Build<'_> {
             format!("{}:{}:{}", path_of(sources, span.file), place.line, place.column)
         };
         let mut engine = DatalogEngine::compile(&rules, &show, &facts, values, findings);
-        load::derive(&engine, &mut facts, bounds, values, findings)?;
+        let mut demand = load::derive(&engine, &mut facts, (self.options.derive_all, bounds), values, findings)?;
         engine.plan_for_requests(&facts);
         engine.prepare(&mut facts);
+        let attributes = facts.relations.attributes();
+        demand.prepare(&engine, &facts, values, attributes.iter().map(|(id, columns)| (*id, columns.as_slice())));
         let action_type = action_type(schema.as_ref(), values);
         let stage = cases::Stage {
             schema: schema.as_ref(),
@@ -381,6 +388,7 @@ impl Build<'_> {
             schema,
             policies,
             rules: engine,
+            demand,
             relations: rules.relations_alone(),
             facts,
             action_type,

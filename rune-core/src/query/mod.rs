@@ -141,6 +141,7 @@ impl Asked<'_> {
     pub fn prove(&self, text: &str, request: Option<&Request>) -> Result<Proof, QueryError> {
         self.put(text, request, |put| {
             let Put { terms, sources, question, query, bound, .. } = put;
+            bound.keep_rows();
             Ok(explain::prove((terms, &question.rules), (self.pool, sources), bound, (query.rule(), columns(question))))
         })
     }
@@ -166,7 +167,7 @@ impl Asked<'_> {
             Some(request) => bind(terms, request).map_err(QueryError::Request)?,
             None => Bound::without_request(terms),
         };
-        let mut work = datalog::Work { steps_left: STEPS_MAX, n_touched: 0 };
+        let mut work = datalog::Work { steps_left: STEPS_MAX, n_touched: 0, n_rows: 0 };
         if request.is_some() {
             work = bound.derive(terms.rules, STEPS_MAX).map_err(|error| QueryError::Request(error.to_string()))?;
         }

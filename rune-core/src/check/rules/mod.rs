@@ -73,6 +73,8 @@ pub struct Predicate {
     pub template: Option<Arc<str>>,
     /// Whether its rows depend on the request.
     pub is_per_request: bool,
+    /// Whether it is to be derived ahead: `@materialize`.
+    pub is_materialized: bool,
 }
 
 impl Predicate {
@@ -339,6 +341,8 @@ pub struct CheckedRules {
     pub request_strata: Vec<Vec<usize>>,
     /// The types whose known entities rules ask for.
     pub known: Vec<KnownType>,
+    /// The relations that expressions read in rules which depend on no request and decide nothing.
+    pub read_ahead: BTreeSet<PredicateId>,
     /// The entity types that are in use.
     pub types_in_use: Vec<String>,
     /// The attributes that policies may read.

@@ -126,6 +126,7 @@ impl Names {
             is_attribute: false,
             template: None,
             is_per_request: false,
+            is_materialized: false,
         };
         self.predicates.push(predicate);
         self.by_name.insert(name.to_owned(), id);
@@ -383,6 +384,7 @@ impl Declarer<'_> {
             is_attribute: false,
             template: None,
             is_per_request: false,
+            is_materialized: false,
         };
         for (at, annotation) in clause.annotations.iter().enumerate() {
             let is_repeated = clause.annotations.iter().take(at).any(|other| other.name.text == annotation.name.text);
@@ -394,7 +396,8 @@ impl Declarer<'_> {
                 "attribute" => predicate.is_attribute = true,
                 "live" => predicate.kind = PredicateKind::Live,
                 "template" => predicate.template = Some(Arc::from(annotation.value.as_str())),
-                "doc" | "materialize" => {}
+                "materialize" => predicate.is_materialized = true,
+                "doc" => {}
                 other => self.unknown_annotation(&annotation.name, other),
             }
         }

@@ -35,6 +35,21 @@ impl Goal {
         self.reads_as(Reading::Positive, attributes, visit);
     }
 
+    /// Visits each relation that an expression of the condition reads.
+    // Recurses once per aggregate within another, whose nesting was limited.
+    pub(super) fn each_read_within(&self, attributes: &Attributes, visit: &mut dyn FnMut(PredicateId)) {
+        match &self.kind {
+            GoalKind::Atom(..) | GoalKind::In(..) => {}
+            GoalKind::Guard(guard) | GoalKind::Bind(_, guard) => {
+                attributes.read_by(guard).into_iter().for_each(visit);
+            }
+            GoalKind::Not(goal) => goal.each_read_within(attributes, visit),
+            GoalKind::Aggregate(aggregate) => {
+                aggregate.body.iter().for_each(|goal| goal.each_read_within(attributes, visit));
+            }
+        }
+    }
+
     // Recurses once per aggregate within another, whose nesting was limited.
     fn reads_as(&self, reading: Reading, attributes: &Attributes, visit: &mut dyn FnMut(PredicateId, Reading)) {
         match &self.kind {

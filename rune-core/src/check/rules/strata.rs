@@ -87,6 +87,21 @@ pub(super) fn stratify(checked: &mut CheckedRules, schema: Option<&Schema>, valu
     };
     (checked.request_strata, checked.strata) = strata.into_values().partition(is_per_request);
     checked.known = known_types(&graph, checked);
+    checked.read_ahead = read_ahead(checked, &attributes);
+}
+
+fn read_ahead(checked: &CheckedRules, attributes: &Attributes) -> BTreeSet<PredicateId> {
+    let is_lasting = |rule: &&Rule| {
+        ![Names::PERMIT, Names::FORBID].contains(&rule.head)
+            && checked.predicate(rule.head).is_some_and(|predicate| !predicate.is_per_request)
+    };
+    let mut read = BTreeSet::new();
+    for goal in checked.rules.iter().filter(is_lasting).flat_map(|rule| &rule.body) {
+        goal.each_read_within(attributes, &mut |id| {
+            read.insert(id);
+        });
+    }
+    read
 }
 
 /// The types whose known entities rules ask for, each with what follows from them.

@@ -126,10 +126,12 @@ fn binds(of: Box<[Bind]>, name: Name<'_>) -> Box<[Bind]> {
 impl Step {
     fn renamed(self, name: Name<'_>) -> Self {
         match self {
-            Self::Rows { directory, key, binds: to } => {
-                Self::Rows { directory, key: operands(key, name), binds: binds(to, name) }
+            Self::Rows { of, directory, key, binds: to } => {
+                Self::Rows { of, directory, key: operands(key, name), binds: binds(to, name) }
             }
-            Self::HasRows { directory, key, wanted } => Self::HasRows { directory, key: operands(key, name), wanted },
+            Self::HasRows { of, directory, key, wanted } => {
+                Self::HasRows { of, directory, key: operands(key, name), wanted }
+            }
             Self::Demand { group, binds: to } => Self::Demand { group, binds: binds(to, name) },
             Self::Demanded { group, key } => Self::Demanded { group, key: operands(key, name) },
             Self::Call { procedure, key, binds: to } => {
@@ -155,9 +157,9 @@ impl Step {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Step {
     /// For each row of a key.
-    Rows { directory: usize, key: Box<[Operand]>, binds: Box<[Bind]> },
+    Rows { of: PredicateId, directory: usize, key: Box<[Operand]>, binds: Box<[Bind]> },
     /// If a key has rows, or has none.
-    HasRows { directory: usize, key: Box<[Operand]>, wanted: bool },
+    HasRows { of: PredicateId, directory: usize, key: Box<[Operand]>, wanted: bool },
     /// For each tuple that is demanded of a group.
     Demand { group: usize, binds: Box<[Bind]> },
     /// If a tuple is demanded of a group.

@@ -9,7 +9,10 @@
 //! With all columns given every rule with one recursive literal is a tail rule, so that it does not matter at which end authors
 //! write their recursion. Where a rule is nothing of this, as where relations derive one another, the procedure is tabled.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     base::{Value, Values},
@@ -40,8 +43,8 @@ pub(super) struct Compiler<'c, S, V> {
     pub(super) shapes: &'c Shapes,
     store: &'c S,
     values: &'c V,
-    arity: &'c dyn Fn(PredicateId) -> usize,
     pub(super) built: Built,
+    mode: Mode,
     depth: usize,
     /// The components whose tables are being compiled, the innermost last.
     tabling: Vec<usize>,
@@ -53,13 +56,30 @@ pub(super) struct Compiler<'c, S, V> {
 }
 
 /// What has been compiled; places in it stay what they are.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Built {
     pub(super) procedures: Vec<Procedure>,
     pub(super) closures: Vec<Closure>,
-    known: BTreeMap<(PredicateId, Pattern), Option<usize>>,
-    pub(super) directories: Vec<Directory>,
+    known: BTreeMap<(PredicateId, Pattern, Mode), Option<usize>>,
+    pub(super) directories: Vec<Arc<Directory>>,
     on_columns: BTreeMap<(PredicateId, Vec<usize>), usize>,
+}
+
+impl Built {
+    /// The procedure for a relation whose columns of a pattern are given, or that there is none; nothing if nobody has asked.
+    #[expect(clippy::option_option, reason = "not asked, asked and impossible, possible")]
+    pub(super) fn known(&self, id: PredicateId, pattern: Pattern, mode: Mode) -> Option<Option<usize>> {
+        self.known.get(&(id, pattern, mode)).copied()
+    }
+}
+
+/// What procedures are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Mode {
+    /// To answer.
+    Answer,
+    /// To answer with every row that the answer rests on: all are tabled.
+    Prove,
 }
 
 /// What a rule is under a pattern.
@@ -72,20 +92,14 @@ enum Kind {
 }
 
 impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
-    pub(super) fn new(
-        shapes: &'c Shapes,
-        store: &'c S,
-        values: &'c V,
-        arity: &'c dyn Fn(PredicateId) -> usize,
-        built: Built,
-    ) -> Self {
+    pub(super) fn new(shapes: &'c Shapes, store: &'c S, values: &'c V, built: Built, mode: Mode) -> Self {
         let (tabling, untried) = (Vec::new(), Vec::new());
         Self {
             shapes,
             store,
             values,
-            arity,
             built,
+            mode,
             depth: 0,
             tabling,
             untried,
@@ -97,7 +111,7 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
     /// The procedure for a relation whose columns of a pattern are given; none if there is no way to evaluate it so.
     // Recurses once per stratum and table, as often as procedures may be within one another.
     pub(super) fn procedure(&mut self, id: PredicateId, pattern: Pattern) -> Option<usize> {
-        if let Some(known) = self.built.known.get(&(id, pattern)) {
+        if let Some(known) = self.built.known.get(&(id, pattern, self.mode)) {
             return *known;
         }
         if DEPTH_MAX <= self.depth {
@@ -107,11 +121,12 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         let clauses = shapes.clauses.get(&id)?;
         self.depth += 1;
         let kinds = clauses.iter().map(|clause| Some((clause, kind_of(clause, id, pattern, shapes)?)));
-        let kinds = kinds.collect::<Option<Vec<_>>>().filter(|kinds| !mixes(kinds, pattern));
+        let kinds = kinds.collect::<Option<Vec<_>>>();
+        let kinds = kinds.filter(|kinds| self.mode == Mode::Answer && !mixes(kinds, pattern));
         let closed = kinds.and_then(|kinds| self.closed(id, pattern, &kinds));
         let at = closed.or_else(|| self.tabled(id, pattern));
         self.depth -= 1;
-        self.built.known.insert((id, pattern), at);
+        self.built.known.insert((id, pattern, self.mode), at);
         at
     }
 
@@ -121,7 +136,7 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
     }
 
     fn empty(&self, id: PredicateId, pattern: Pattern) -> Procedure {
-        let arity = (self.arity)(id);
+        let arity = self.arity(id);
         let n_given = (0..arity).filter(|at| pattern.has(*at)).count();
         let clauses = self.shapes.clauses.get(&id).into_iter().flatten();
         Procedure {
@@ -149,13 +164,13 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
 
     fn tabled(&mut self, id: PredicateId, pattern: Pattern) -> Option<usize> {
         let shapes = self.shapes;
-        let component = shapes.component(id)?;
+        let component = shapes.component(id).unwrap_or(usize::MAX - id.0);
         let at = self.add(Procedure { is_tabled: true, trial: TABLE, ..self.empty(id, pattern) });
         // Those that it reads may read it.
-        self.built.known.insert((id, pattern), Some(at));
+        self.built.known.insert((id, pattern, self.mode), Some(at));
         self.untried.push(at);
         self.tabling.push(component);
-        let (given, open) = pattern.split(&Vec::from_iter(0..(self.arity)(id)));
+        let (given, open) = pattern.split(&Vec::from_iter(0..self.arity(id)));
         let mut exits = Vec::new();
         for clause in shapes.clauses.get(&id).into_iter().flatten() {
             let mut entry = Entry::default();
@@ -190,7 +205,7 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         self.untried = others;
         for at in tables {
             if is_broken && let Some(of) = self.built.procedures.get(at) {
-                self.built.known.insert((of.predicate, of.pattern), None);
+                self.built.known.insert((of.predicate, of.pattern, self.mode), None);
             } else {
                 self.try_out(at);
             }
@@ -206,7 +221,7 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
     fn compile(&mut self, id: PredicateId, pattern: Pattern, kinds: &[(&Clause, Kind)]) -> Option<Procedure> {
         let groups = groups(kinds, pattern);
         let dynamic: BTreeSet<usize> = groups.iter().flatten().copied().collect();
-        let given: Vec<usize> = (0..(self.arity)(id)).filter(|at| pattern.has(*at)).collect();
+        let given: Vec<usize> = (0..self.arity(id)).filter(|at| pattern.has(*at)).collect();
         let mut procedure = self.empty(id, pattern);
         let mut edges: Vec<Vec<Code>> = vec![Vec::new(); groups.len()];
         for (clause, kind) in kinds {
@@ -277,7 +292,7 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         }
         let nothing = Table::default();
         let (rows, n) = self.given(id).unwrap_or((&nothing, 0));
-        self.built.directories.push(Directory::of(rows, n, (self.arity)(id), columns));
+        self.built.directories.push(Arc::new(Directory::of(rows, n, self.arity(id), columns)));
         let at = self.built.directories.len() - 1;
         self.built.on_columns.insert(key, at);
         at
@@ -291,7 +306,7 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
     }
 
     pub(super) fn arity(&self, id: PredicateId) -> usize {
-        (self.arity)(id)
+        self.shapes.arity(id)
     }
 
     /// Finds what calls of a procedure take and give, on keys of values as they stand in its columns.
@@ -308,7 +323,7 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
             let key: Option<Vec<Value>> = columns.iter().enumerate().map(pick).collect();
             let Some(key) = key else { continue };
             self.scratch.reset();
-            let mut run = Run::new(&self.built, self.values, &mut self.scratch, TRIAL_STEPS_MAX);
+            let mut run = Run::new(&self.built, self.values, &mut self.scratch, TRIAL_STEPS_MAX, &[]);
             match run.answers(at, &key) {
                 Ok(answers) => {
                     n_answers += answers.len();

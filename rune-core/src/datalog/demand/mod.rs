@@ -15,8 +15,14 @@ mod directory;
 mod plan;
 mod run;
 mod scratch;
+mod session;
 mod shape;
 mod tuples;
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use crate::{
     base::{Value, Values},
@@ -24,65 +30,94 @@ use crate::{
     facts::Store,
 };
 
-use super::{DatalogEngine, Stop};
-use compile::{Built, Compiler};
-use run::Run;
-pub use scratch::Scratch;
+use super::{CompiledRule, DatalogEngine, Stop};
+use compile::{Built, Compiler, Mode};
 use shape::{Pattern, Shapes};
+
+pub use session::Session;
 
 /// Procedures for questions about derived relations, over rows that do not change.
 #[derive(Debug, Default)]
 pub struct Demand {
+    /// The relations that are evaluated here, and not ahead.
+    relations: BTreeSet<PredicateId>,
     shapes: Shapes,
-    built: Built,
+    /// Procedures for what decisions ask.
+    ready: Built,
+    /// Those and more: for what queries, lists and explanations have asked.
+    more: Mutex<Arc<Built>>,
 }
 
-/// A way to ask, of one relation with some columns given.
-#[derive(Debug, Clone, Copy)]
-pub struct Question(usize);
-
 impl Demand {
-    /// The relations of these rules that demand can answer for, over the rows that are given in a store.
-    pub fn of(engine: &DatalogEngine, store: &impl Store) -> Self {
-        Self { shapes: Shapes::of(engine, store), ..Self::default() }
+    /// Demand for these relations, over the rows that are given or derived in a store; nothing is prepared.
+    pub(super) fn of(engine: &DatalogEngine, store: &impl Store, relations: BTreeSet<PredicateId>) -> Self {
+        let shapes = Shapes::of(engine, store, &relations);
+        Self { relations, shapes, ..Self::default() }
+    }
+
+    /// Whether there is nothing that it answers.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.shapes.clauses.is_empty()
     }
 
     /// The relations that can be asked about.
-    pub fn relations(&self) -> impl Iterator<Item = PredicateId> {
-        self.shapes.clauses.keys().copied()
+    #[must_use]
+    pub fn relations(&self) -> &BTreeSet<PredicateId> {
+        &self.relations
     }
 
-    /// Prepares questions about a relation whose columns `given` have values; none if there is no way to answer them.
-    pub fn prepare(
+    /// Prepares what decisions ask: rules that decide, and these relations with these columns given.
+    pub fn prepare<'c>(
         &mut self,
         engine: &DatalogEngine,
         store: &impl Store,
         values: &impl Values,
-        id: PredicateId,
-        given: &[usize],
-    ) -> Option<Question> {
-        let arity = |id| engine.arity(id);
-        let built = std::mem::take(&mut self.built);
-        let mut compiler = Compiler::new(&self.shapes, store, values, &arity, built);
-        let question = compiler.procedure(id, Pattern::of(given.iter().copied()));
-        self.built = compiler.built;
-        question.map(Question)
+        asked: impl IntoIterator<Item = (PredicateId, &'c [usize])>,
+    ) {
+        let built = std::mem::take(&mut self.ready);
+        let mut compiler = Compiler::new(&self.shapes, store, values, built, Mode::Answer);
+        let rules = engine.forbids().chain(engine.permits()).map(|rule| (engine.question(rule), [0, 1, 2].as_slice()));
+        for (id, columns) in asked.into_iter().chain(rules) {
+            compiler.procedure(id, Pattern::of(columns.iter().copied()));
+        }
+        self.ready = compiler.built;
+        *self.more.get_mut().unwrap_or_else(PoisonError::into_inner) = Arc::new(self.ready.clone());
     }
 
-    /// The rows that have these values in the columns that are given: their other columns, each once.
+    /// The procedures with one more. Whoever decides has all that it asks for prepared, and never comes here.
+    fn extend(
+        &self,
+        store: &impl Store,
+        values: &impl Values,
+        (id, pattern): (PredicateId, Pattern),
+        mode: Mode,
+    ) -> Arc<Built> {
+        let mut more = self.more.lock().unwrap_or_else(PoisonError::into_inner);
+        if more.known(id, pattern, mode).is_none() {
+            let mut compiler = Compiler::new(&self.shapes, store, values, Built::clone(&more), mode);
+            compiler.procedure(id, pattern);
+            *more = Arc::new(compiler.built);
+        }
+        more.clone()
+    }
+}
+
+impl Session<'_> {
+    /// Whether a rule decides about a principal, an action and a resource; none if it is not evaluated here.
     ///
     /// # Errors
     ///
-    /// If that takes more steps than it may.
-    pub fn answers(
+    /// If finding out takes more steps than there are.
+    pub fn decides(
         &self,
-        values: &impl Values,
-        question: Question,
-        key: &[Value],
-        steps_max: u64,
-    ) -> Result<Vec<Vec<Value>>, Stop> {
-        let mut scratch = Scratch::default();
-        let mut run = Run::new(&self.built, values, &mut scratch, steps_max);
-        run.answers(question.0, key).map(|rows| rows.iter().map(<[Value]>::to_vec).collect())
+        engine: &DatalogEngine,
+        rule: &CompiledRule,
+        of: [Value; 3],
+        (store, values): (&impl Store, &impl Values),
+    ) -> Option<Result<bool, Stop>> {
+        let id = engine.question(rule);
+        let is_here = self.demand().shapes.clauses.contains_key(&id);
+        is_here.then(|| self.has(store, values, id, &of))
     }
 }

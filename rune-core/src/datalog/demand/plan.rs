@@ -163,7 +163,7 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
             Planned::Literal(Literal::NoRows(id, args)) => {
                 let (columns, key) = known_part(args, &is_known);
                 let directory = self.directory(*id, &columns);
-                let step = Step::HasRows { directory, key, wanted: false };
+                let step = Step::HasRows { of: *id, directory, key, wanted: false };
                 vec![Next { step, bound: bound.clone(), rows: rows * 0.9, cost: rows * PROBE }]
             }
             Planned::Literal(Literal::NoCall(id, args)) => {
@@ -193,12 +193,12 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
             (ratio(directory.n_rows(), directory.n_keys()), directory.columns(args.len(), &columns))
         });
         if args.iter().all(|arg| is_known(arg) || is_idle(*arg, args, is_needed)) {
-            let step = Step::HasRows { directory, key, wanted: true };
+            let step = Step::HasRows { of: id, directory, key, wanted: true };
             return Next { step, bound: bound.clone(), rows: rows * fan.min(0.9), cost: rows * PROBE };
         }
         let mut bound = bound.clone();
         let binds = kept.iter().map(|at| self::bind_at(args, *at, &mut bound, is_needed)).collect();
-        Next { step: Step::Rows { directory, key, binds }, bound, rows: rows * fan, cost: rows * (PROBE + fan) }
+        Next { step: Step::Rows { of: id, directory, key, binds }, bound, rows: rows * fan, cost: rows * (PROBE + fan) }
     }
 
     /// Any of the known columns may be the key of a call, and the others be compared with what it answers.

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use crate::{
     base::{Value, Values},
+    check::rules::PredicateId,
     datalog::solve::{Flow, Stop},
 };
 
@@ -11,6 +12,7 @@ use super::{
     code::{Bind, Code, Operand, Procedure, Step},
     compile::Built,
     scratch::{Entry, Job, Known, NONE, Reader, Scratch, values_of},
+    session::Found,
     tuples::Tuples,
 };
 
@@ -21,6 +23,10 @@ pub(super) struct Run<'r, V> {
     values: &'r V,
     scratch: &'r mut Scratch,
     steps_left: u64,
+    /// Entities that a request alone names, in the relations of those that are known.
+    guests: &'r [(PredicateId, Value)],
+    /// Where rows go that answers rest on, if somebody wants to know.
+    pub(super) found: Option<&'r mut Found>,
 }
 
 /// Where a rule is run.
@@ -39,8 +45,14 @@ struct Frame {
 }
 
 impl<'r, V: Values> Run<'r, V> {
-    pub(super) fn new(built: &'r Built, values: &'r V, scratch: &'r mut Scratch, steps_max: u64) -> Self {
-        Self { built, values, scratch, steps_left: steps_max }
+    pub(super) fn new(
+        built: &'r Built,
+        values: &'r V,
+        scratch: &'r mut Scratch,
+        steps_max: u64,
+        guests: &'r [(PredicateId, Value)],
+    ) -> Self {
+        Self { built, values, scratch, steps_left: steps_max, guests, found: None }
     }
 
     pub(super) fn steps_left(&self) -> u64 {
@@ -149,7 +161,7 @@ impl<'r, V: Values> Run<'r, V> {
         self.spend()?;
         let base = frame.base;
         let holds = match step {
-            Step::Rows { directory, key, binds } => {
+            Step::Rows { of, directory, key, binds } => {
                 let Some(directory) = self.built.directories.get(*directory) else { return Flow::Continue(()) };
                 for row in directory.probe(values_of(&self.scratch.registers, base, key)) {
                     self.spend()?;
@@ -157,11 +169,20 @@ impl<'r, V: Values> Run<'r, V> {
                         self.steps(frame, code, at + 1)?;
                     }
                 }
+                for (_, guest) in self.guests.iter().filter(|(known, _)| known == of) {
+                    if self.scratch.bind(base, binds, &[*guest]) {
+                        self.steps(frame, code, at + 1)?;
+                    }
+                }
                 false
             }
-            Step::HasRows { directory, key, wanted } => {
+            Step::HasRows { of, directory, key, wanted } => {
                 let key = values_of(&self.scratch.registers, base, key);
-                self.built.directories.get(*directory).is_some_and(|directory| directory.has(key) == *wanted)
+                let mut guests = self.guests.iter().filter(|(known, _)| known == of);
+                let directory = self.built.directories.get(*directory);
+                let has = directory.is_some_and(|directory| directory.has(key.clone()))
+                    || guests.any(|(_, guest)| key.clone().all(|value| value == *guest));
+                has == *wanted
             }
             Step::Demand { group, binds } => {
                 let Some(set) = self.scratch.groups.get(frame.groups + group).copied() else {
@@ -204,6 +225,9 @@ impl<'r, V: Values> Run<'r, V> {
     /// Adds what comes of a rule; of one without open columns, once.
     fn emit(&mut self, frame: Frame, code: &'r Code) -> Flow {
         let is_new = self.scratch.insert(frame.into, frame.base, &code.result);
+        if is_new && self.found.is_some() {
+            self.find(frame, code);
+        }
         if is_new && let Some(entry) = self.scratch.entries.get_mut(frame.entry) {
             if entry.first_reader != NONE && !entry.is_queued {
                 entry.is_queued = true;
@@ -211,6 +235,28 @@ impl<'r, V: Values> Run<'r, V> {
             }
         }
         if code.result.is_empty() { Flow::Break(Stop::Enough) } else { Flow::Continue(()) }
+    }
+
+    /// Notes a row that was derived.
+    fn find(&mut self, frame: Frame, code: &Code) {
+        let Some(Entry { procedure, key, .. }) = self.scratch.entries.get(frame.entry) else { return };
+        let Some(procedure_of) = self.built.procedures.get(*procedure) else { return };
+        let pattern = procedure_of.pattern;
+        let (mut given, mut open) = (0, 0);
+        let key = self.scratch.key(memo_of(*procedure), *key);
+        let row = (0..procedure_of.n_given + procedure_of.n_open).map(|column| {
+            if pattern.has(column) {
+                given += 1;
+                key.get(given - 1).copied().unwrap_or(Value::UNKNOWN)
+            } else {
+                open += 1;
+                code.result.get(open - 1).map_or(Value::UNKNOWN, |of| self.scratch.operand(frame.base, *of))
+            }
+        });
+        let row: Vec<Value> = row.collect();
+        if let Some(found) = &mut self.found {
+            found.add(procedure_of.predicate, &row);
+        }
     }
 
     /// Goes on for each tuple of a set, whether it grows meanwhile or not.

@@ -13,7 +13,7 @@ pub(super) const NONE: usize = usize::MAX;
 
 /// Room for answering questions, one after the other. What is answered is known until it is reset.
 #[derive(Debug, Default)]
-pub struct Scratch {
+pub(super) struct Scratch {
     /// Frames of registers: the values of a key, then those of variables.
     pub(super) registers: Vec<Value>,
     sets: Vec<Tuples>,
@@ -153,6 +153,11 @@ impl Scratch {
         }
         self.registers.resize(self.registers.len() + n_registers, Value::UNKNOWN);
         start
+    }
+
+    /// A key that was asked.
+    pub(super) fn key(&self, memo: usize, key: usize) -> &[Value] {
+        self.memos.get(memo).map(|memo| memo.keys.get(key)).unwrap_or_default()
     }
 
     /// Adds a key that was asked to a set.

@@ -38,11 +38,12 @@ pub(super) enum Literal {
     Let(Slot, Term),
 }
 
-/// The relations that demand can evaluate, with their clauses.
+/// The relations that demand evaluates, and the rules that decide which it can, with their clauses.
 #[derive(Debug, Default)]
 pub(super) struct Shapes {
     pub(super) clauses: BTreeMap<PredicateId, Vec<Clause>>,
     components: BTreeMap<PredicateId, usize>,
+    arities: Vec<usize>,
 }
 
 impl Literal {
@@ -68,40 +69,87 @@ pub(super) fn slot_of(term: Term) -> Option<Slot> {
 }
 
 impl Shapes {
-    /// The shapes of rules over these facts.
-    pub(super) fn of(engine: &DatalogEngine, store: &impl Store) -> Self {
-        let mut rules: BTreeMap<PredicateId, Vec<&CompiledRule>> = BTreeMap::new();
-        for rule in &engine.rules {
-            rules.entry(rule.head).or_default().push(rule);
-        }
-        let taken: BTreeSet<PredicateId> = rules
-            .iter()
-            .filter(|(id, rules)| {
-                let info = engine.relations.get(id.0);
-                let is_plain_relation = info.is_some_and(|info| info.choice.is_none() && !info.is_per_request);
-                is_plain_relation
-                    && ![Names::PERMIT, Names::FORBID, Names::PARENT, Names::IN].contains(id)
-                    && rules.iter().all(|rule| rule.is_plain(store))
-            })
-            .map(|(id, _)| *id)
-            .collect();
-        let clauses = taken.iter().map(|id| {
-            let of_rules = rules.get(id).into_iter().flatten().filter_map(|rule| rule.clause(&taken));
+    /// The shapes of rules for these relations, over rows that are given and those that others have.
+    pub(super) fn of(engine: &DatalogEngine, store: &impl Store, taken: &BTreeSet<PredicateId>) -> Self {
+        let mut clauses: BTreeMap<PredicateId, Vec<Clause>> = BTreeMap::new();
+        for id in taken {
+            let of_rules = engine.rules_for(*id).filter_map(|rule| rule.clause(taken));
             let has_given = store.relation(*id).is_some_and(|relation| !relation.places.is_empty());
             let given = has_given.then(|| given(*id, engine.arity(*id)));
-            (*id, of_rules.chain(given).collect())
-        });
-        let clauses: BTreeMap<PredicateId, Vec<Clause>> = clauses.collect();
+            clauses.insert(*id, linear(*id, of_rules.chain(given).collect()));
+        }
+        let stale = engine.stale(taken);
+        for rule in engine.permits().chain(engine.forbids()) {
+            let clause = rule.clause(taken).filter(|_| rule.is_plain(store) && !rule.body.reads_any(&stale));
+            if let Some(clause) = clause {
+                clauses.insert(engine.question(rule), vec![clause]);
+            }
+        }
         let strata = engine.strata.iter().enumerate();
         let rules = strata.flat_map(|(at, stratum)| stratum.iter().map(move |rule| (*rule, at)));
         let components = rules.filter_map(|(rule, at)| Some((engine.rules.get(rule)?.head, at))).collect();
-        let clauses = clauses.into_iter().map(|(id, clauses)| (id, linear(id, clauses))).collect();
-        Self { clauses, components }
+        let of_relations = engine.relations.iter().map(|info| info.arity);
+        let arities = of_relations.chain(engine.rules.iter().map(|_| SUBJECT)).collect();
+        Self { clauses, components, arities }
     }
 
     /// The stratum of a relation: those of one derive one another.
     pub(super) fn component(&self, id: PredicateId) -> Option<usize> {
         self.components.get(&id).copied()
+    }
+
+    pub(super) fn arity(&self, id: PredicateId) -> usize {
+        self.arities.get(id.0).copied().unwrap_or_default()
+    }
+}
+
+/// How many columns a decision has: principal, action and resource.
+const SUBJECT: usize = 3;
+
+impl DatalogEngine {
+    /// The relations that can be evaluated by demand: their rules cannot fail, and no rule that is evaluated in bulk reads them.
+    pub(in crate::datalog) fn demandable(&self, store: &impl Store) -> BTreeSet<PredicateId> {
+        let heads = self.strata.iter().flatten().filter_map(|at| self.rules.get(*at)).map(|rule| rule.head);
+        let mut taken: BTreeSet<PredicateId> = heads.filter(|id| self.is_plain(*id, store)).collect();
+        loop {
+            let stale = self.stale(&taken);
+            let is_bulk = |rule: &&CompiledRule| {
+                !taken.contains(&rule.head) && ![Names::PERMIT, Names::FORBID].contains(&rule.head)
+            };
+            let mut read = BTreeSet::new();
+            for rule in self.rules.iter().filter(is_bulk) {
+                rule.body.each_read(&mut |id| {
+                    read.insert(id);
+                });
+            }
+            let is_kept =
+                |id: &PredicateId| !read.contains(id) && self.rules_for(*id).all(|rule| !rule.body.reads_any(&stale));
+            let n_before = taken.len();
+            taken = taken.iter().filter(|id| is_kept(id)).copied().collect();
+            if taken.len() == n_before {
+                return taken;
+            }
+        }
+    }
+
+    fn is_plain(&self, id: PredicateId, store: &impl Store) -> bool {
+        let is_lasting = self.relations.get(id.0).is_some_and(|info| {
+            info.choice.is_none() && !info.is_per_request && !info.is_materialized && !info.is_read_ahead
+        });
+        is_lasting
+            && ![Names::PERMIT, Names::FORBID, Names::PARENT, Names::IN].contains(&id)
+            && self.rules_for(id).all(|rule| rule.is_plain(store))
+    }
+
+    /// The relations that a request may derive anew in bulk: what is kept of their rows may not be all.
+    fn stale(&self, taken: &BTreeSet<PredicateId>) -> BTreeSet<PredicateId> {
+        let of_guests = self.known.iter().flat_map(|of| of.followers.iter().copied()).filter(|id| !taken.contains(id));
+        of_guests.chain(self.request_relations()).collect()
+    }
+
+    /// What stands for a rule that decides where a relation does.
+    pub(super) fn question(&self, rule: &CompiledRule) -> PredicateId {
+        PredicateId(self.relations.len() + rule.at)
     }
 }
 

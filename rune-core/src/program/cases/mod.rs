@@ -136,7 +136,8 @@ pub(super) fn run(
     let rows: Vec<Fact> = stage.rows.iter().filter(|_| case.with_data).filter(is_open).cloned().collect();
     let given = Given { entities: &case.entities, rows: &[&rows, &case.facts] };
     let mut facts = given.load(rules, bounds, case.header, values, findings)?;
-    load::derive(engine, &mut facts, bounds, values, findings)?;
+    // The facts of a test are few: all that follows is derived faster than questions are prepared.
+    let demand = load::derive(engine, &mut facts, (true, bounds), values, findings)?;
     let query = match case.query.take() {
         Some((rule, expected)) => Some((Query::compile(rules, &rule, &facts, values, findings)?, expected)),
         None => None,
@@ -145,7 +146,7 @@ pub(super) fn run(
     let own = (!case.links.is_empty() || (!case.with_data && stage.policies.has_links()))
         .then(|| stage.policies.with_links(case.with_data, &case.links));
     let policies = own.as_ref().unwrap_or(stage.policies);
-    let terms = Terms { schema, action_type, policies, rules: engine, facts: &facts, values };
+    let terms = Terms { schema, action_type, policies, rules: engine, facts: &facts, demand: &demand, values };
     if let Some(coverage) = coverage {
         terms.cover(case.request.as_ref(), coverage);
     }
