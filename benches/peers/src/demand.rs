@@ -1,0 +1,285 @@
+//! Questions: may this user do this to that, and who or what is it with one side open?
+//!
+//! The hand-written code and RUNE answer in one process, over the same rows, one after the other; each answer is compared. *Cold* is
+//! the first pass over the questions, *warm* the third.
+
+use std::{collections::BTreeSet, env, fs, path::PathBuf, time::Instant};
+
+use rune_core::{Engine, EntityRef, List, Request};
+
+use crate::{
+    data::{Question, Size},
+    engines::rune,
+    files::Files,
+    hand::{self, Authz},
+    measure::{self, quantile},
+};
+
+/// A ruleset and the family of its data.
+const CASES: [(&str, &str); 7] = [
+    ("authz", "authz"),
+    ("authz_right", "authz"),
+    ("authz_double", "authz"),
+    ("authz", "skewed"),
+    ("github", "github"),
+    ("drive", "drive"),
+    ("iam", "iam"),
+];
+
+/// Lists asked for, and the seconds after which no further one is.
+const LISTS_MAX: usize = 200;
+const LIST_SECONDS_MAX: f64 = 20.0;
+
+/// Where the table says what is allowed.
+const HEADER: &str = "| rules, data | size | rows | question | who | cold p50 / p90 / p99 / max | warm p50 / p90 / p99 / max | \
+                      p50 over hand-written, cold (warm) | answers |\n|---|---|---|---|---|---|---|---|---|";
+
+/// How to measure.
+pub struct Options {
+    pub sizes: Vec<Size>,
+    /// For building and asking, in each case.
+    pub seconds_max: u32,
+    /// Only rulesets and families of one of these names; all if there is none.
+    pub only: Vec<String>,
+}
+
+/// Prints the table, each case from a process of its own.
+///
+/// # Errors
+///
+/// If an answer differs.
+pub fn table(options: &Options) -> Result<(), String> {
+    println!("Questions: microseconds, of 1,000 questions; lists of up to {LISTS_MAX}.\n\n{HEADER}");
+    let mut errors = Vec::new();
+    for size in &options.sizes {
+        for (ruleset, family) in CASES {
+            let is_wanted =
+                options.only.is_empty() || options.only.iter().any(|only| only == ruleset || only == family);
+            let is_there = ["authz", "skewed"].contains(&family) || ![Size::L, Size::TenMillion].contains(size);
+            if is_wanted && is_there {
+                let this = env::current_exe().map_err(|error| error.to_string())?;
+                let parts = [&*this.display().to_string(), "questions", ruleset, family, &size.to_string()];
+                let command: Vec<_> = parts.iter().map(|part| (*part).to_owned()).collect();
+                let work = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/data");
+                fs::create_dir_all(&work).map_err(|error| error.to_string())?;
+                match measure::run(&command, options.seconds_max, &work) {
+                    Ok(run) => print!("{}", run.output),
+                    Err(failure) => {
+                        print!("{}", failure.output);
+                        println!("| {ruleset}, {family} | {size} |  |  | RUNE | {} |  |  |  |", failure.why);
+                        // Taking long is a figure, being wrong is none.
+                        let error = (!failure.is_late).then(|| format!("{ruleset}, {family}, {size}: {}", failure.why));
+                        errors.extend(error);
+                    }
+                }
+            }
+        }
+    }
+    println!();
+    if errors.is_empty() { Ok(()) } else { Err(errors.join("\n")) }
+}
+
+/// Answers all questions of one case, in this process.
+///
+/// # Errors
+///
+/// If an answer differs.
+pub fn one(ruleset: &str, family: &str, size: Size) -> Result<(), String> {
+    let Files { dir, data } = Files::write("demand", ruleset, family, size)?;
+    let sources = rune::sources(&dir, true).map_err(|error| error.to_string())?;
+    let case = Case { ruleset, family, size, n_rows: data.tables.n_rows() };
+    let requests: Vec<Request> = data.questions.iter().map(|question| request(family, question)).collect();
+    let (mut by_hand, mut by_rune) = (Passes::default(), Passes::default());
+    let mut hand = hand::answers(family, &data.tables);
+    (0..3).for_each(|_| by_hand.pass(&data.questions, |question| hand.may(*question)));
+    drop(hand);
+    case.print_hand("may", &by_hand);
+    let built = rune::build(sources).map(Engine::new);
+    if let Ok(engine) = &built {
+        (0..3).for_each(|_| by_rune.pass(&requests, |request| engine.decide(request).is_allowed()));
+    }
+    case.print_rune("may", built.as_ref().err(), &by_rune, &by_hand);
+    if built.is_ok() {
+        compare(&data.questions, &by_rune.answers, &by_hand.answers)?;
+    }
+    if (ruleset, family) == ("authz", "authz") {
+        let mut hand = Authz::new(&data.tables);
+        case.lists("documents", &data.questions, built.as_ref(), |question, answer| {
+            hand.documents(question.who, answer)
+        })?;
+        case.lists("users", &data.questions, built.as_ref(), |question, answer| hand.users(question.what, answer))?;
+    }
+    // Nobody waits for all of it to be freed.
+    std::mem::forget(built);
+    Ok(())
+}
+
+fn request(family: &str, question: &Question) -> Request {
+    let [who, action, what] = sides(family, question);
+    Request::new(who, action, what)
+}
+
+fn sides(family: &str, Question { who, action, what }: &Question) -> [EntityRef; 3] {
+    let kind = match family {
+        "github" => "Repository",
+        "iam" => "Resource",
+        _ => "Object",
+    };
+    [
+        EntityRef::new("User", who.to_string()),
+        EntityRef::new("Action", action.to_string()),
+        EntityRef::new(kind, what.to_string()),
+    ]
+}
+
+fn compare(questions: &[Question], rune: &[bool], hand: &[bool]) -> Result<(), String> {
+    let differ: Vec<_> = (0..questions.len()).filter(|n| rune[*n] != hand[*n]).collect();
+    let Some(first) = differ.first() else { return Ok(()) };
+    let question = questions[*first];
+    Err(format!("{} answers differ, the first of {question:?}: RUNE says {}", differ.len(), rune[*first]))
+}
+
+/// Passes over the questions, with what each question took.
+#[derive(Default)]
+struct Passes {
+    /// Microseconds, of each pass.
+    took: Vec<Vec<f64>>,
+    answers: Vec<bool>,
+    /// What the answers come to.
+    count: usize,
+}
+
+impl Passes {
+    fn pass<Q>(&mut self, questions: &[Q], mut answer: impl FnMut(&Q) -> bool) {
+        let mut took = Vec::with_capacity(questions.len());
+        self.answers.clear();
+        for question in questions {
+            let begun = Instant::now();
+            let is_allowed = answer(question);
+            took.push(begun.elapsed().as_nanos() as f64 / 1e3);
+            self.answers.push(is_allowed);
+        }
+        self.took.push(took);
+        self.count = self.answers.iter().filter(|is_allowed| **is_allowed).count();
+    }
+
+    fn show(&self, pass: usize) -> String {
+        let Some(took) = self.took.get(pass) else { return String::new() };
+        let figures = [0.5, 0.9, 0.99, 1.0].map(|part| {
+            let value = quantile(took, part);
+            if value < 100.0 { format!("{value:.2}") } else { format!("{value:.0}") }
+        });
+        figures.join(" / ")
+    }
+
+    fn p50(&self, pass: usize) -> f64 {
+        self.took.get(pass).map_or(f64::NAN, |took| quantile(took, 0.5))
+    }
+}
+
+struct Case<'c> {
+    ruleset: &'c str,
+    family: &'c str,
+    size: Size,
+    n_rows: usize,
+}
+
+impl Case<'_> {
+    fn head(&self, question: &str) -> String {
+        let Self { ruleset, family, size, n_rows } = self;
+        format!("| {ruleset}, {family} | {size} | {n_rows} | {question} |")
+    }
+
+    fn print_hand(&self, question: &str, hand: &Passes) {
+        println!("{} by hand | {} | {} |  | {} |", self.head(question), hand.show(0), hand.show(2), hand.count);
+    }
+
+    fn print_rune(&self, question: &str, refused: Option<&String>, rune: &Passes, hand: &Passes) {
+        let head = self.head(question);
+        if let Some(why) = refused {
+            println!("{head} RUNE | refused: {why} |  |  |  |");
+            return;
+        }
+        let ratio = |pass| rune.p50(pass) / hand.p50(pass);
+        let ratio = format!("{:.2}× ({:.2}×)", ratio(0), ratio(2));
+        println!("{head} RUNE | {} | {} | {ratio} | {} |", rune.show(0), rune.show(2), rune.count);
+    }
+
+    /// The lists with one side open.
+    fn lists(
+        &self,
+        open: &str,
+        questions: &[Question],
+        built: Result<&Engine, &String>,
+        mut by_hand: impl FnMut(&Question, &mut Vec<u32>),
+    ) -> Result<(), String> {
+        let lists: Vec<List> = questions.iter().take(LISTS_MAX).map(|question| self.list(open, question)).collect();
+        // One list first, and then as many as there is time for.
+        let begun = Instant::now();
+        let mut failure = match built {
+            Ok(engine) => ask(engine, &lists[0]).err(),
+            Err(finding) => Some(finding.clone()),
+        };
+        let took = begun.elapsed().as_secs_f64().max(1e-9);
+        let n = if failure.is_some() { LISTS_MAX } else { (LIST_SECONDS_MAX / 3.0 / took) as usize };
+        let n = n.clamp(1, LISTS_MAX);
+        let (mut rune, mut hand) = (Passes::default(), Passes::default());
+        let mut answer = Vec::new();
+        for _ in 0..3 {
+            let mut expected = Vec::new();
+            hand.pass(&questions[..n], |question| {
+                by_hand(question, &mut answer);
+                expected.push(answer.clone());
+                true
+            });
+            hand.count = expected.iter().map(Vec::len).sum();
+            let mut n_listed = 0;
+            let (Ok(engine), None) = (built, &failure) else { continue };
+            let mut at = 0;
+            let mut differs = None;
+            let mut failed = None;
+            rune.pass(&lists[..n], |list| {
+                match ask(engine, list) {
+                    Ok(listed) => {
+                        n_listed += listed.len();
+                        let expected: BTreeSet<u32> = expected[at].iter().copied().collect();
+                        if listed != expected && differs.is_none() {
+                            differs =
+                                Some(format!("the {open} of {:?} differ: RUNE lists {}", questions[at], listed.len()));
+                        }
+                    }
+                    Err(error) => failed = Some(error),
+                }
+                at += 1;
+                true
+            });
+            rune.count = n_listed;
+            if let Some(differs) = differs {
+                return Err(differs);
+            }
+            failure = failed;
+        }
+        let question = format!("{open} (n={n})");
+        self.print_hand(&question, &hand);
+        self.print_rune(&question, failure.as_ref(), &rune, &hand);
+        Ok(())
+    }
+
+    fn list(&self, open: &str, question: &Question) -> List {
+        let [who, action, what] = sides(self.family, question);
+        if open == "documents" {
+            List::resources(who, action).of_type("Object")
+        } else {
+            List::principals(action, what).of_type("User")
+        }
+    }
+}
+
+/// What RUNE lists, whole.
+fn ask(engine: &Engine, list: &List) -> Result<BTreeSet<u32>, String> {
+    let listed = engine.list(list).map_err(|error| error.to_string())?;
+    if listed.is_incomplete {
+        return Err(format!("after {} of {} candidates the steps ran out", listed.considered, listed.candidates));
+    }
+    listed.entities.iter().map(|entity| entity.id.parse().map_err(|_| format!("{entity:?} is no number"))).collect()
+}
