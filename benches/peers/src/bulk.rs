@@ -112,6 +112,7 @@ pub fn table(options: &Options) -> Result<(), String> {
     println!("|---|---|---|---|---|---|{}", "---|".repeat(peers.len()));
     let (mut differences, mut ratios): (Vec<String>, BTreeMap<&str, Vec<Ratio>>) = Default::default();
     let (mut alone, mut of_alone): (Vec<String>, BTreeMap<&str, Vec<f64>>) = Default::default();
+    let mut memory = Vec::new();
     for size in &options.sizes {
         for (program, family) in CASES {
             if has_case && !is_wanted(&[program, family]) {
@@ -121,6 +122,7 @@ pub fn table(options: &Options) -> Result<(), String> {
             let series = case.measure(&engines, options, &mut differences)?;
             case.print(&series, &peers, &mut ratios);
             alone.extend(case.evaluation(&series, &peers, &mut of_alone));
+            memory.push(case.memory(&series, &peers));
         }
     }
     let means: Vec<_> = peers.iter().map(|peer| mean(ratios.get(peer).map_or(&[], Vec::as_slice))).collect();
@@ -137,6 +139,11 @@ pub fn table(options: &Options) -> Result<(), String> {
         |ratios: &Vec<f64>| ratios.iter().map(|value| Ratio { value: *value, is_quoted: false }).collect::<Vec<_>>();
     let means: Vec<_> = peers.iter().map(|peer| mean(&of_alone.get(peer).map(quoted).unwrap_or_default())).collect();
     println!("| **geometric mean** |  |  | {} |\n", means.join(" | "));
+    println!("Most memory resident at once, in MiB.\n");
+    println!("| program | size | RUNE | {} |", peers.join(" | "));
+    println!("|---|---|---|{}", "---|".repeat(peers.len()));
+    memory.iter().for_each(|row| println!("{row}"));
+    println!();
     if differences.is_empty() { Ok(()) } else { Err(differences.join("\n")) }
 }
 
@@ -298,5 +305,15 @@ impl Case {
             cells.push(format!("{time:.3} ({:.2}×)", rune / time));
         }
         Some(format!("| {} | {} | {rune:.3} | {} |", self.name(), self.size, cells.join(" | ")))
+    }
+
+    /// The row of memory.
+    fn memory(&self, all: &BTreeMap<&str, Series>, peers: &[&'static str]) -> String {
+        let cell = |engine: &&str| {
+            let peak = all.get(*engine).and_then(|series| series.median(|run| run.rss_mib));
+            peak.map_or_else(String::new, |mib| format!("{mib:.0}"))
+        };
+        let cells: Vec<String> = ["rune"].iter().chain(peers).map(cell).collect();
+        format!("| {} | {} | {} |", self.name(), self.size, cells.join(" | "))
     }
 }
