@@ -35,7 +35,7 @@ pub fn run(program: &str, given: Tables, clock: &mut Clock) -> Option<u64> {
 pub fn closure(edges: Vec<Pair>, n_changes: usize, loaded: impl FnOnce()) -> (u64, Changes) {
     loaded();
     timely::execute_directly(move |worker| {
-        let (total, mut probe) = (Rc::new(Cell::new(0)), Handle::new());
+        let (total, probe) = (Rc::new(Cell::new(0)), Handle::new());
         let counted = total.clone();
         let mut input = worker.dataflow::<u32, _, _>(|scope| {
             let (input, edge) = scope.new_collection::<Pair, isize>();
@@ -45,7 +45,7 @@ pub fn closure(edges: Vec<Pair>, n_changes: usize, loaded: impl FnOnce()) -> (u6
                 let first = base.clone().map(|(x, y)| (y, x)).enter(scope);
                 path.join_map(edge, |_y, &x, &z| (z, x)).concat(first).distinct()
             });
-            path.map(|_| ()).inspect(move |row| counted.set(counted.get() + row.2)).probe_with(&mut probe);
+            path.map(|_| ()).inspect(move |row| counted.set(counted.get() + row.2)).probe_with(&probe);
             input
         });
         edges.iter().for_each(|edge| input.insert(*edge));
@@ -78,7 +78,7 @@ fn authz(given: Tables, clock: &mut Clock) -> u64 {
     let [by_group, by_user] = ["grant_group", "grant_user"].map(|name| given.rows(name).collect::<Vec<[u32; 3]>>());
     clock.loaded();
     timely::execute_directly(move |worker| {
-        let (total, mut probe) = (Rc::new(Cell::new(0)), Handle::new());
+        let (total, probe) = (Rc::new(Cell::new(0)), Handle::new());
         let counted = total.clone();
         worker.dataflow::<u32, _, _>(|scope| {
             let (_, member) = scope.new_collection_from(member);
@@ -110,7 +110,7 @@ fn authz(given: Tables, clock: &mut Clock) -> u64 {
             });
             let views = has_role.filter(|row| row.1.0 == 0).map(|(x, (_, u))| (x, u)).semijoin(doc);
             let may = views.map(|row| (row, ())).antijoin(denied).map(|((d, u), ())| (u, d)).antijoin(blocked);
-            may.map(|_| ()).inspect(move |row| counted.set(counted.get() + row.2)).probe_with(&mut probe);
+            may.map(|_| ()).inspect(move |row| counted.set(counted.get() + row.2)).probe_with(&probe);
         });
         worker.step_while(|| !probe.done());
         total.get() as u64
