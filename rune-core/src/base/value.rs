@@ -48,6 +48,11 @@ impl Value {
         Self(bits)
     }
 
+    /// Whether it is an integer that is no larger than most.
+    pub(crate) fn is_small_integer(self) -> bool {
+        self.0 & INLINE != 0 && self != Self::UNKNOWN
+    }
+
     fn inline(number: i64) -> Option<Self> {
         if !(INLINE_MIN..=INLINE_MAX).contains(&number) {
             return None;

@@ -110,6 +110,8 @@ pub struct CompiledRule {
     plans: Vec<Plan>,
     /// The names of its variables; those that begin with `_` were made up.
     pub variables: Vec<String>,
+    /// What its variables may be: an ask sees to it where something else could be bound to one.
+    types: Vec<Types>,
     /// Where each condition of the body stands.
     pub goals: Vec<Span>,
     /// Which rule, in words: the beginning of every cause.
@@ -217,6 +219,7 @@ impl DatalogEngine {
                 body,
                 plans: Vec::new(),
                 variables: rule.variables.iter().map(|variable| variable.name.clone()).collect(),
+                types: rule.variables.iter().map(|variable| variable.types.clone()).collect(),
                 goals: rule.body.iter().map(|goal| goal.span).collect(),
                 name: format!("the rule {} ({})", rule.id, place(rule.span)),
             };
@@ -522,6 +525,7 @@ impl Query {
             body,
             plans,
             variables: rule.variables.iter().map(|variable| variable.name.clone()).collect(),
+            types: Vec::new(),
             goals: rule.body.iter().map(|goal| goal.span).collect(),
             name: "the query".to_owned(),
         };

@@ -5,6 +5,7 @@
 //! failure wins. Two things are done ahead: chains of `&&` and `||` are flat, and what is constant in sets, records and calls is
 //! computed, a failing constructor into a node that fails when it is reached.
 
+mod check;
 mod compile;
 pub mod eval;
 pub mod extension;
@@ -17,6 +18,7 @@ use crate::{
     syntax::ast::{Method, Var},
 };
 
+pub(crate) use check::{Check, Operand};
 pub use compile::{TooHigh, compile, compile_guard};
 pub use eval::{Evaluator, Failure, Member};
 pub use want::{Want, Ways, both};
@@ -119,14 +121,6 @@ pub enum Node {
     Call2(Method, NodeId, NodeId),
 }
 
-/// What is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Operand {
-    Constant(Value),
-    /// A variable of a rule, by its slot.
-    Local(usize),
-}
-
 /// An element of an expression's lists.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Item {
@@ -153,32 +147,6 @@ impl Expr {
         match self.node(self.root) {
             Node::Constant(value) => Some(Ok(value)),
             Node::Fail(at) => Some(Err(self.failure(at))),
-            _ => None,
-        }
-    }
-
-    /// What is compared, if the expression says that two operands which are there already are equal, or are not: that never fails.
-    pub(crate) fn as_equality(&self) -> Option<(bool, Operand, Operand)> {
-        let (is_equal, left, right) = match self.node(self.root) {
-            Node::Equal(left, right) => (true, left, right),
-            Node::Not(inner) => match self.node(inner) {
-                Node::Equal(left, right) => (false, left, right),
-                _ => return None,
-            },
-            _ => return None,
-        };
-        Some((is_equal, self.operand(left)?, self.operand(right)?))
-    }
-
-    /// The operand that the expression is, if it is one that is there already.
-    pub(crate) fn as_operand(&self) -> Option<Operand> {
-        self.operand(self.root)
-    }
-
-    fn operand(&self, id: NodeId) -> Option<Operand> {
-        match self.node(id) {
-            Node::Constant(value) => Some(Operand::Constant(value)),
-            Node::Local(slot) => Some(Operand::Local(slot as usize)),
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! What procedures are made of.
 
-use crate::{base::Value, check::rules::PredicateId, schema::Types};
+use crate::{base::Value, check::rules::PredicateId, expr::Check, schema::Types};
 
 use super::shape::Pattern;
 
@@ -141,8 +141,13 @@ impl Step {
                 Self::Read { procedure, key: operands(key, name), binds: binds(to, name) }
             }
             Self::Holds { procedure, key, wanted } => Self::Holds { procedure, key: operands(key, name), wanted },
-            Self::Test { is_equal, left, right } => {
-                Self::Test { is_equal, left: operand(left, name), right: operand(right, name) }
+            Self::Test(check) => Self::Test(check.map(&mut |of| operand(of, name))),
+            Self::Beside { directory, of, bind: to } => {
+                let of = operand(of, name);
+                Self::Beside { directory, of, bind: bind(to, name) }
+            }
+            Self::Below { directory, low, high, wanted } => {
+                Self::Below { directory, low: operand(low, name), high: operand(high, name), wanted }
             }
             Self::Is { of, types } => Self::Is { of: operand(of, name), types },
             Self::Let { bind: to, value } => {
@@ -170,8 +175,12 @@ pub(super) enum Step {
     Read { procedure: usize, key: Box<[Operand]>, binds: Box<[Bind]> },
     /// If a procedure has an answer, or has none.
     Holds { procedure: usize, key: Box<[Operand]>, wanted: bool },
-    /// If two values are equal, or are not.
-    Test { is_equal: bool, left: Operand, right: Operand },
+    /// If values pass a test.
+    Test(Check<Operand>),
+    /// For an entity and each that the directory has beside it.
+    Beside { directory: usize, of: Operand, bind: Bind },
+    /// If an entity is another or below it, or is not.
+    Below { directory: usize, low: Operand, high: Operand, wanted: bool },
     /// If a value is of these types.
     Is { of: Operand, types: Types },
     /// With a value for a register.

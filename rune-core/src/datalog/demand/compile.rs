@@ -26,7 +26,7 @@ use super::{
     plan::Planned,
     run::Run,
     scratch::Scratch,
-    shape::{Clause, Literal, Pattern, Shapes, slot_of},
+    shape::{Clause, DEPTH_MAX, Literal, Pattern, Shapes, slot_of},
 };
 
 /// Keys on which a procedure is tried.
@@ -34,8 +34,6 @@ const TRIALS: usize = 24;
 /// Steps that a trial may take, and what one that takes more counts as.
 const TRIAL_STEPS_MAX: u64 = 8_000;
 const TRIAL_PASSED: f64 = 200_000.0;
-/// Procedures within one another.
-const DEPTH_MAX: usize = 200;
 /// What a call of a table is taken to cost, and to give for each column that is open, while it cannot be tried.
 pub(super) const TABLE: Trial = Trial { work: 60.0, n_answers: 4.0 };
 

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 
 use crate::{
     base::{Value, Values},
-    check::rules::{PredicateId, Slot, Term},
+    check::rules::{Names, PredicateId, Slot, Term},
+    expr::Check,
     facts::Store,
 };
 
@@ -140,10 +141,12 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
                     cost: rows * DEMANDED,
                 }]
             }
-            Planned::Literal(Literal::Test(is_equal, left, right)) if is_known(left) && is_known(right) => {
-                let share = if *is_equal { 0.5 } else { 0.9 };
-                let (left, right) = (operand(*left), operand(*right));
-                test(Step::Test { is_equal: *is_equal, left, right }, share)
+            Planned::Literal(Literal::Test(check)) if check.operands().iter().all(is_known) => {
+                let share = if matches!(check, Check::Not(_)) { 0.9 } else { 0.5 };
+                test(Step::Test(check.map(&mut operand)), share)
+            }
+            Planned::Literal(Literal::In(wanted, low, high)) => {
+                self.hierarchy(*wanted, [*low, *high], (bound, rows)).into_iter().collect()
             }
             Planned::Literal(Literal::Is(slot, types)) if bound.contains(slot) => {
                 test(Step::Is { of: Operand::Register(slot.0), types: types.clone() }, 0.9)
@@ -199,6 +202,30 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
         let mut bound = bound.clone();
         let binds = kept.iter().map(|at| self::bind_at(args, *at, &mut bound, is_needed)).collect();
         Next { step: Step::Rows { of: id, directory, key, binds }, bound, rows: rows * fan, cost: rows * (PROBE + fan) }
+    }
+
+    /// Who is in what, from either side that is known.
+    fn hierarchy(&mut self, wanted: bool, sides: [Term; 2], (bound, rows): (&BTreeSet<Slot>, f64)) -> Option<Next> {
+        let known = sides.map(|term| is_known(term, bound));
+        let [low, high] = sides.map(operand);
+        let (columns, open): (&[usize], _) = match known {
+            [true, true] => (&[0, 1], Term::Any),
+            [true, false] if wanted => (&[0], sides[1]),
+            [false, true] if wanted => (&[1], sides[0]),
+            _ => return None,
+        };
+        let directory = self.directory(Names::IN, columns);
+        if known == [true, true] {
+            let step = Step::Below { directory, low, high, wanted };
+            let share = if wanted { 0.3 } else { 0.9 };
+            return Some(Next { step, bound: bound.clone(), rows: rows * share, cost: rows * PROBE });
+        }
+        let directory_of = self.built.directories.get(directory);
+        let fan = 1.0 + directory_of.map_or(0.0, |directory| ratio(directory.n_rows(), directory.n_keys()));
+        let mut bound = bound.clone();
+        let of = if columns == [0] { low } else { high };
+        let step = Step::Beside { directory, of, bind: bind(open, &mut bound) };
+        Some(Next { step, bound, rows: rows * fan, cost: rows * (PROBE + fan) })
     }
 
     /// Any of the known columns may be the key of a call, and the others be compared with what it answers.

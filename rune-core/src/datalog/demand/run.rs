@@ -210,8 +210,24 @@ impl<'r, V: Values> Run<'r, V> {
                 Ok(set) => (0 < self.scratch.set(set).len()) == *wanted,
                 Err(stop) => return Flow::Break(stop),
             },
-            Step::Test { is_equal, left, right } => {
-                (self.scratch.operand(base, *left) == self.scratch.operand(base, *right)) == *is_equal
+            Step::Test(check) => check.holds(self.values, &|of| self.scratch.operand(base, of)),
+            Step::Beside { directory, of, bind } => {
+                let of = self.scratch.operand(base, *of);
+                let directory = self.built.directories.get(*directory);
+                let others = directory.into_iter().flat_map(|directory| directory.probe(std::iter::once(of)));
+                for value in std::iter::once(of).chain(others.filter_map(|row| row.first().copied())) {
+                    self.spend()?;
+                    if self.scratch.bind(base, &[*bind], &[value]) {
+                        self.steps(frame, code, at + 1)?;
+                    }
+                }
+                false
+            }
+            Step::Below { directory, low, high, wanted } => {
+                let key = [*low, *high].map(|of| self.scratch.operand(base, of));
+                let directory = self.built.directories.get(*directory);
+                let [low, high] = key;
+                (low == high || directory.is_some_and(|directory| directory.has(key.into_iter()))) == *wanted
             }
             Step::Is { of, types } => types.has(self.values, self.scratch.operand(base, *of)),
             Step::Let { bind, value } => {

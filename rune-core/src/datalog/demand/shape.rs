@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     check::rules::{Names, PredicateId, Slot, Term},
     datalog::{AskKind, CompiledRule, DatalogEngine},
-    expr::Operand,
+    expr::{Check, Operand},
     facts::Store,
-    schema::Types,
+    schema::{Type, Types},
 };
 
 /// A rule, or the rows that are given of a relation that has rules.
@@ -32,8 +32,9 @@ pub(super) enum Literal {
     NoCall(PredicateId, Vec<Term>),
     /// No row that is there.
     NoRows(PredicateId, Vec<Term>),
-    /// Whether two are equal, or are not.
-    Test(bool, Term, Term),
+    /// Whether an entity is another or below it, or is not.
+    In(bool, Term, Term),
+    Test(Check<Term>),
     Is(Slot, Types),
     Let(Slot, Term),
 }
@@ -50,9 +51,21 @@ impl Literal {
     pub(super) fn terms(&self) -> Vec<Term> {
         match self {
             Self::Call(_, args) | Self::Rows(_, args) | Self::NoCall(_, args) | Self::NoRows(_, args) => args.clone(),
-            Self::Test(_, left, right) => vec![*left, *right],
+            Self::In(_, left, right) => vec![*left, *right],
+            Self::Test(check) => check.operands(),
             Self::Is(slot, _) => vec![Term::Slot(*slot)],
             Self::Let(slot, term) => vec![Term::Slot(*slot), *term],
+        }
+    }
+
+    /// Whether it can be put once these have values.
+    fn is_ready(&self, bound: &BTreeSet<Slot>) -> bool {
+        let is_known = |term: &Term| slot_of(*term).is_none_or(|slot| bound.contains(&slot));
+        match self {
+            Self::Call(..) | Self::Rows(..) => true,
+            Self::In(true, low, high) => is_known(low) || is_known(high),
+            Self::Let(_, term) => is_known(term),
+            _ => self.terms().iter().all(is_known),
         }
     }
 
@@ -103,6 +116,11 @@ impl Shapes {
     }
 }
 
+/// Procedures within one another: compiling and running them recurses.
+pub(super) const DEPTH_MAX: usize = 200;
+/// Columns of the relations that demand takes: a pattern has a bit for each.
+const WIDTH_MAX: usize = 16;
+
 /// How many columns a decision has: principal, action and resource.
 const SUBJECT: usize = 3;
 
@@ -110,7 +128,9 @@ impl DatalogEngine {
     /// The relations that can be evaluated by demand: their rules cannot fail, and no rule that is evaluated in bulk reads them.
     pub(in crate::datalog) fn demandable(&self, store: &impl Store) -> BTreeSet<PredicateId> {
         let heads = self.strata.iter().flatten().filter_map(|at| self.rules.get(*at)).map(|rule| rule.head);
-        let mut taken: BTreeSet<PredicateId> = heads.filter(|id| self.is_plain(*id, store)).collect();
+        let high = self.too_high();
+        let is_taken = |id: &PredicateId| self.is_plain(*id, store) && !high.contains(id);
+        let mut taken: BTreeSet<PredicateId> = heads.filter(is_taken).collect();
         loop {
             let stale = self.stale(&taken);
             let is_bulk = |rule: &&CompiledRule| {
@@ -132,9 +152,32 @@ impl DatalogEngine {
         }
     }
 
+    /// The relations above more others than procedures may be within one another.
+    fn too_high(&self) -> BTreeSet<PredicateId> {
+        let mut heights: BTreeMap<PredicateId, usize> = BTreeMap::new();
+        for stratum in &self.strata {
+            let rules: Vec<&CompiledRule> = stratum.iter().filter_map(|at| self.rules.get(*at)).collect();
+            let heads: BTreeSet<PredicateId> = rules.iter().map(|rule| rule.head).collect();
+            let mut below = 0;
+            for rule in &rules {
+                rule.body.each_read(&mut |id| below = below.max(heights.get(&id).copied().unwrap_or_default()));
+            }
+            // Tables of one stratum may be within each other, one for each pattern.
+            let is_recursive = rules.iter().any(|rule| rule.body.reads_any(&heads));
+            let n_patterns = |id: &PredicateId| 1usize << self.arity(*id).min(WIDTH_MAX);
+            let own = if is_recursive { heads.iter().map(n_patterns).sum() } else { 1 };
+            heights.extend(heads.into_iter().map(|id| (id, below.saturating_add(own))));
+        }
+        heights.into_iter().filter(|(_, height)| DEPTH_MAX <= *height).map(|(id, _)| id).collect()
+    }
+
     fn is_plain(&self, id: PredicateId, store: &impl Store) -> bool {
         let is_lasting = self.relations.get(id.0).is_some_and(|info| {
-            info.choice.is_none() && !info.is_per_request && !info.is_materialized && !info.is_read_ahead
+            info.arity <= WIDTH_MAX
+                && info.choice.is_none()
+                && !info.is_per_request
+                && !info.is_materialized
+                && !info.is_read_ahead
         });
         is_lasting
             && ![Names::PERMIT, Names::FORBID, Names::PARENT, Names::IN].contains(&id)
@@ -167,6 +210,21 @@ fn linear(id: PredicateId, clauses: Vec<Clause>) -> Vec<Clause> {
 }
 
 impl Clause {
+    /// Whether each condition can be put once others are answered, and the head is known then.
+    fn is_safe(&self, given: &[Term]) -> bool {
+        let mut bound: BTreeSet<Slot> = given.iter().copied().filter_map(slot_of).collect();
+        let mut left: Vec<&Literal> = self.literals.iter().collect();
+        loop {
+            let (ready, waiting): (Vec<_>, Vec<_>) = left.into_iter().partition(|literal| literal.is_ready(&bound));
+            bound.extend(ready.iter().flat_map(|literal| literal.slots()));
+            left = waiting;
+            if ready.is_empty() {
+                break;
+            }
+        }
+        left.is_empty() && self.args.iter().copied().filter_map(slot_of).all(|slot| bound.contains(&slot))
+    }
+
     /// The columns of X and of Z, of a rule `p(…, X, …, Z, …) :- p(…, X, …, Y, …), p(…, Y, …, Z, …)`.
     fn as_transitive(&self, id: PredicateId) -> Option<[usize; 2]> {
         match self.literals.as_slice() {
@@ -231,18 +289,51 @@ impl CompiledRule {
                 AskKind::Not(inner) => match &inner.kind {
                     AskKind::Atom(id, args) if taken.contains(id) => Literal::NoCall(*id, args.to_vec()),
                     AskKind::Atom(id, args) => Literal::NoRows(*id, args.to_vec()),
+                    AskKind::In(left, right, is_entity) => self.hierarchy(false, [*left, *right], *is_entity)?,
                     _ => return None,
                 },
+                AskKind::In(left, right, is_entity) => self.hierarchy(true, [*left, *right], *is_entity)?,
                 AskKind::Guard(expr) => {
-                    let (is_equal, left, right) = expr.as_equality()?;
-                    Literal::Test(is_equal, term(left), term(right))
+                    let check = expr.as_check()?;
+                    let is_long = |of: &Operand| self.is_long(*of);
+                    if !check.ordered().iter().all(is_long) {
+                        return None;
+                    }
+                    Literal::Test(check.map(&mut term))
                 }
                 AskKind::Is(slot, types) => Literal::Is(*slot, types.clone()),
                 AskKind::Bind(slot, expr) => Literal::Let(*slot, term(expr.as_operand()?)),
-                AskKind::In(..) | AskKind::Aggregate { .. } => return None,
+                AskKind::Aggregate { .. } => return None,
             });
         }
-        Some(Clause { args: self.args.clone(), literals, n_slots: self.variables.len() })
+        let clause = Clause { args: self.args.clone(), literals, n_slots: self.variables.len() };
+        let given = [Names::PERMIT, Names::FORBID].contains(&self.head).then(|| clause.args.clone());
+        clause.is_safe(&given.unwrap_or_default()).then_some(clause)
+    }
+}
+
+impl CompiledRule {
+    /// Who is in what, where both are entities for sure.
+    fn hierarchy(&self, wanted: bool, [low, high]: [Term; 2], is_entity: bool) -> Option<Literal> {
+        let are_entities = |slot: Slot| self.types.get(slot.0).is_some_and(Types::are_entities);
+        // A value on the left is an entity, or the rule would have been refused; one on the right may be a set.
+        let low_is_one = slot_of(low).is_none_or(are_entities);
+        let high_is_one = slot_of(high).map_or(is_entity, are_entities);
+        // Everything is in something: in itself.
+        let is_about_any = [low, high].contains(&Term::Any);
+        let literal = match (is_about_any, wanted) {
+            (false, _) => Literal::In(wanted, low, high),
+            (true, true) => Literal::Test(Check::All(Vec::new())),
+            (true, false) => Literal::Test(Check::Any(Vec::new())),
+        };
+        (low_is_one && high_is_one).then_some(literal)
+    }
+
+    fn is_long(&self, of: Operand) -> bool {
+        match of {
+            Operand::Constant(value) => value.is_small_integer(),
+            Operand::Local(slot) => self.types.get(slot).and_then(Types::single) == Some(&Type::Long),
+        }
     }
 }
 
