@@ -171,6 +171,23 @@ impl Expr {
         clauses
     }
 
+    /// The derived attributes that a conjunction asks of parts of the request: of which part, under which name, and whether it has
+    /// another part or, if it is a boolean, is true.
+    pub(crate) fn asked_of_parts(&self) -> Vec<(Var, Symbol, Option<Var>)> {
+        let var = |id: NodeId| match self.node(id) {
+            Node::Var(var) => Some(var),
+            _ => None,
+        };
+        let asked = |(id, is_denied): (NodeId, bool)| match self.node(id) {
+            Node::ContainsIn(attribute, element) if !is_denied => {
+                Some((var(attribute.owner)?, attribute.name, Some(var(element)?)))
+            }
+            Node::Attribute(attribute) if !is_denied => Some((var(attribute.owner)?, attribute.name, None)),
+            _ => None,
+        };
+        self.clauses().into_iter().filter_map(asked).collect()
+    }
+
     /// The operands of the chain that a node is, or that it denies: whether all of them must be true, and which they are.
     pub(crate) fn operands(&self, mut id: NodeId) -> Option<(bool, Vec<NodeId>)> {
         loop {

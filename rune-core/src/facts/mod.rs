@@ -5,7 +5,10 @@ mod places;
 mod relations;
 mod table;
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use hashbrown::HashMap;
 
@@ -33,6 +36,8 @@ pub struct FactView {
 #[derive(Debug, Default)]
 pub struct Facts {
     entities: Arc<HashMap<Value, Entity>>,
+    /// The entities of each type, once somebody has asked for them.
+    known: OnceLock<BTreeMap<Symbol, Vec<Value>>>,
     /// The relations.
     pub relations: Relations,
 }
@@ -140,7 +145,7 @@ impl Facts {
             (uid, Entity { attributes, tags, parents, ancestors, span: span.unwrap_or(Span::NOWHERE) })
         };
         let entities: HashMap<Value, Entity> = entities.iter().zip(hierarchy.0).map(stored).collect();
-        Self { entities: Arc::new(entities), relations }
+        Self { entities: Arc::new(entities), known: OnceLock::new(), relations }
     }
 
     /// Where an entity is stored, if it is.
@@ -178,6 +183,19 @@ impl Facts {
                 at(*value, span);
             }
         }
+    }
+
+    /// The entities of each type that are stored or that a given row names, in order. They are looked for once.
+    pub fn known(&self, values: &impl Values) -> &BTreeMap<Symbol, Vec<Value>> {
+        self.known.get_or_init(|| {
+            let mut known: BTreeMap<Symbol, Vec<Value>> = BTreeMap::new();
+            self.each_known(values, &mut |kind, entity, _| known.entry(kind).or_default().push(entity));
+            for of_kind in known.values_mut() {
+                of_kind.sort_unstable();
+                of_kind.dedup();
+            }
+            known
+        })
     }
 
     /// Visits each entity of a type that has a stored attribute, with its value.
@@ -218,7 +236,8 @@ impl Facts {
     /// The same entities with the rows that are given, and nothing that follows from them.
     #[must_use]
     pub fn given_alone(&self, arity: impl Fn(PredicateId) -> usize) -> Self {
-        Self { entities: self.entities.clone(), relations: self.relations.given_alone(arity) }
+        let relations = self.relations.given_alone(arity);
+        Self { entities: self.entities.clone(), known: OnceLock::new(), relations }
     }
 
     /// All that a stored entity is below, as the files say.

@@ -143,6 +143,12 @@ impl PolicySet {
         self.policies.iter().any(|policy| policy.link_span.is_some())
     }
 
+    /// Whether some of them forbid.
+    #[must_use]
+    pub fn has_forbids(&self) -> bool {
+        0 < self.n_forbids
+    }
+
     /// These policies without the links of files, unless they are wanted, and with other links.
     #[must_use]
     pub fn with_links(&self, of_files: bool, others: &[Policy]) -> Self {
@@ -270,6 +276,29 @@ impl Policy {
         let scope = [part("principal", self.principal), action, part("resource", self.resource)];
         let scope = scope.into_iter().flatten().map(|text| (Text { text, operands: Vec::new() }, self.span));
         scope.chain(self.clauses.iter().cloned()).collect()
+    }
+
+    /// The entity that a part of the request must be, if the scope names one.
+    pub(crate) fn names(&self, part: Var) -> Option<Value> {
+        let scope = match part {
+            Var::Principal => self.principal,
+            Var::Resource => self.resource,
+            _ => return None,
+        };
+        match scope {
+            Scope::Equal(entity) => Some(entity),
+            _ => None,
+        }
+    }
+
+    /// See [`Expr::asked_of_parts`]: each must hold for the policy to be satisfied.
+    pub(crate) fn asked_of_parts(&self) -> Vec<(Var, Symbol, Option<Var>)> {
+        self.condition.as_ref().map(|condition| condition.asked_of_parts()).unwrap_or_default()
+    }
+
+    /// Whether the scope may take an action: it names that one, or a group of actions, or any.
+    pub(crate) fn may_take(&self, of: Value) -> bool {
+        !matches!(&self.action, ActionScope::Equal(action) if *action != of)
     }
 
     /// Whether each of [`Self::parts`] holds of a request, one after the other; none for a clause that is not come to.

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::{
-    base::{Datum, EntityRef, Scratch, Value, Values, limits},
-    decide::{Request, Why},
+    base::{Datum, EntityRef, Scratch, Symbol, Value, Values, limits},
+    decide::{Request, Why, bind},
     schema::{ActionType, Schema, is_action_type},
-    syntax::{Node, json::JsonError},
+    syntax::{Node, ast::Var, json::JsonError},
 };
 
-use super::{Asked, QueryError, Stats};
+use super::{Asked, QueryError, Stats, proposals};
 
 /// Which side of a request is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,23 +123,35 @@ impl Asked<'_> {
     /// [`QueryError::Request`] if the schema does not provide for such a request: an unknown name is no empty list.
     pub fn list(&self, list: &List) -> Result<Listed, QueryError> {
         self.check_list(list).map_err(QueryError::Request)?;
-        let mut candidates: Vec<EntityRef> = self.candidates(list).into_iter().collect();
-        candidates.retain(|entity| list.kind.as_ref().is_none_or(|kind| *kind == entity.kind));
         let mut listed = Listed {
             entities: Vec::new(),
-            candidates: candidates.len(),
+            candidates: 0,
             considered: 0,
             undecided: 0,
             error: None,
             is_incomplete: false,
             stats: Stats::default(),
         };
+        let candidates = match self.proposed(list, &mut listed) {
+            Some(proposed) => proposed,
+            None => {
+                let mut candidates: Vec<EntityRef> = self.candidates(list).into_iter().collect();
+                candidates.retain(|entity| list.kind.as_ref().is_none_or(|kind| *kind == entity.kind));
+                listed.candidates = candidates.len();
+                candidates.into_iter().map(|entity| (entity, false)).collect()
+            }
+        };
+        let n_left_out = listed.candidates.saturating_sub(candidates.len());
         let mut left = limits::LIST_STEPS_MAX;
-        for entity in candidates {
+        for (entity, is_sure) in candidates {
+            listed.considered += 1;
+            if is_sure {
+                listed.entities.push(entity);
+                continue;
+            }
             let work = self.terms.decide_within(&list.request(entity.clone()), left.min(limits::DECISION_STEPS_MAX));
             listed.stats.rows_touched += work.n_touched;
             left = left.saturating_sub(work.n_steps);
-            listed.considered += 1;
             match work.why {
                 Why::AllowedBy(_) => listed.entities.push(entity),
                 Why::ForbiddenBy(_) | Why::NotPermitted => {}
@@ -153,8 +165,67 @@ impl Asked<'_> {
                 break;
             }
         }
+        // Those that no permit proposes need not be decided about.
+        listed.considered += if listed.is_incomplete { 0 } else { n_left_out };
         listed.stats.steps = limits::LIST_STEPS_MAX - left;
         Ok(listed)
+    }
+
+    /// The known entities for which a permit may hold, each with whether the request is allowed for it for sure; none if they
+    /// cannot be found but by trying all. Notes how many could be at the open side.
+    fn proposed(&self, list: &List, listed: &mut Listed) -> Option<Vec<(EntityRef, bool)>> {
+        let open = match list.open {
+            Open::Principals => Var::Principal,
+            Open::Resources => Var::Resource,
+            Open::Actions => return None,
+        };
+        let known = self.terms.facts.known(self.terms.values);
+        let mut values = Scratch::new(self.terms.values);
+        let wanted = list.kind.as_deref().map(|kind| values.symbol(kind));
+        let types = self.types(list, &mut values);
+        let is_wanted = |kind: &Symbol| {
+            types.as_ref().is_none_or(|types| types.contains(kind)) && wanted.is_none_or(|wanted| wanted == *kind)
+        };
+        // What a type lists is known, whether anything names it or not.
+        let lists_some = |kind: &Symbol| {
+            let of = self.terms.schema.and_then(|schema| schema.entity_type(*kind));
+            of.is_some_and(|of| of.choices.is_some())
+        };
+        let kinds: Vec<Symbol> = known.keys().copied().filter(is_wanted).collect();
+        if kinds.iter().chain(types.iter().flatten()).any(lists_some) {
+            return None;
+        }
+        let of_kind = |kind: &Symbol| known.get(kind).map(Vec::as_slice).unwrap_or_default();
+        // What is wrong with the request for one of a type is wrong with it for all.
+        let samples: Vec<EntityRef> =
+            kinds.iter().filter_map(|kind| EntityRef::of(&values, *of_kind(kind).first()?)).collect();
+        let is_decided =
+            |entity: &EntityRef| !matches!(self.terms.decide(&list.request(entity.clone())), Why::Error(_));
+        if !samples.iter().all(is_decided) {
+            return None;
+        }
+        let mut bound = bind(self.terms, &list.request(samples.first()?.clone())).ok()?;
+        let proposed = proposals::proposed(self.terms, &mut bound, open, &kinds)?;
+        listed.stats.rows_touched += limits::EXPLANATION_STEPS_MAX - bound.parts().1.session.steps_left();
+        let forbids = self.terms.rules.forbids().next().is_some() || self.terms.policies.has_forbids();
+        let is_known = |entity: &Value| kinds.iter().any(|kind| of_kind(kind).binary_search(entity).is_ok());
+        let found = proposed.into_iter().filter(|(entity, _)| is_known(entity));
+        let mut found: Vec<(EntityRef, bool)> = found
+            .filter_map(|(entity, is_sure)| Some((EntityRef::of(&values, entity)?, is_sure && !forbids)))
+            .collect();
+        found.sort();
+        listed.candidates = kinds.iter().map(|kind| of_kind(kind).len()).sum();
+        Some(found)
+    }
+
+    /// The types that a schema lets be at the open side.
+    fn types(&self, list: &List, values: &mut Scratch<'_>) -> Option<Vec<Symbol>> {
+        let action = list.request.action_value(values, self.terms.action_type);
+        self.terms.schema.map(|schema| match (schema.action(action), list.open) {
+            (Some(of), Open::Principals) => of.principals.clone(),
+            (Some(of), _) => of.resources.clone(),
+            (None, _) => Vec::new(),
+        })
     }
 
     /// Whether the schema knows the action and the types, if there is a schema.
@@ -199,18 +270,10 @@ impl Asked<'_> {
                 }),
             }
         } else {
-            // A schema says which types the action takes.
-            let action = list.request.action_value(&mut values, self.terms.action_type);
-            let types = schema.map(|schema| match (schema.action(action), list.open) {
-                (Some(of), Open::Principals) => of.principals.clone(),
-                (Some(of), _) => of.resources.clone(),
-                (None, _) => Vec::new(),
-            });
-            self.terms.facts.each_known(&values, &mut |kind, entity, _| {
-                if types.as_ref().is_none_or(|types| types.contains(&kind)) {
-                    found.insert(entity);
-                }
-            });
+            let types = self.types(list, &mut values);
+            let known = self.terms.facts.known(self.terms.values).iter();
+            let taken = known.filter(|(kind, _)| types.as_ref().is_none_or(|types| types.contains(kind)));
+            found.extend(taken.flat_map(|(_, entities)| entities.iter().copied()));
             // What a type lists is known, whether anything names it or not.
             for (kind, of) in schema.into_iter().flat_map(Schema::entity_types) {
                 for id in of.choices.iter().flatten().filter(|_| types.iter().flatten().any(|of| *of == kind)) {

@@ -3,6 +3,7 @@
 //! Both are whole, or say that they are not; both have an order of their own, which does not depend on how they were found.
 
 mod list;
+mod proposals;
 
 use std::{fmt, sync::Arc};
 

@@ -33,6 +33,7 @@ use crate::{
 use super::{CompiledRule, DatalogEngine, Stop};
 use compile::{Built, Compiler, Mode};
 use shape::{Pattern, Shapes};
+use tuples::Tuples;
 
 pub use session::Session;
 
@@ -104,6 +105,24 @@ impl Demand {
 }
 
 impl Session<'_> {
+    /// The values of the column that is open, of what a rule decides; none if they cannot be found in this way.
+    pub fn permitted(
+        &self,
+        engine: &DatalogEngine,
+        rule: &CompiledRule,
+        of: [Option<Value>; 3],
+        (store, values): (&impl Store, &impl Values),
+    ) -> Option<Vec<Value>> {
+        let id = engine.question(rule);
+        if !self.demand().shapes.clauses.contains_key(&id) {
+            return None;
+        }
+        let pattern = Pattern::of((0..of.len()).filter(|at| of.get(*at).is_some_and(Option::is_some)));
+        let key: Vec<Value> = of.into_iter().flatten().collect();
+        let first = |answers: &Tuples| answers.iter().filter_map(|row| row.first().copied()).collect();
+        self.answer(store, values, (id, pattern), &key, first).ok()
+    }
+
     /// Whether a rule decides about a principal, an action and a resource; none if it is not evaluated here.
     ///
     /// # Errors

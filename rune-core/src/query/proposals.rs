@@ -1,0 +1,112 @@
+//! The entities for which some permit may hold, found from what permits ask instead of by trying all.
+//!
+//! A rule that decides is asked for its open column; a policy that asks for a derived attribute of the open part, or of the other
+//! part for the open one, holds of none but those that have it. Where one permit says nothing of this kind, all are candidates.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    base::{Symbol, Value, Values, View},
+    check::rules::PredicateId,
+    decide::{Bound, RequestWorld, Terms},
+    expr::Form,
+    facts::{Store as _, Tick},
+    policy::{Effect, Policy},
+    syntax::ast::Var,
+};
+
+/// Entities, each with whether a permit holds of it for sure.
+pub(super) type Proposed = BTreeMap<Value, bool>;
+
+/// The entities that permits propose for the open part of a request; none if one of them says nothing.
+pub(super) fn proposed(terms: Terms<'_>, bound: &mut Bound<'_>, open: Var, kinds: &[Symbol]) -> Option<Proposed> {
+    let (values, world, parts) = bound.parts();
+    let mut search = Search { terms, world, values, parts, open, kinds, found: Proposed::new() };
+    for rule in terms.rules.permits() {
+        let of = [Var::Principal, Var::Action, Var::Resource].map(|part| search.part(part));
+        for entity in world.session.permitted(terms.rules, rule, of, (terms.facts, search.values))? {
+            search.found.insert(entity, true);
+        }
+    }
+    let [_, action, _, _] = parts;
+    for policy in terms.policies.iter().filter(|of| of.effect == Effect::Permit && of.may_take(action)) {
+        search.policy(policy)?;
+    }
+    Some(search.found)
+}
+
+struct Search<'s, 'w, V> {
+    terms: Terms<'s>,
+    world: &'s RequestWorld<'w>,
+    values: &'s V,
+    parts: [Value; 4],
+    open: Var,
+    /// The types that the open part may have.
+    kinds: &'s [Symbol],
+    found: Proposed,
+}
+
+impl<V: Values> Search<'_, '_, V> {
+    /// The value of a part of the request, unless it is the open one.
+    fn part(&self, part: Var) -> Option<Value> {
+        let [principal, action, resource, _] = self.parts;
+        match part {
+            _ if part == self.open => None,
+            Var::Principal => Some(principal),
+            Var::Action => Some(action),
+            Var::Resource => Some(resource),
+            Var::Context => None,
+        }
+    }
+
+    fn policy(&mut self, policy: &Policy) -> Option<()> {
+        if let Some(entity) = policy.names(self.open) {
+            self.found.entry(entity).or_default();
+            return Some(());
+        }
+        let asked = policy.asked_of_parts().into_iter();
+        let found = asked.filter(|(owner, _, element)| self.is_about_open(*owner, *element)).find_map(
+            |(owner, name, element)| {
+                let kinds = match self.part(owner) {
+                    Some(owner) => vec![kind_of(self.values, owner)?],
+                    None => self.kinds.to_vec(),
+                };
+                kinds.into_iter().map(|kind| self.rows(kind, name, [Some(owner), element])).collect::<Option<Vec<_>>>()
+            },
+        );
+        for entity in found?.into_iter().flatten() {
+            self.found.entry(entity).or_default();
+        }
+        Some(())
+    }
+
+    /// What the open part may be if an attribute of an entity of this type is to have an element, or to be true.
+    fn rows(&self, kind: Symbol, name: Symbol, of: [Option<Var>; 2]) -> Option<Vec<Value>> {
+        let derived = self.terms.facts.relations.attribute(kind, name)?;
+        let id = PredicateId(derived.relation);
+        let columns: Vec<Var> = of.into_iter().flatten().collect();
+        let form = if columns.len() == 1 { Form::Flag } else { Form::Set };
+        if derived.form != form || !self.world.is_demanded(id) {
+            return None;
+        }
+        let key: Vec<Option<Value>> = columns.iter().map(|part| self.part(*part)).collect();
+        let open = columns.iter().position(|part| *part == self.open)?;
+        let rows = self.world.demanded(self.values, id, &key, Tick::END).ok()?;
+        Some(rows.into_iter().filter_map(|(_, row)| row.get(open).copied()).collect())
+    }
+
+    fn is_about_open(&self, owner: Var, element: Option<Var>) -> bool {
+        let closed = |part| part != self.open && part != Var::Context;
+        match element {
+            None => owner == self.open,
+            Some(element) => owner == self.open && closed(element) || element == self.open && closed(owner),
+        }
+    }
+}
+
+fn kind_of(values: &impl Values, entity: Value) -> Option<Symbol> {
+    match values.view(entity) {
+        View::Entity(kind, _) => Some(kind),
+        _ => None,
+    }
+}
