@@ -1,4 +1,4 @@
-//! `rune explain`: why a request is allowed or not, down to the lines where facts stand.
+//! `rune explain`: why a request is allowed or not, down to the lines where facts stand; and how such questions are answered.
 
 use std::path::PathBuf;
 
@@ -13,16 +13,26 @@ pub(crate) struct Arguments {
     /// The folder of policies.
     dir: PathBuf,
     #[command(flatten)]
-    request: request::Whole,
+    request: Option<request::Whole>,
+    /// Show how questions about derived relations are answered, and what trials found that to take.
+    #[arg(long, required_unless_present = "Whole", conflicts_with = "Whole")]
+    plan: bool,
     /// Show rules below rules so deep; 0 shows none.
     #[arg(long, value_name = "N", default_value_t = 3)]
     depth: usize,
 }
 
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
-    let request = arguments.request.request()?;
+    let request = arguments.request.as_ref().map(request::Whole::request).transpose()?;
     let Some(program) = report::program(&arguments.dir, Options::default(), output)? else {
         return Ok(Outcome::Unusable);
+    };
+    let Some(request) = request else {
+        let plan = program.plan();
+        let text = plan.to_string();
+        let text = if text.is_empty() { "nothing is derived" } else { text.trim_end() };
+        output.result(text, || json!(plan));
+        return Ok(Outcome::Yes);
     };
     let explanation = Engine::new(program).explain(&request);
     output.result(explanation.tree(arguments.depth).trim_end(), || json!(explanation));

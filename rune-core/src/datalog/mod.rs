@@ -38,7 +38,7 @@ use crate::{
     syntax::rules::{Choice, Fold},
 };
 
-pub use demand::{Demand, Session};
+pub use demand::{Demand, PlannedDemand, PlannedProcedure, PlannedRule, QueryPlan, Session};
 pub use derive::{Bound, Bounds, DeriveError, Strata, Work, derive, derive_ahead, give, insert};
 pub use goal::{Answer, Answers};
 pub use instance::{Condition, Instance};

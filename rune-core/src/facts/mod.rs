@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::{
     base::{Pool, Span, Symbol, Value, Values, View, limits, value::each_entity},
@@ -36,10 +36,26 @@ pub struct FactView {
 #[derive(Debug, Default)]
 pub struct Facts {
     entities: Arc<HashMap<Value, Entity>>,
-    /// The entities of each type, once somebody has asked for them.
-    known: OnceLock<BTreeMap<Symbol, Vec<Value>>>,
+    /// The known entities, once somebody has asked for them.
+    known: OnceLock<Known>,
     /// The relations.
     pub relations: Relations,
+}
+
+/// Known entities.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Those of each type.
+    pub by_type: BTreeMap<Symbol, Vec<Value>>,
+    all: HashSet<Value>,
+}
+
+impl Known {
+    /// Whether an entity is known.
+    #[must_use]
+    pub fn has(&self, entity: Value) -> bool {
+        self.all.contains(&entity)
+    }
 }
 
 /// Where rules read and what they read of entities.
@@ -185,15 +201,15 @@ impl Facts {
         }
     }
 
-    /// The entities of each type that are stored or that a given row names, in order. They are looked for once.
-    pub fn known(&self, values: &impl Values) -> &BTreeMap<Symbol, Vec<Value>> {
+    /// The entities that are stored or that a given row names. They are looked for once.
+    pub fn known(&self, values: &impl Values) -> &Known {
         self.known.get_or_init(|| {
-            let mut known: BTreeMap<Symbol, Vec<Value>> = BTreeMap::new();
-            self.each_known(values, &mut |kind, entity, _| known.entry(kind).or_default().push(entity));
-            for of_kind in known.values_mut() {
-                of_kind.sort_unstable();
-                of_kind.dedup();
-            }
+            let mut known = Known::default();
+            self.each_known(values, &mut |kind, entity, _| {
+                if known.all.insert(entity) {
+                    known.by_type.entry(kind).or_default().push(entity);
+                }
+            });
             known
         })
     }

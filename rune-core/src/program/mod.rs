@@ -27,7 +27,7 @@ use crate::{
         self, CheckedEntity,
         rules::{CheckedRules, Fact, Names, RuleTexts, attributes},
     },
-    datalog::{Bounds, DatalogEngine, Demand},
+    datalog::{Bounds, DatalogEngine, Demand, QueryPlan},
     decide::Terms,
     diag::{Code, Finding, Findings, Report, Severity},
     facts::FactView,
@@ -209,6 +209,12 @@ impl Program {
         let Self { schema, action_type, policies, rules, demand, facts, .. } = self;
         let (facts, values) = (facts.facts(), &**facts.values());
         Terms { schema: schema.as_ref(), action_type, policies, rules, facts, demand, values }
+    }
+
+    /// How questions about derived relations are answered.
+    #[must_use]
+    pub fn plan(&self) -> QueryPlan {
+        self.demand.plan(&self.rules, &**self.facts.values())
     }
 
     /// What came of the tests, in the order of their places.

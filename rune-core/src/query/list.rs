@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::{
-    base::{Datum, EntityRef, Scratch, Symbol, Value, Values, limits},
+    base::{Datum, EntityRef, Scratch, Symbol, Value, Values, View, limits},
     decide::{Request, Why, bind},
     schema::{ActionType, Schema, is_action_type},
     syntax::{Node, ast::Var, json::JsonError},
@@ -191,11 +191,11 @@ impl Asked<'_> {
             let of = self.terms.schema.and_then(|schema| schema.entity_type(*kind));
             of.is_some_and(|of| of.choices.is_some())
         };
-        let kinds: Vec<Symbol> = known.keys().copied().filter(is_wanted).collect();
+        let kinds: Vec<Symbol> = known.by_type.keys().copied().filter(is_wanted).collect();
         if kinds.iter().chain(types.iter().flatten()).any(lists_some) {
             return None;
         }
-        let of_kind = |kind: &Symbol| known.get(kind).map(Vec::as_slice).unwrap_or_default();
+        let of_kind = |kind: &Symbol| known.by_type.get(kind).map(Vec::as_slice).unwrap_or_default();
         // What is wrong with the request for one of a type is wrong with it for all.
         let samples: Vec<EntityRef> =
             kinds.iter().filter_map(|kind| EntityRef::of(&values, *of_kind(kind).first()?)).collect();
@@ -208,7 +208,10 @@ impl Asked<'_> {
         let proposed = proposals::proposed(self.terms, &mut bound, open, &kinds)?;
         listed.stats.rows_touched += limits::EXPLANATION_STEPS_MAX - bound.parts().1.session.steps_left();
         let forbids = self.terms.rules.forbids().next().is_some() || self.terms.policies.has_forbids();
-        let is_known = |entity: &Value| kinds.iter().any(|kind| of_kind(kind).binary_search(entity).is_ok());
+        let is_known = |entity: &Value| match values.view(*entity) {
+            View::Entity(kind, _) => kinds.contains(&kind) && known.has(*entity),
+            _ => false,
+        };
         let found = proposed.into_iter().filter(|(entity, _)| is_known(entity));
         let mut found: Vec<(EntityRef, bool)> = found
             .filter_map(|(entity, is_sure)| Some((EntityRef::of(&values, entity)?, is_sure && !forbids)))
@@ -271,7 +274,7 @@ impl Asked<'_> {
             }
         } else {
             let types = self.types(list, &mut values);
-            let known = self.terms.facts.known(self.terms.values).iter();
+            let known = self.terms.facts.known(self.terms.values).by_type.iter();
             let taken = known.filter(|(kind, _)| types.as_ref().is_none_or(|types| types.contains(kind)));
             found.extend(taken.flat_map(|(_, entities)| entities.iter().copied()));
             // What a type lists is known, whether anything names it or not.

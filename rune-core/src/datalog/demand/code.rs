@@ -141,6 +141,10 @@ impl Step {
                 Self::Read { procedure, key: operands(key, name), binds: binds(to, name) }
             }
             Self::Holds { procedure, key, wanted } => Self::Holds { procedure, key: operands(key, name), wanted },
+            Self::Among { procedure, key, open, wanted } => {
+                let key = operands(key, name);
+                Self::Among { procedure, key, open: operands(open, name), wanted }
+            }
             Self::Test(check) => Self::Test(check.map(&mut |of| operand(of, name))),
             Self::Beside { directory, of, bind: to } => {
                 let of = operand(of, name);
@@ -175,6 +179,8 @@ pub(super) enum Step {
     Read { procedure: usize, key: Box<[Operand]>, binds: Box<[Bind]> },
     /// If a procedure has an answer, or has none.
     Holds { procedure: usize, key: Box<[Operand]>, wanted: bool },
+    /// If a tuple is among the answers of a procedure, or is not.
+    Among { procedure: usize, key: Box<[Operand]>, open: Box<[Operand]>, wanted: bool },
     /// If values pass a test.
     Test(Check<Operand>),
     /// For an entity and each that the directory has beside it.
@@ -207,6 +213,8 @@ pub(super) enum Bind {
 pub(super) struct Trial {
     /// Steps: the mean of the average and the worst, because closures have heavy tails.
     pub(super) work: f64,
+    /// Steps at worst.
+    pub(super) n_worst: u64,
     /// Answers, on average.
     pub(super) n_answers: f64,
 }

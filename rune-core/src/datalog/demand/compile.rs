@@ -27,6 +27,7 @@ use super::{
     run::Run,
     scratch::Scratch,
     shape::{Clause, DEPTH_MAX, Literal, Pattern, Shapes, slot_of},
+    tuples::Tuples,
 };
 
 /// Keys on which a procedure is tried.
@@ -34,8 +35,12 @@ const TRIALS: usize = 24;
 /// Steps that a trial may take, and what one that takes more counts as.
 const TRIAL_STEPS_MAX: u64 = 8_000;
 const TRIAL_PASSED: f64 = 200_000.0;
+/// Steps that a question may take at the least before it is asked in another way.
+const BUDGET_MIN: u64 = 1_000;
+/// What recursion costs for each row more than one that a key may lead to, where few keys take most of the work.
+const FAN: f64 = 1_000.0;
 /// What a call of a table is taken to cost, and to give for each column that is open, while it cannot be tried.
-pub(super) const TABLE: Trial = Trial { work: 60.0, n_answers: 4.0 };
+pub(super) const TABLE: Trial = Trial { work: 60.0, n_worst: 0, n_answers: 4.0 };
 
 pub(super) struct Compiler<'c, S, V> {
     pub(super) shapes: &'c Shapes,
@@ -64,6 +69,17 @@ pub(super) struct Built {
 }
 
 impl Built {
+    /// The steps that a question may take before it is asked in another way: some more than trials took at worst.
+    pub(super) fn budget(&self, procedure: usize) -> u64 {
+        let worst = self.procedures.get(procedure).map_or(0, |procedure| procedure.trial.n_worst);
+        (4 * worst).clamp(BUDGET_MIN, TRIAL_STEPS_MAX)
+    }
+
+    /// The relation of each directory, and the columns of its keys.
+    pub(super) fn directories_by_place(&self) -> BTreeMap<usize, (PredicateId, Vec<usize>)> {
+        self.on_columns.iter().map(|((id, columns), at)| (*at, (*id, columns.clone()))).collect()
+    }
+
     /// The procedure for a relation whose columns of a pattern are given, or that there is none; nothing if nobody has asked.
     #[expect(clippy::option_option, reason = "not asked, asked and impossible, possible")]
     pub(super) fn known(&self, id: PredicateId, pattern: Pattern, mode: Mode) -> Option<Option<usize>> {
@@ -76,6 +92,9 @@ impl Built {
 pub(super) enum Mode {
     /// To answer.
     Answer,
+    /// To answer where that takes long, as few questions do: what most of them find fastest may be what these go astray in, so that
+    /// recursion is shunned along relations that fan out.
+    AnswerRare,
     /// To answer with every row that the answer rests on: all are tabled.
     Prove,
 }
@@ -120,7 +139,7 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         self.depth += 1;
         let kinds = clauses.iter().map(|clause| Some((clause, kind_of(clause, id, pattern, shapes)?)));
         let kinds = kinds.collect::<Option<Vec<_>>>();
-        let kinds = kinds.filter(|kinds| self.mode == Mode::Answer && !mixes(kinds, pattern));
+        let kinds = kinds.filter(|kinds| self.mode != Mode::Prove && !mixes(kinds, pattern));
         let closed = kinds.and_then(|kinds| self.closed(id, pattern, &kinds));
         let at = closed.or_else(|| self.tabled(id, pattern));
         self.depth -= 1;
@@ -314,7 +333,7 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
             .filter(|column| procedure.pattern.has(*column))
             .map(|column| self.values_in(procedure.predicate, column))
             .collect();
-        let (mut works, mut n_answers) = (Vec::new(), 0);
+        let (mut works, mut n_answers, mut n_worst) = (Vec::new(), 0, 0);
         for n in 0..TRIALS {
             let pick =
                 |(at, values): (usize, &Vec<Value>)| values.get((n * 7 + at * 13) % values.len().max(1)).copied();
@@ -322,9 +341,11 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
             let Some(key) = key else { continue };
             self.scratch.reset();
             let mut run = Run::new(&self.built, self.values, &mut self.scratch, TRIAL_STEPS_MAX, &[]);
-            match run.answers(at, &key) {
+            let answered = run.answers(at, &key).map(Tuples::len);
+            n_worst = n_worst.max(TRIAL_STEPS_MAX - run.steps_left());
+            match answered {
                 Ok(answers) => {
-                    n_answers += answers.len();
+                    n_answers += answers;
                     works.push(f64::from(u32::try_from(TRIAL_STEPS_MAX - run.steps_left()).unwrap_or(u32::MAX)));
                 }
                 Err(_) => works.push(TRIAL_PASSED),
@@ -334,9 +355,26 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         let mean = works.iter().sum::<f64>() / n;
         let worst = works.iter().copied().fold(0.0, f64::max);
         let n_answers = f64::from(u32::try_from(n_answers).unwrap_or(u32::MAX)) / n;
+        let shunned = if self.mode == Mode::AnswerRare { self.fans_out(at) } else { 0.0 };
         if let Some(procedure) = self.built.procedures.get_mut(at) {
-            procedure.trial = Trial { work: f64::midpoint(mean, worst), n_answers };
+            procedure.trial = Trial { work: f64::midpoint(mean, worst) + shunned, n_worst, n_answers };
         }
+    }
+
+    /// What recursion along relations that fan out is taken to cost.
+    fn fans_out(&self, at: usize) -> f64 {
+        let Some(procedure) = self.built.procedures.get(at) else { return 0.0 };
+        let closures = procedure.groups.iter().filter_map(|group| self.built.closures.get(group.closure));
+        let tables = if procedure.is_tabled { procedure.exits.as_slice() } else { &[] };
+        let codes = closures.flat_map(|closure| &closure.edges).chain(&procedure.forwards).chain(tables);
+        let n_most = |step: &Step| match step {
+            Step::Rows { directory, .. } | Step::Beside { directory, .. } => {
+                self.built.directories.get(*directory).map(|directory| directory.n_most())
+            }
+            _ => None,
+        };
+        let widest = codes.flat_map(|code| &code.steps).filter_map(n_most).max().unwrap_or_default();
+        FAN * f64::from(u32::try_from(widest.saturating_sub(1)).unwrap_or(u32::MAX))
     }
 
     /// Some values of a column, as far as rows that are there have them.

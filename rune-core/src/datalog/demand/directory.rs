@@ -1,7 +1,7 @@
 //! Rows by some of their columns, with the other columns of each key side by side.
 //!
 //! ```text
-//!   slots      u ─▶ (0, 2)   v ─▶ c        open addressing, at most half full
+//!   slots      u ─▶ (0, 2)   v ─▶ c        open addressing, at most three quarters full
 //!   payload    a b                         the columns that are not the key, a key's rows in a run
 //! ```
 //!
@@ -26,6 +26,8 @@ pub(super) struct Directory {
     compared: Option<Box<[usize]>>,
     n_keys: usize,
     n_rows: usize,
+    /// The most rows that a key has.
+    n_most: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -47,13 +49,16 @@ impl Directory {
         let key_of = |row: &[Value]| pack(columns.iter().filter_map(|at| row.get(*at).copied()));
         let mut keyed: Vec<(u64, RowId)> = (0..n).map(|at| (key_of(rows.row(at)), at)).collect();
         keyed.sort_unstable();
-        let n_keys = keyed.chunk_by(|(a, _), (b, _)| a == b).count();
-        let n_slots = (2 * n_keys).max(2).next_power_of_two();
+        let groups = || keyed.chunk_by(|(a, _), (b, _)| a == b);
+        let n_keys = groups().count();
+        let n_most = groups().map(<[_]>::len).max().unwrap_or_default();
+        // Between three eighths and three quarters full: a probe seldom leaves the line that it begins in.
+        let n_slots = (n_keys + n_keys / 3 + 1).max(2).next_power_of_two();
         let mut slots = vec![FREE; n_slots].into_boxed_slice();
         let shift = 64 - n_slots.trailing_zeros();
         let mut payload = Vec::with_capacity(keyed.len() * kept.len());
         let mut start: RowId = 0;
-        for group in keyed.chunk_by(|(a, _), (b, _)| a == b) {
+        for group in groups() {
             let cells =
                 group.iter().flat_map(|(_, at)| kept.iter().filter_map(|kept| rows.row(*at).get(*kept).copied()));
             let len = RowId::try_from(group.len()).unwrap_or(RowId::MAX);
@@ -69,12 +74,17 @@ impl Directory {
             }
         }
         let payload = payload.into_boxed_slice();
-        Self { slots, shift, payload, width: kept.len(), compared, n_keys, n_rows: keyed.len() }
+        Self { slots, shift, payload, width: kept.len(), compared, n_keys, n_rows: keyed.len(), n_most }
     }
 
     /// How many keys there are.
     pub(super) fn n_keys(&self) -> usize {
         self.n_keys
+    }
+
+    /// The most rows that a key has.
+    pub(super) fn n_most(&self) -> usize {
+        self.n_most
     }
 
     /// How many rows there are.

@@ -11,6 +11,7 @@
 
 mod code;
 mod compile;
+mod describe;
 mod directory;
 mod plan;
 mod run;
@@ -35,6 +36,7 @@ use compile::{Built, Compiler, Mode};
 use shape::{Pattern, Shapes};
 use tuples::Tuples;
 
+pub use describe::{PlannedDemand, PlannedProcedure, PlannedRule, QueryPlan};
 pub use session::Session;
 
 /// Procedures for questions about derived relations, over rows that do not change.
@@ -77,10 +79,17 @@ impl Demand {
         asked: impl IntoIterator<Item = (PredicateId, &'c [usize])>,
     ) {
         let built = std::mem::take(&mut self.ready);
-        let mut compiler = Compiler::new(&self.shapes, store, values, built, Mode::Answer);
         let rules = engine.forbids().chain(engine.permits()).map(|rule| (engine.question(rule), [0, 1, 2].as_slice()));
-        for (id, columns) in asked.into_iter().chain(rules) {
-            compiler.procedure(id, Pattern::of(columns.iter().copied()));
+        let asked: Vec<_> =
+            asked.into_iter().chain(rules).map(|(id, columns)| (id, Pattern::of(columns.iter().copied()))).collect();
+        let mut compiler = Compiler::new(&self.shapes, store, values, built, Mode::Answer);
+        for (id, pattern) in &asked {
+            compiler.procedure(*id, *pattern);
+        }
+        // A list that takes long has much to list; whether there is something is another matter.
+        let mut compiler = Compiler::new(&self.shapes, store, values, compiler.built, Mode::AnswerRare);
+        for (id, pattern) in asked.iter().filter(|(id, pattern)| pattern.is_all(self.shapes.arity(*id))) {
+            compiler.procedure(*id, *pattern);
         }
         self.ready = compiler.built;
         *self.more.get_mut().unwrap_or_else(PoisonError::into_inner) = Arc::new(self.ready.clone());

@@ -169,13 +169,11 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
                 let step = Step::HasRows { of: *id, directory, key, wanted: false };
                 vec![Next { step, bound: bound.clone(), rows: rows * 0.9, cost: rows * PROBE }]
             }
-            Planned::Literal(Literal::NoCall(id, args)) => {
-                let (columns, key) = known_part(args, &is_known);
-                let Some(procedure) = self.procedure(*id, Pattern::of(columns)) else { return Vec::new() };
-                let cost = self.cost_of(procedure, is_fixed(args, fixed), rows);
-                let step = Step::Holds { procedure, key, wanted: false };
-                vec![Next { step, bound: bound.clone(), rows: rows * 0.9, cost }]
-            }
+            Planned::Literal(Literal::NoCall(id, args)) => self
+                .tests((*id, args), &known_part(args, &is_known).0, fixed, rows, false)
+                .into_iter()
+                .map(|(step, cost)| Next { step, bound: bound.clone(), rows: rows * 0.9, cost })
+                .collect(),
             Planned::Literal(Literal::Rows(id, args)) => vec![self.rows(*id, args, bound, rows, is_needed)],
             Planned::Literal(Literal::Call(id, args)) => self.calls((*id, args), bound, fixed, rows, is_needed),
         }
@@ -250,7 +248,10 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
             let step = Step::Read { procedure, key, binds };
             return vec![Next { step, bound, rows: rows * n_answers, cost: rows * (TABLE.work + n_answers) }];
         }
-        let is_all_known = args.iter().all(|arg| is_known(arg) || is_idle(*arg, args, is_needed));
+        if args.iter().all(|arg| is_known(arg) || is_idle(*arg, args, is_needed)) {
+            let tests = self.tests((id, args), &known, fixed, rows, true).into_iter();
+            return tests.map(|(step, cost)| Next { step, bound: bound.clone(), rows: rows * 0.5, cost }).collect();
+        }
         let mut nexts = Vec::new();
         for columns in choices(&known) {
             let Some(procedure) = self.procedure(id, Pattern::of(columns.iter().copied())) else { continue };
@@ -261,11 +262,6 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
             let key: Vec<Term> = columns.iter().filter_map(|at| args.get(*at).copied()).collect();
             let cost = self.cost_of(procedure, is_fixed(&key, fixed), rows);
             let n_answers = self.built.procedures.get(procedure).map_or(0.0, |procedure| procedure.trial.n_answers);
-            if is_all_known && columns.len() == known.len() {
-                let step = Step::Holds { procedure, key: operands(&key), wanted: true };
-                nexts.push(Next { step, bound: bound.clone(), rows: rows * n_answers.clamp(0.1, 0.9), cost });
-                continue;
-            }
             let mut bound = bound.clone();
             let open = (0..args.len()).filter(|at| !columns.contains(at));
             let binds: Box<[Bind]> = open.map(|at| bind_at(args, at, &mut bound, is_needed)).collect();
@@ -274,6 +270,42 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
             nexts.push(Next { step, bound, rows: rows * n_answers * share, cost: cost + rows * n_answers });
         }
         nexts
+    }
+
+    /// The ways to test whether a relation has a row of which these columns are known: to ask for just that, or to ask for more and
+    /// look whether it is among the answers.
+    fn tests(
+        &mut self,
+        (id, args): (PredicateId, &[Term]),
+        known: &[usize],
+        fixed: &BTreeSet<Slot>,
+        rows: f64,
+        wanted: bool,
+    ) -> Vec<(Step, f64)> {
+        let mut tests = Vec::new();
+        let part = |columns: &[usize]| columns.iter().filter_map(|at| args.get(*at).copied()).collect::<Vec<_>>();
+        for columns in choices(known) {
+            let is_whole = columns.len() == known.len();
+            // What nobody asks for would have to be left out of the answers.
+            if !is_whole && known.len() < args.len() {
+                continue;
+            }
+            let Some(procedure) = self.procedure(id, Pattern::of(columns.iter().copied())) else { continue };
+            if self.is_mate(id) && self.is_tabled(procedure) {
+                continue;
+            }
+            let key = part(&columns);
+            let cost = self.cost_of(procedure, is_fixed(&key, fixed), rows);
+            let key = operands(&key);
+            if is_whole {
+                tests.push((Step::Holds { procedure, key, wanted }, cost));
+            } else {
+                let open: Vec<usize> = known.iter().copied().filter(|at| !columns.contains(at)).collect();
+                let open = operands(&part(&open));
+                tests.push((Step::Among { procedure, key, open, wanted }, cost + rows));
+            }
+        }
+        tests
     }
 
     fn is_tabled(&self, procedure: usize) -> bool {

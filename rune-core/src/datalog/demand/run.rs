@@ -210,6 +210,10 @@ impl<'r, V: Values> Run<'r, V> {
                 Ok(set) => (0 < self.scratch.set(set).len()) == *wanted,
                 Err(stop) => return Flow::Break(stop),
             },
+            Step::Among { procedure, key, open, wanted } => match self.call(*procedure, base, key) {
+                Ok(set) => self.scratch.has(set, base, open) == *wanted,
+                Err(stop) => return Flow::Break(stop),
+            },
             Step::Test(check) => check.holds(self.values, &|of| self.scratch.operand(base, of)),
             Step::Beside { directory, of, bind } => {
                 let of = self.scratch.operand(base, *of);

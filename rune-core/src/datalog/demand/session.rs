@@ -44,6 +44,7 @@ struct State {
     /// Procedures with those that were not there when the session began.
     more: Option<Arc<Built>>,
     steps_left: u64,
+    mode: Mode,
     found: Option<Found>,
 }
 
@@ -71,7 +72,7 @@ impl<'p> Session<'p> {
     #[must_use]
     pub fn new(demand: &'p Demand, steps_max: u64) -> Self {
         let scratch = if demand.is_empty() { Box::default() } else { SPARE.take().unwrap_or_default() };
-        let state = State { scratch, more: None, steps_left: steps_max, found: None };
+        let state = State { scratch, more: None, steps_left: steps_max, mode: Mode::Answer, found: None };
         Self { demand, guests: Vec::new(), state: RefCell::new(state) }
     }
 
@@ -88,7 +89,15 @@ impl<'p> Session<'p> {
     pub fn keep_rows(&mut self) {
         let state = self.state.get_mut();
         state.scratch.reset();
+        state.mode = Mode::Prove;
         state.found.get_or_insert_default();
+    }
+
+    /// From now on questions are asked in the way that is meant for those which take long.
+    pub fn expect_long_questions(&mut self) {
+        let state = self.state.get_mut();
+        state.scratch.reset();
+        state.mode = Mode::AnswerRare;
     }
 
     /// Lets the questions from now on take so many steps together.
@@ -236,8 +245,8 @@ impl<'p> Session<'p> {
         key: &[Value],
         take: impl FnOnce(&Tuples) -> R,
     ) -> Result<R, Stop> {
-        let State { scratch, more, steps_left, found } = &mut *self.state.borrow_mut();
-        let mode = if found.is_some() { Mode::Prove } else { Mode::Answer };
+        let State { scratch, more, steps_left, mode, found } = &mut *self.state.borrow_mut();
+        let mode = *mode;
         let ready = |built: &Built| built.known(id, pattern, mode);
         let mut question = ready(more.as_deref().unwrap_or(&self.demand.ready));
         if question.is_none() {
@@ -247,15 +256,30 @@ impl<'p> Session<'p> {
         let built: &Built = more.as_deref().unwrap_or(&self.demand.ready);
         // What is not to be compiled took too long to be.
         let procedure = question.flatten().ok_or(Stop::TooManySteps)?;
-        let mut run = Run::new(built, values, scratch, *steps_left, &self.guests);
+        let rare = built.known(id, pattern, Mode::AnswerRare).flatten().filter(|_| mode == Mode::Answer);
+        let budget = rare.map_or(*steps_left, |_| built.budget(procedure).min(*steps_left));
+        let mut run = Run::new(built, values, scratch, budget, &self.guests);
         run.found = found.as_mut();
-        let answers = run.answers(procedure, key);
-        let answered = answers.map(take);
-        *steps_left = run.steps_left();
-        if answered.is_err() {
-            scratch.reset();
+        let answered = run.answers(procedure, key).map(|_| ());
+        *steps_left -= budget - run.steps_left();
+        let (answered, procedure) = match (answered, rare) {
+            (Err(_), Some(rare)) => {
+                scratch.reset();
+                let mut run = Run::new(built, values, scratch, *steps_left, &self.guests);
+                let answered = run.answers(rare, key).map(|_| ());
+                *steps_left = run.steps_left();
+                (answered, rare)
+            }
+            answered => (answered.0, procedure),
+        };
+        match answered {
+            // It is known now.
+            Ok(()) => Run::new(built, values, scratch, 0, &self.guests).answers(procedure, key).map(take),
+            Err(stop) => {
+                scratch.reset();
+                Err(stop)
+            }
         }
-        answered
     }
 }
 

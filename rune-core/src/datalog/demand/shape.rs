@@ -190,6 +190,19 @@ impl DatalogEngine {
         of_guests.chain(self.request_relations()).collect()
     }
 
+    /// Whether what a relation has depends on a request: then it is no relation, or derived for each.
+    pub(super) fn is_question_of_requests(&self, id: PredicateId) -> bool {
+        [Names::PERMIT, Names::FORBID].contains(&id) || self.request_relations().any(|of| of == id)
+    }
+
+    /// The name of a relation, or of what stands for a rule that decides.
+    pub(super) fn name_of_question(&self, id: PredicateId) -> String {
+        match id.0.checked_sub(self.relations.len()).and_then(|at| self.rules.get(at)) {
+            Some(rule) => format!("{} {}", self.name(rule.head), rule.id),
+            None => self.name(id).to_string(),
+        }
+    }
+
     /// What stands for a rule that decides where a relation does.
     pub(super) fn question(&self, rule: &CompiledRule) -> PredicateId {
         PredicateId(self.relations.len() + rule.at)
@@ -355,6 +368,11 @@ impl Pattern {
 
     pub(super) fn has(self, column: usize) -> bool {
         self.0 >> column & 1 == 1
+    }
+
+    /// Whether all of so many columns are given.
+    pub(super) fn is_all(self, arity: usize) -> bool {
+        self == Self::of(0..arity)
     }
 
     /// What stands in the given columns, and in the others.
