@@ -73,6 +73,7 @@ Examples:
   rune explain policies --principal 'User::\"ada\"' --action 'Action::\"read\"' \\
       --resource 'Document::\"plan\"'
   rune explain policies … --depth 9    with rules below rules, nine deep
+  rune explain policies --plan         how questions about derived relations are answered
 
 Exit codes:
   0  allowed

@@ -34,7 +34,10 @@ const CASES: [Case; 15] = [
         let wrong = r#"{ "hour": "nine" }"#;
         vec![rune(dir, &ask("cedar", "{}")), rune(dir, &ask(&example("cedar"), wrong))]
     }),
-    ("`rune explain`", |dir| vec![rune(dir, &explain("User::\"ada\"")), rune(dir, &explain("User::\"bob\""))]),
+    ("`rune explain`", |dir| {
+        let [ada, bob] = ["User::\"ada\"", "User::\"bob\""].map(|who| rune(dir, &explain(who)));
+        vec![ada, bob, rune(dir, &["explain", "--plan", "first"])]
+    }),
     ("`rune query`", |dir| {
         let query = ["query", "first", "can_read(U, D)"];
         vec![rune(dir, &query), rune(dir, &[query.as_slice(), &["--why"]].concat())]

@@ -16,7 +16,7 @@ use std::{
 
 use crate::{
     base::{Value, Values},
-    check::rules::{PredicateId, Slot, Term},
+    check::rules::{Names, PredicateId, Slot, Term},
     facts::{RowId, Store, Table},
 };
 
@@ -73,6 +73,12 @@ impl Built {
     pub(super) fn budget(&self, procedure: usize) -> u64 {
         let worst = self.procedures.get(procedure).map_or(0, |procedure| procedure.trial.n_worst);
         (4 * worst).clamp(BUDGET_MIN, TRIAL_STEPS_MAX)
+    }
+
+    /// The procedures for questions that take longer than trials did.
+    pub(super) fn rare(&self) -> BTreeSet<usize> {
+        let rare = self.known.iter().filter(|((_, _, mode), _)| *mode == Mode::AnswerRare);
+        rare.filter_map(|(_, at)| *at).collect()
     }
 
     /// The relation of each directory, and the columns of its keys.
@@ -351,13 +357,21 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
                 Err(_) => works.push(TRIAL_PASSED),
             }
         }
+        // Of what no row has a value nothing is found out.
+        if works.is_empty() {
+            return self.learn(at, TABLE);
+        }
         let n = f64::from(u32::try_from(works.len().max(1)).unwrap_or(u32::MAX));
         let mean = works.iter().sum::<f64>() / n;
         let worst = works.iter().copied().fold(0.0, f64::max);
         let n_answers = f64::from(u32::try_from(n_answers).unwrap_or(u32::MAX)) / n;
         let shunned = if self.mode == Mode::AnswerRare { self.fans_out(at) } else { 0.0 };
+        self.learn(at, Trial { work: f64::midpoint(mean, worst) + shunned, n_worst, n_answers });
+    }
+
+    fn learn(&mut self, at: usize, trial: Trial) {
         if let Some(procedure) = self.built.procedures.get_mut(at) {
-            procedure.trial = Trial { work: f64::midpoint(mean, worst) + shunned, n_worst, n_answers };
+            procedure.trial = trial;
         }
     }
 
@@ -397,6 +411,10 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
                                     let Some(at) = at(args) else { continue };
                                     values.extend(self.some_of(*other, at));
                                     break;
+                                }
+                                Literal::In(true, low, high) => {
+                                    let Some(at) = at(&[*low, *high]) else { continue };
+                                    values.extend(self.some_of(Names::IN, at));
                                 }
                                 _ => {}
                             }

@@ -31,6 +31,9 @@ pub struct PlannedProcedure {
     /// Whether answers are tabled, and rules that read them wait for more.
     #[serde(rename = "tabled")]
     pub is_tabled: bool,
+    /// Whether it is for questions that take longer than trials did.
+    #[serde(rename = "rare")]
+    pub is_rare: bool,
     /// The steps that a trial took: halfway between the mean and the most. None of a procedure that could not be tried.
     pub steps: f64,
     /// The answers that a trial had, on average.
@@ -76,7 +79,10 @@ impl Demand {
         ahead.dedup();
         let directories = self.ready.directories_by_place();
         let show = Show { engine, values, built: &self.ready, directories };
-        QueryPlan { ahead, procedures: self.ready.procedures.iter().map(|of| show.procedure(of)).collect() }
+        let rare = self.ready.rare();
+        let procedures = self.ready.procedures.iter().enumerate();
+        let procedures = procedures.map(|(at, of)| show.procedure(of, rare.contains(&at)));
+        QueryPlan { ahead, procedures: procedures.collect() }
     }
 }
 
@@ -88,7 +94,7 @@ struct Show<'s, V> {
 }
 
 impl<V: Values> Show<'_, V> {
-    fn procedure(&self, of: &Procedure) -> PlannedProcedure {
+    fn procedure(&self, of: &Procedure, is_rare: bool) -> PlannedProcedure {
         let keys: Vec<String> = (0..of.n_given).map(|at| format!("k{at}")).collect();
         let rules = |codes: &[Code]| codes.iter().map(|code| self.rule(code)).collect::<Vec<_>>();
         let demand = |group: &super::code::Group| PlannedDemand {
@@ -98,8 +104,9 @@ impl<V: Values> Show<'_, V> {
         PlannedProcedure {
             question: self.question(of, &keys, &vec!["?".to_owned(); of.n_open]),
             is_tabled: of.is_tabled,
-            steps: of.trial.work,
-            answers: of.trial.n_answers,
+            is_rare,
+            steps: of.trial.work.round(),
+            answers: tenths(of.trial.n_answers),
             demands: of.groups.iter().map(demand).collect(),
             rules: rules(&of.exits),
             forwards: rules(&of.forwards),
@@ -125,7 +132,7 @@ impl<V: Values> Show<'_, V> {
         if !code.result.is_empty() {
             steps.push(format!("gives {}", self.operands(&code.result).join(", ")));
         }
-        PlannedRule { cost: code.cost, steps }
+        PlannedRule { cost: tenths(code.cost), steps }
     }
 
     fn step(&self, step: &Step) -> String {
@@ -209,16 +216,33 @@ impl<V: Values> Show<'_, V> {
     }
 }
 
-/// As a text for people: each procedure with its rules below it.
+fn tenths(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
+}
+
+impl PlannedProcedure {
+    /// Whether it goes the same way as another.
+    fn is_like(&self, other: &Self) -> bool {
+        fn steps(of: &PlannedProcedure) -> impl Iterator<Item = &Vec<String>> {
+            let demands = of.demands.iter().flat_map(|demand| &demand.rules);
+            demands.chain(&of.rules).chain(&of.forwards).map(|rule| &rule.steps)
+        }
+        self.question == other.question && steps(self).eq(steps(other))
+    }
+}
+
+/// As a text for people: each procedure with its rules below it. What takes long is told of where it goes another way.
 impl fmt::Display for QueryPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.ahead.is_empty() {
             writeln!(f, "derived ahead: {}", self.ahead.join(", "))?;
         }
-        for procedure in &self.procedures {
+        let usual = |of: &PlannedProcedure| self.procedures.iter().any(|other| !other.is_rare && other.is_like(of));
+        for procedure in self.procedures.iter().filter(|of| !of.is_rare || !usual(of)) {
             let PlannedProcedure { question, steps, answers, .. } = procedure;
             let table = if procedure.is_tabled { ", tabled" } else { "" };
-            writeln!(f, "{question}: {steps:.0} steps, {answers:.1} answers{table}")?;
+            let rare = if procedure.is_rare { ", for what takes long" } else { "" };
+            writeln!(f, "{question}: {steps:.0} steps, {answers:.1} answers{table}{rare}")?;
             for (at, demand) in procedure.demands.iter().enumerate() {
                 writeln!(f, "  demand {at}: {}", demand.columns.join(", "))?;
                 lines(f, "    then", &demand.rules)?;
