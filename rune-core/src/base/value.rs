@@ -48,6 +48,11 @@ impl Value {
         Self(bits)
     }
 
+    /// The integer, unless it is larger than most.
+    pub(crate) fn small(number: usize) -> Option<Self> {
+        i64::try_from(number).ok().and_then(Self::inline)
+    }
+
     /// Whether it is an integer that is no larger than most.
     pub(crate) fn is_small_integer(self) -> bool {
         self.0 & INLINE != 0 && self != Self::UNKNOWN

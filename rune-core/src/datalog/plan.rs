@@ -37,30 +37,31 @@ impl CompiledRule {
 impl Plan {
     /// The columns by which relations are looked up.
     pub(super) fn indexes(&self, body: &Body, needed: &mut Vec<(PredicateId, Box<[usize]>)>) {
+        self.each_lookup(body, &mut |id, columns, arity| {
+            if !columns.is_empty() && columns.len() < arity {
+                needed.push((id, columns));
+            }
+        });
+    }
+
+    /// Visits each way in which a relation is looked up: by which of how many columns.
+    // Recurses once per aggregate within another, whose nesting was limited.
+    pub(super) fn each_lookup(&self, body: &Body, visit: &mut dyn FnMut(PredicateId, Box<[usize]>, usize)) {
         for step in &self.steps {
             let Some(ask) = body.asks.get(step.ask) else { continue };
-            indexes_of(ask, &step.columns, needed);
-        }
-    }
-}
-
-fn indexes_of(ask: &Ask, columns: &[usize], needed: &mut Vec<(PredicateId, Box<[usize]>)>) {
-    match &ask.kind {
-        AskKind::Atom(id, args) if !columns.is_empty() && columns.len() < args.len() => {
-            needed.push((*id, columns.into()));
-        }
-        AskKind::In(..) => needed.extend([(Names::IN, Box::from([0])), (Names::IN, Box::from([1]))]),
-        AskKind::Not(inner) => {
-            if let AskKind::Atom(id, args) = &inner.kind {
-                let known: Box<[usize]> =
-                    args.iter().enumerate().filter(|(_, arg)| **arg != Term::Any).map(|(at, _)| at).collect();
-                if !known.is_empty() && known.len() < args.len() {
-                    needed.push((*id, known));
+            match &ask.kind {
+                AskKind::Atom(id, args) => visit(*id, step.columns.clone(), args.len()),
+                AskKind::In(..) => [[0], [1]].into_iter().for_each(|column| visit(Names::IN, Box::from(column), 2)),
+                AskKind::Not(inner) => {
+                    if let AskKind::Atom(id, args) = &inner.kind {
+                        let is_known = |(at, arg): (usize, &Term)| (*arg != Term::Any).then_some(at);
+                        visit(*id, args.iter().enumerate().filter_map(is_known).collect(), args.len());
+                    }
                 }
+                AskKind::Aggregate { body, plan, .. } => plan.each_lookup(body, visit),
+                AskKind::Guard(_) | AskKind::Bind(..) | AskKind::Is(..) => {}
             }
         }
-        AskKind::Aggregate { body, plan, .. } => plan.indexes(body, needed),
-        _ => {}
     }
 }
 

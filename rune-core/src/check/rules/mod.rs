@@ -53,6 +53,7 @@ pub struct PredicateId(pub usize);
 pub struct Slot(pub usize);
 
 /// A relation.
+#[expect(clippy::struct_excessive_bools, reason = "each is said of a relation by itself")]
 #[derive(Debug, Clone)]
 pub struct Predicate {
     /// As it is written: `can_read`, `Document.owner`, `User`, `in`.

@@ -1,6 +1,6 @@
 //! What procedures are made of.
 
-use crate::{base::Value, check::rules::PredicateId, expr::Check, schema::Types};
+use crate::{base::Value, check::rules::PredicateId, expr::Check, schema::Types, syntax::rules::Fold};
 
 use super::shape::Pattern;
 
@@ -145,6 +145,10 @@ impl Step {
                 let key = operands(key, name);
                 Self::Among { procedure, key, open: operands(open, name), wanted }
             }
+            Self::Fold { procedure, key, fold, bind: to } => {
+                let key = operands(key, name);
+                Self::Fold { procedure, key, fold, bind: bind(to, name) }
+            }
             Self::Test(check) => Self::Test(check.map(&mut |of| operand(of, name))),
             Self::Beside { directory, of, bind: to } => {
                 let of = operand(of, name);
@@ -181,6 +185,8 @@ pub(super) enum Step {
     Holds { procedure: usize, key: Box<[Operand]>, wanted: bool },
     /// If a tuple is among the answers of a procedure, or is not.
     Among { procedure: usize, key: Box<[Operand]>, open: Box<[Operand]>, wanted: bool },
+    /// With what the answers of a procedure come to.
+    Fold { procedure: usize, key: Box<[Operand]>, fold: Fold, bind: Bind },
     /// If values pass a test.
     Test(Check<Operand>),
     /// For an entity and each that the directory has beside it.

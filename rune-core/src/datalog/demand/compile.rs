@@ -193,7 +193,7 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         self.built.known.insert((id, pattern, self.mode), Some(at));
         self.untried.push(at);
         self.tabling.push(component);
-        let (given, open) = pattern.split(&Vec::from_iter(0..self.arity(id)));
+        let (given, open) = pattern.split(&(0..self.arity(id)).collect::<Vec<_>>());
         let mut exits = Vec::new();
         for clause in shapes.clauses.get(&id).into_iter().flatten() {
             let mut entry = Entry::default();

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
-use crate::{base::Values, check::rules::PredicateId, datalog::DatalogEngine};
+use crate::{base::Values, check::rules::PredicateId, datalog::DatalogEngine, syntax::rules::Fold};
 
 use super::{
     Demand,
@@ -152,6 +152,14 @@ impl<V: Values> Show<'_, V> {
                 let among = if *wanted { "among" } else { "not among" };
                 let open = self.operands(open).join(", ");
                 format!("{open} {among} {}", self.call(*procedure, key, &[]))
+            }
+            Step::Fold { procedure, key, fold, bind } => {
+                let fold = match fold {
+                    Fold::Min => "the smallest",
+                    Fold::Max => "the largest",
+                    _ => "the number",
+                };
+                format!("{} is {fold} of {}", self.bind(*bind), self.call(*procedure, key, &[]))
             }
             Step::Test(check) => {
                 let operands: Vec<String> = check.operands().into_iter().map(|of| self.operand(of)).collect();

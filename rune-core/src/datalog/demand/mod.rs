@@ -80,8 +80,17 @@ impl Demand {
     ) {
         let built = std::mem::take(&mut self.ready);
         let rules = engine.forbids().chain(engine.permits()).map(|rule| (engine.question(rule), [0, 1, 2].as_slice()));
-        let asked: Vec<_> =
+        let mut asked: Vec<_> =
             asked.into_iter().chain(rules).map(|(id, columns)| (id, Pattern::of(columns.iter().copied()))).collect();
+        for rule in engine.rules.iter().filter(|rule| engine.is_per_request(rule)) {
+            for plan in rule.plans.iter().filter(|_| !self.shapes.clauses.contains_key(&engine.question(rule))) {
+                plan.each_lookup(&rule.body, &mut |id, columns, _| {
+                    if self.relations.contains(&id) {
+                        asked.push((id, Pattern::of(columns)));
+                    }
+                });
+            }
+        }
         let mut compiler = Compiler::new(&self.shapes, store, values, built, Mode::Answer);
         for (id, pattern) in &asked {
             compiler.procedure(*id, *pattern);
@@ -95,6 +104,13 @@ impl Demand {
         *self.more.get_mut().unwrap_or_else(PoisonError::into_inner) = Arc::new(self.ready.clone());
     }
 
+    /// How many procedures were compiled later than for decisions.
+    #[must_use]
+    pub fn n_later(&self) -> usize {
+        let more = self.more.lock().unwrap_or_else(PoisonError::into_inner);
+        more.procedures.len() - self.ready.procedures.len()
+    }
+
     /// The procedures with one more. Whoever decides has all that it asks for prepared, and never comes here.
     fn extend(
         &self,
@@ -103,13 +119,13 @@ impl Demand {
         (id, pattern): (PredicateId, Pattern),
         mode: Mode,
     ) -> Arc<Built> {
-        let mut more = self.more.lock().unwrap_or_else(PoisonError::into_inner);
-        if more.known(id, pattern, mode).is_none() {
-            let mut compiler = Compiler::new(&self.shapes, store, values, Built::clone(&more), mode);
+        let mut built = self.more.lock().unwrap_or_else(PoisonError::into_inner);
+        if built.known(id, pattern, mode).is_none() {
+            let mut compiler = Compiler::new(&self.shapes, store, values, Built::clone(&built), mode);
             compiler.procedure(id, pattern);
-            *more = Arc::new(compiler.built);
+            *built = Arc::new(compiler.built);
         }
-        more.clone()
+        built.clone()
     }
 }
 

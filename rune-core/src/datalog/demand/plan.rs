@@ -145,6 +145,13 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
                 let share = if matches!(check, Check::Not(_)) { 0.9 } else { 0.5 };
                 test(Step::Test(check.map(&mut operand)), share)
             }
+            Planned::Literal(Literal::Fold(slot, fold, id, key)) if key.iter().all(is_known) => {
+                let Some(procedure) = self.procedure(*id, Pattern::of(0..key.len())) else { return Vec::new() };
+                let cost = self.cost_of(procedure, is_fixed(key, fixed), rows);
+                let mut bound = bound.clone();
+                let bind = bind(Term::Slot(*slot), &mut bound);
+                vec![Next { step: Step::Fold { procedure, key: operands(key), fold: *fold, bind }, bound, rows, cost }]
+            }
             Planned::Literal(Literal::In(wanted, low, high)) => {
                 self.hierarchy(*wanted, [*low, *high], (bound, rows)).into_iter().collect()
             }
@@ -156,7 +163,7 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
                 let bind = bind(Term::Slot(*slot), &mut bound);
                 vec![Next { step: Step::Let { bind, value: operand(*term) }, bound, rows, cost: rows }]
             }
-            Planned::Literal(Literal::Test(..) | Literal::Is(..) | Literal::Let(..)) => Vec::new(),
+            Planned::Literal(Literal::Test(..) | Literal::Is(..) | Literal::Let(..) | Literal::Fold(..)) => Vec::new(),
             // What is denied is asked of values, or of any.
             Planned::Literal(Literal::NoRows(_, args) | Literal::NoCall(_, args))
                 if !args.iter().all(|arg| *arg == Term::Any || is_known(arg)) =>

@@ -5,7 +5,11 @@ use std::ops::ControlFlow;
 use crate::{
     base::{Value, Values},
     check::rules::PredicateId,
-    datalog::solve::{Flow, Stop},
+    datalog::{
+        fold::chosen,
+        solve::{Flow, Stop},
+    },
+    syntax::rules::{Choice, Fold},
 };
 
 use super::{
@@ -200,7 +204,7 @@ impl<'r, V: Values> Run<'r, V> {
                     self.each(frame, (set, binds), code, at)?;
                     false
                 }
-                Err(stop) => return Flow::Break(stop),
+                Err(why) => return Flow::Break(why),
             },
             Step::Read { procedure, key, binds } => {
                 self.read(frame, (*procedure, key, binds), code, at)?;
@@ -208,11 +212,18 @@ impl<'r, V: Values> Run<'r, V> {
             }
             Step::Holds { procedure, key, wanted } => match self.call(*procedure, base, key) {
                 Ok(set) => (0 < self.scratch.set(set).len()) == *wanted,
-                Err(stop) => return Flow::Break(stop),
+                Err(why) => return Flow::Break(why),
             },
             Step::Among { procedure, key, open, wanted } => match self.call(*procedure, base, key) {
                 Ok(set) => self.scratch.has(set, base, open) == *wanted,
-                Err(stop) => return Flow::Break(stop),
+                Err(why) => return Flow::Break(why),
+            },
+            Step::Fold { procedure, key, fold, bind } => match self.call(*procedure, base, key) {
+                Ok(set) => {
+                    let folded = self.fold(*fold, set);
+                    folded.is_some_and(|value| self.scratch.bind(base, &[*bind], &[value]))
+                }
+                Err(why) => return Flow::Break(why),
             },
             Step::Test(check) => check.holds(self.values, &|of| self.scratch.operand(base, of)),
             Step::Beside { directory, of, bind } => {
@@ -242,17 +253,30 @@ impl<'r, V: Values> Run<'r, V> {
         if holds { self.steps(frame, code, at + 1) } else { Flow::Continue(()) }
     }
 
+    /// What answers come to; of none there is no smallest and no largest.
+    fn fold(&self, fold: Fold, set: usize) -> Option<Value> {
+        let set = self.scratch.set(set);
+        let firsts = set.iter().filter_map(|row| row.first().copied());
+        match fold {
+            Fold::Min => chosen(self.values, Choice::Min, firsts).ok().flatten(),
+            Fold::Max => chosen(self.values, Choice::Max, firsts).ok().flatten(),
+            _ => Value::small(set.len()),
+        }
+    }
+
     /// Adds what comes of a rule; of one without open columns, once.
     fn emit(&mut self, frame: Frame, code: &'r Code) -> Flow {
         let is_new = self.scratch.insert(frame.into, frame.base, &code.result);
         if is_new && self.found.is_some() {
             self.find(frame, code);
         }
-        if is_new && let Some(entry) = self.scratch.entries.get_mut(frame.entry) {
-            if entry.first_reader != NONE && !entry.is_queued {
-                entry.is_queued = true;
-                self.scratch.jobs.push(Job::Wake(frame.entry));
-            }
+        if let Some(entry) = self.scratch.entries.get_mut(frame.entry)
+            && is_new
+            && entry.first_reader != NONE
+            && !entry.is_queued
+        {
+            entry.is_queued = true;
+            self.scratch.jobs.push(Job::Wake(frame.entry));
         }
         if code.result.is_empty() { Flow::Break(Stop::Enough) } else { Flow::Continue(()) }
     }

@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     check::rules::{Names, PredicateId, Slot, Term},
-    datalog::{AskKind, CompiledRule, DatalogEngine},
+    datalog::{AskKind, Body, CompiledRule, DatalogEngine},
     expr::{Check, Operand},
     facts::Store,
     schema::{Type, Types},
+    syntax::rules::Fold,
 };
 
 /// A rule, or the rows that are given of a relation that has rules.
@@ -35,6 +36,8 @@ pub(super) enum Literal {
     /// Whether an entity is another or below it, or is not.
     In(bool, Term, Term),
     Test(Check<Term>),
+    /// A variable, and what the answers of a clause of its own come to for values of some variables.
+    Fold(Slot, Fold, PredicateId, Vec<Term>),
     Is(Slot, Types),
     Let(Slot, Term),
 }
@@ -53,6 +56,7 @@ impl Literal {
             Self::Call(_, args) | Self::Rows(_, args) | Self::NoCall(_, args) | Self::NoRows(_, args) => args.clone(),
             Self::In(_, left, right) => vec![*left, *right],
             Self::Test(check) => check.operands(),
+            Self::Fold(slot, _, _, key) => key.iter().copied().chain([Term::Slot(*slot)]).collect(),
             Self::Is(slot, _) => vec![Term::Slot(*slot)],
             Self::Let(slot, term) => vec![Term::Slot(*slot), *term],
         }
@@ -65,6 +69,7 @@ impl Literal {
             Self::Call(..) | Self::Rows(..) => true,
             Self::In(true, low, high) => is_known(low) || is_known(high),
             Self::Let(_, term) => is_known(term),
+            Self::Fold(_, _, _, key) => key.iter().all(is_known),
             _ => self.terms().iter().all(is_known),
         }
     }
@@ -85,16 +90,20 @@ impl Shapes {
     /// The shapes of rules for these relations, over rows that are given and those that others have.
     pub(super) fn of(engine: &DatalogEngine, store: &impl Store, taken: &BTreeSet<PredicateId>) -> Self {
         let mut clauses: BTreeMap<PredicateId, Vec<Clause>> = BTreeMap::new();
+        let mut inner = Inner { first: engine.relations.len() + engine.rules.len(), clauses: Vec::new() };
         for id in taken {
-            let of_rules = engine.rules_for(*id).filter_map(|rule| rule.clause(taken));
+            let of_rules: Vec<Clause> =
+                engine.rules_for(*id).filter_map(|rule| rule.clause(taken, &mut inner)).collect();
             let has_given = store.relation(*id).is_some_and(|relation| !relation.places.is_empty());
             let given = has_given.then(|| given(*id, engine.arity(*id)));
-            clauses.insert(*id, linear(*id, of_rules.chain(given).collect()));
+            clauses.insert(*id, linear(*id, of_rules.into_iter().chain(given).collect()));
         }
         let stale = engine.stale(taken);
         for rule in engine.permits().chain(engine.forbids()) {
-            let clause = rule.clause(taken).filter(|_| rule.is_plain(store) && !rule.body.reads_any(&stale));
-            if let Some(clause) = clause {
+            if rule.is_plain(store)
+                && !rule.body.reads_any(&stale)
+                && let Some(clause) = rule.clause(taken, &mut inner)
+            {
                 clauses.insert(engine.question(rule), vec![clause]);
             }
         }
@@ -102,7 +111,11 @@ impl Shapes {
         let rules = strata.flat_map(|(at, stratum)| stratum.iter().map(move |rule| (*rule, at)));
         let components = rules.filter_map(|(rule, at)| Some((engine.rules.get(rule)?.head, at))).collect();
         let of_relations = engine.relations.iter().map(|info| info.arity);
-        let arities = of_relations.chain(engine.rules.iter().map(|_| SUBJECT)).collect();
+        let of_questions = engine.rules.iter().map(|_| SUBJECT);
+        let of_inner = inner.clauses.iter().map(|clause| clause.args.len());
+        let arities = of_relations.chain(of_questions).chain(of_inner).collect();
+        let inner_clauses = inner.clauses.into_iter().enumerate();
+        clauses.extend(inner_clauses.map(|(at, clause)| (PredicateId(inner.first + at), vec![clause])));
         Self { clauses, components, arities }
     }
 
@@ -162,10 +175,10 @@ impl DatalogEngine {
             for rule in &rules {
                 rule.body.each_read(&mut |id| below = below.max(heights.get(&id).copied().unwrap_or_default()));
             }
-            // Tables of one stratum may be within each other, one for each pattern.
+            // Tables of one stratum may be within each other, one for each pattern; what an aggregate folds is a level of its own.
             let is_recursive = rules.iter().any(|rule| rule.body.reads_any(&heads));
             let n_patterns = |id: &PredicateId| 1usize << self.arity(*id).min(WIDTH_MAX);
-            let own = if is_recursive { heads.iter().map(n_patterns).sum() } else { 1 };
+            let own = if is_recursive { heads.iter().map(n_patterns).sum() } else { 2 };
             heights.extend(heads.into_iter().map(|id| (id, below.saturating_add(own))));
         }
         heights.into_iter().filter(|(_, height)| DEPTH_MAX <= *height).map(|(id, _)| id).collect()
@@ -199,6 +212,7 @@ impl DatalogEngine {
     pub(super) fn name_of_question(&self, id: PredicateId) -> String {
         match id.0.checked_sub(self.relations.len()).and_then(|at| self.rules.get(at)) {
             Some(rule) => format!("{} {}", self.name(rule.head), rule.id),
+            None if self.relations.len() <= id.0 => "aggregate".to_owned(),
             None => self.name(id).to_string(),
         }
     }
@@ -281,6 +295,20 @@ impl Clause {
     }
 }
 
+/// Clauses of aggregates, each in the place of a relation.
+#[derive(Debug, Default)]
+struct Inner {
+    first: usize,
+    clauses: Vec<Clause>,
+}
+
+impl Inner {
+    fn add(&mut self, clause: Clause) -> PredicateId {
+        self.clauses.push(clause);
+        PredicateId(self.first + self.clauses.len() - 1)
+    }
+}
+
 /// The rows of a relation that are given beside what its rules derive.
 fn given(id: PredicateId, arity: usize) -> Clause {
     let args: Vec<Term> = (0..arity).map(|at| Term::Slot(Slot(at))).collect();
@@ -290,12 +318,22 @@ fn given(id: PredicateId, arity: usize) -> Clause {
 impl CompiledRule {
     /// Whether no condition of the rule can fail, and none reads what is undetermined.
     fn is_plain(&self, store: &impl Store) -> bool {
-        self.fits.is_empty() && !self.body.reads_doubts(store) && self.clause(&BTreeSet::new()).is_some()
+        self.fits.is_empty()
+            && !self.body.reads_doubts(store)
+            && self.clause(&BTreeSet::new(), &mut Inner::default()).is_some()
     }
 
-    fn clause(&self, taken: &BTreeSet<PredicateId>) -> Option<Clause> {
+    fn clause(&self, taken: &BTreeSet<PredicateId>, inner: &mut Inner) -> Option<Clause> {
+        let literals = self.literals(&self.body, taken, inner)?;
+        let clause = Clause { args: self.args.clone(), literals, n_slots: self.variables.len() };
+        let given = [Names::PERMIT, Names::FORBID].contains(&self.head).then(|| clause.args.clone());
+        clause.is_safe(&given.unwrap_or_default()).then_some(clause)
+    }
+
+    // Recurses once per aggregate within another, whose nesting was limited.
+    fn literals(&self, body: &Body, taken: &BTreeSet<PredicateId>, inner: &mut Inner) -> Option<Vec<Literal>> {
         let mut literals = Vec::new();
-        for ask in &self.body.asks {
+        for ask in &body.asks {
             literals.push(match &ask.kind {
                 AskKind::Atom(id, args) if taken.contains(id) => Literal::Call(*id, args.to_vec()),
                 AskKind::Atom(id, args) => Literal::Rows(*id, args.to_vec()),
@@ -316,12 +354,26 @@ impl CompiledRule {
                 }
                 AskKind::Is(slot, types) => Literal::Is(*slot, types.clone()),
                 AskKind::Bind(slot, expr) => Literal::Let(*slot, term(expr.as_operand()?)),
-                AskKind::Aggregate { .. } => return None,
+                AskKind::Aggregate { result, fold, tuple, body, .. } => {
+                    let folds_longs = || tuple.first().is_some_and(|slot| self.is_long(Operand::Local(slot.0)));
+                    match fold {
+                        Fold::Count => {}
+                        Fold::Min | Fold::Max if folds_longs() => {}
+                        // Sums overflow, and sets are values of their own.
+                        _ => return None,
+                    }
+                    let literals = self.literals(body, taken, inner)?;
+                    let key: Vec<Term> = ask.needs.iter().copied().map(Term::Slot).collect();
+                    let args: Vec<Term> = key.iter().copied().chain(tuple.iter().copied().map(Term::Slot)).collect();
+                    let clause = Clause { args, literals, n_slots: self.variables.len() };
+                    if WIDTH_MAX < clause.args.len() || !clause.is_safe(&key) {
+                        return None;
+                    }
+                    Literal::Fold(*result, *fold, inner.add(clause), key)
+                }
             });
         }
-        let clause = Clause { args: self.args.clone(), literals, n_slots: self.variables.len() };
-        let given = [Names::PERMIT, Names::FORBID].contains(&self.head).then(|| clause.args.clone());
-        clause.is_safe(&given.unwrap_or_default()).then_some(clause)
+        Some(literals)
     }
 }
 

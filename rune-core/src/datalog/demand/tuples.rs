@@ -127,7 +127,6 @@ impl Tuples {
     }
 
     /// The place of the tuple of this hash that is wanted, or else the slot where it would be.
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half of a hash is its best, and is enough")]
     fn find_slot(&self, hash: u64, is_it: impl Fn(usize) -> bool) -> Result<usize, usize> {
         let mask = self.slots.len().wrapping_sub(1);
         let mut at = (hash >> 32) as usize & mask;
