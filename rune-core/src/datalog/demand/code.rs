@@ -137,6 +137,10 @@ impl Step {
             Self::Call { procedure, key, binds: to } => {
                 Self::Call { procedure, key: operands(key, name), binds: binds(to, name) }
             }
+            Self::Seeded { procedure, key, place, group, binds: to } => {
+                let key = operands(key, name);
+                Self::Seeded { procedure, key, place, group, binds: binds(to, name) }
+            }
             Self::Read { procedure, key, binds: to } => {
                 Self::Read { procedure, key: operands(key, name), binds: binds(to, name) }
             }
@@ -179,6 +183,9 @@ pub(super) enum Step {
     Demanded { group: usize, key: Box<[Operand]> },
     /// For each answer of a procedure.
     Call { procedure: usize, key: Box<[Operand]>, binds: Box<[Bind]> },
+    /// For each answer that a procedure has for any of what is demanded of a group, in one of the places of its key: that is demanded
+    /// of it together, and what goes on in the same way is demanded already.
+    Seeded { procedure: usize, key: Box<[Operand]>, place: usize, group: usize, binds: Box<[Bind]> },
     /// For each answer of a procedure whose table is still growing: what is new later is gone on with later.
     Read { procedure: usize, key: Box<[Operand]>, binds: Box<[Bind]> },
     /// If a procedure has an answer, or has none.

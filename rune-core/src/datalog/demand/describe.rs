@@ -144,6 +144,15 @@ impl<V: Values> Show<'_, V> {
             Step::Demand { group, binds } => format!("each {} of demand {group}", self.binds(binds).join(", ")),
             Step::Demanded { group, key } => format!("{} among demand {group}", self.operands(key).join(", ")),
             Step::Call { procedure, key, binds } => format!("each {}", self.call(*procedure, key, binds)),
+            Step::Seeded { procedure, key, place, group, binds } => {
+                let mut key = self.operands(key);
+                if let Some(seed) = key.get_mut(*place) {
+                    *seed = format!("any of demand {group}");
+                }
+                let Some(of) = self.built.procedures.get(*procedure) else { return String::new() };
+                let word = if of.n_open == 0 { "some" } else { "each" };
+                format!("{word} {}", self.question(of, &key, &self.binds(binds)))
+            }
             Step::Read { procedure, key, binds } => format!("each, so far, {}", self.call(*procedure, key, binds)),
             Step::Holds { procedure, key, wanted } => {
                 format!("{} {}", if *wanted { "some" } else { "no" }, self.call(*procedure, key, &[]))

@@ -45,6 +45,8 @@ impl Planned {
 
 /// A way to put a condition next.
 struct Next {
+    /// Another that is put with it.
+    also: Option<usize>,
     step: Step,
     bound: BTreeSet<Slot>,
     rows: f64,
@@ -99,6 +101,7 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
             };
             let ways = self.ways(planned, bound, search.fixed, rows, &is_needed);
             nexts.extend(ways.into_iter().map(|next| (*at, next)));
+            nexts.extend(self.seeded(search, left, *at, bound, rows).map(|next| (*at, next)));
         }
         nexts.sort_by(|(_, a), (_, b)| (a.cost + 0.5 * a.rows).total_cmp(&(b.cost + 0.5 * b.rows)));
         for (at, next) in nexts {
@@ -110,11 +113,60 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
                 continue;
             };
             search.nodes_left = nodes_left;
-            let rest: Vec<usize> = left.iter().copied().filter(|other| *other != at).collect();
+            let is_left = |other: &usize| *other != at && Some(*other) != next.also;
+            let rest: Vec<usize> = left.iter().copied().filter(is_left).collect();
             steps.push(next.step);
             self.search(search, &rest, &next.bound, (next.rows, cost + next.cost), steps);
             steps.pop();
         }
+    }
+
+    /// Demand of a group that only one call asks for: it is asked for all of it at once, in which it stops demanding what is demanded
+    /// already.
+    fn seeded(
+        &mut self,
+        search: &Search<'_>,
+        left: &[usize],
+        at: usize,
+        bound: &BTreeSet<Slot>,
+        rows: f64,
+    ) -> Option<Next> {
+        let Some(Planned::Demand(group, terms)) = search.literals.get(at) else { return None };
+        let [seed @ Term::Slot(slot)] = terms.as_slice() else { return None };
+        if bound.contains(slot) || search.result.contains(slot) {
+            return None;
+        }
+        let others =
+            || left.iter().filter(|other| **other != at).filter_map(|at| Some((*at, search.literals.get(*at)?)));
+        let mut users = others().filter(|(_, of)| of.terms().contains(seed));
+        let (Some((also, Planned::Literal(Literal::Call(id, args)))), None) = (users.next(), users.next()) else {
+            return None;
+        };
+        let is_given = |at: &usize| args.get(*at).is_some_and(|arg| arg == seed || is_known(*arg, bound));
+        let columns: Vec<usize> = (0..args.len()).filter(is_given).collect();
+        let place = columns.iter().position(|at| args.get(*at) == Some(seed))?;
+        if args.iter().filter(|arg| *arg == seed).count() != 1 {
+            return None;
+        }
+        let procedure = self.procedure(*id, Pattern::of(columns.iter().copied()))?;
+        let of = self.built.procedures.get(procedure)?;
+        if of.is_tabled || !of.groups.iter().any(|group| *group.columns == [place]) {
+            return None;
+        }
+        let (work, n_answers, is_test) = (of.trial.work, of.trial.n_answers, of.n_open == 0);
+        let is_needed = |slot: Slot| {
+            let elsewhere = others().filter(|(at, _)| *at != also);
+            search.result.contains(&slot) || elsewhere.flat_map(|(_, of)| of.terms()).any(|of| of == Term::Slot(slot))
+        };
+        let key = columns.iter().filter_map(|at| args.get(*at).copied());
+        let key = key.map(|arg| operand(if arg == *seed { Term::Any } else { arg })).collect();
+        let mut bound = bound.clone();
+        let open = (0..args.len()).filter(|at| !columns.contains(at));
+        let binds = open.map(|at| bind_at(args, at, &mut bound, &is_needed)).collect();
+        let step = Step::Seeded { procedure, key, place, group: *group, binds };
+        // From more places at once, of which most are on the way from one.
+        let (rows_after, cost) = (if is_test { 0.5 } else { 2.0 * n_answers }, PROBE + 1.5 * work);
+        Some(Next { also: Some(also), step, bound, rows: rows * rows_after, cost: rows * cost })
     }
 
     fn ways(
@@ -126,7 +178,9 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
         is_needed: &dyn Fn(Slot) -> bool,
     ) -> Vec<Next> {
         let is_known = |term: &Term| is_known(*term, bound);
-        let test = |step: Step, share: f64| vec![Next { step, bound: bound.clone(), rows: rows * share, cost: rows }];
+        let test = |step: Step, share: f64| {
+            vec![Next { also: None, step, bound: bound.clone(), rows: rows * share, cost: rows }]
+        };
         match planned {
             Planned::Demand(group, terms) if terms.iter().all(is_known) => {
                 test(Step::Demanded { group: *group, key: operands(terms) }, 0.5)
@@ -135,6 +189,7 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
                 let mut bound = bound.clone();
                 let binds = terms.iter().map(|term| bind(*term, &mut bound)).collect();
                 vec![Next {
+                    also: None,
                     step: Step::Demand { group: *group, binds },
                     bound,
                     rows: rows * DEMANDED,
@@ -150,7 +205,13 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
                 let cost = self.cost_of(procedure, is_fixed(key, fixed), rows);
                 let mut bound = bound.clone();
                 let bind = bind(Term::Slot(*slot), &mut bound);
-                vec![Next { step: Step::Fold { procedure, key: operands(key), fold: *fold, bind }, bound, rows, cost }]
+                vec![Next {
+                    also: None,
+                    step: Step::Fold { procedure, key: operands(key), fold: *fold, bind },
+                    bound,
+                    rows,
+                    cost,
+                }]
             }
             Planned::Literal(Literal::In(wanted, low, high)) => {
                 self.hierarchy(*wanted, [*low, *high], (bound, rows)).into_iter().collect()
@@ -161,7 +222,7 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
             Planned::Literal(Literal::Let(slot, term)) if is_known(term) => {
                 let mut bound = bound.clone();
                 let bind = bind(Term::Slot(*slot), &mut bound);
-                vec![Next { step: Step::Let { bind, value: operand(*term) }, bound, rows, cost: rows }]
+                vec![Next { also: None, step: Step::Let { bind, value: operand(*term) }, bound, rows, cost: rows }]
             }
             Planned::Literal(Literal::Test(..) | Literal::Is(..) | Literal::Let(..) | Literal::Fold(..)) => Vec::new(),
             // What is denied is asked of values, or of any.
@@ -174,12 +235,12 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
                 let (columns, key) = known_part(args, &is_known);
                 let directory = self.directory(*id, &columns);
                 let step = Step::HasRows { of: *id, directory, key, wanted: false };
-                vec![Next { step, bound: bound.clone(), rows: rows * 0.9, cost: rows * PROBE }]
+                vec![Next { also: None, step, bound: bound.clone(), rows: rows * 0.9, cost: rows * PROBE }]
             }
             Planned::Literal(Literal::NoCall(id, args)) => self
                 .tests((*id, args), &known_part(args, &is_known).0, fixed, rows, false)
                 .into_iter()
-                .map(|(step, cost)| Next { step, bound: bound.clone(), rows: rows * 0.9, cost })
+                .map(|(step, cost)| Next { also: None, step, bound: bound.clone(), rows: rows * 0.9, cost })
                 .collect(),
             Planned::Literal(Literal::Rows(id, args)) => vec![self.rows(*id, args, bound, rows, is_needed)],
             Planned::Literal(Literal::Call(id, args)) => self.calls((*id, args), bound, fixed, rows, is_needed),
@@ -202,11 +263,17 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
         });
         if args.iter().all(|arg| is_known(arg) || is_idle(*arg, args, is_needed)) {
             let step = Step::HasRows { of: id, directory, key, wanted: true };
-            return Next { step, bound: bound.clone(), rows: rows * fan.min(0.9), cost: rows * PROBE };
+            return Next { also: None, step, bound: bound.clone(), rows: rows * fan.min(0.9), cost: rows * PROBE };
         }
         let mut bound = bound.clone();
         let binds = kept.iter().map(|at| self::bind_at(args, *at, &mut bound, is_needed)).collect();
-        Next { step: Step::Rows { of: id, directory, key, binds }, bound, rows: rows * fan, cost: rows * (PROBE + fan) }
+        Next {
+            also: None,
+            step: Step::Rows { of: id, directory, key, binds },
+            bound,
+            rows: rows * fan,
+            cost: rows * (PROBE + fan),
+        }
     }
 
     /// Who is in what, from either side that is known.
@@ -223,14 +290,14 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
         if known == [true, true] {
             let step = Step::Below { directory, low, high, wanted };
             let share = if wanted { 0.3 } else { 0.9 };
-            return Some(Next { step, bound: bound.clone(), rows: rows * share, cost: rows * PROBE });
+            return Some(Next { also: None, step, bound: bound.clone(), rows: rows * share, cost: rows * PROBE });
         }
         let directory_of = self.built.directories.get(directory);
         let fan = 1.0 + directory_of.map_or(0.0, |directory| ratio(directory.n_rows(), directory.n_keys()));
         let mut bound = bound.clone();
         let of = if columns == [0] { low } else { high };
         let step = Step::Beside { directory, of, bind: bind(open, &mut bound) };
-        Some(Next { step, bound, rows: rows * fan, cost: rows * (PROBE + fan) })
+        Some(Next { also: None, step, bound, rows: rows * fan, cost: rows * (PROBE + fan) })
     }
 
     /// Any of the known columns may be the key of a call, and the others be compared with what it answers.
@@ -253,11 +320,19 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
             let binds: Box<[Bind]> = open.map(|at| bind_at(args, at, &mut bound, is_needed)).collect();
             let n_answers = TABLE.n_answers.powi(i32::try_from(binds.len()).unwrap_or(i32::MAX));
             let step = Step::Read { procedure, key, binds };
-            return vec![Next { step, bound, rows: rows * n_answers, cost: rows * (TABLE.work + n_answers) }];
+            return vec![Next {
+                also: None,
+                step,
+                bound,
+                rows: rows * n_answers,
+                cost: rows * (TABLE.work + n_answers),
+            }];
         }
         if args.iter().all(|arg| is_known(arg) || is_idle(*arg, args, is_needed)) {
             let tests = self.tests((id, args), &known, fixed, rows, true).into_iter();
-            return tests.map(|(step, cost)| Next { step, bound: bound.clone(), rows: rows * 0.5, cost }).collect();
+            return tests
+                .map(|(step, cost)| Next { also: None, step, bound: bound.clone(), rows: rows * 0.5, cost })
+                .collect();
         }
         let mut nexts = Vec::new();
         for columns in choices(&known) {
@@ -274,7 +349,7 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
             let binds: Box<[Bind]> = open.map(|at| bind_at(args, at, &mut bound, is_needed)).collect();
             let share = if columns.len() == known.len() { 1.0 } else { 0.3 };
             let step = Step::Call { procedure, key: operands(&key), binds };
-            nexts.push(Next { step, bound, rows: rows * n_answers * share, cost: cost + rows * n_answers });
+            nexts.push(Next { also: None, step, bound, rows: rows * n_answers * share, cost: cost + rows * n_answers });
         }
         nexts
     }

@@ -94,7 +94,7 @@ impl<'r, V: Values> Run<'r, V> {
         };
         for group in &procedure.groups {
             let set = self.demand(frame, group.closure, &group.columns)?;
-            self.scratch.groups.push(set);
+            self.scratch.groups.push((set, group.closure));
         }
         let answers = self.answer(frame, procedure);
         self.scratch.registers.truncate(start);
@@ -117,6 +117,43 @@ impl<'r, V: Values> Run<'r, V> {
         }
         self.follow(frame, &procedure.forwards)?;
         Ok(into)
+    }
+
+    /// What a procedure answers for all that is demanded of a group, in one place of its key.
+    fn seeded(
+        &mut self,
+        caller: Frame,
+        (at, key): (usize, &[Operand]),
+        place: usize,
+        group: usize,
+    ) -> Result<usize, Stop> {
+        let seeds = self.scratch.groups.get(caller.groups + group).copied();
+        let (Some(procedure), Some((seeds, closed_under))) = (self.built.procedures.get(at), seeds) else {
+            return Ok(self.scratch.new_set(0));
+        };
+        let start = self.scratch.push_operands(caller.base, key, procedure.n_registers);
+        let groups = self.scratch.groups.len();
+        let frame = Frame { start, base: start + procedure.n_given, groups, ..caller };
+        let frame = Frame { into: NONE, entry: NONE, exit: NONE, ..frame };
+        for group in &procedure.groups {
+            let closure = self.built.closures.get(group.closure);
+            let set = if *group.columns != [place] {
+                self.demand(frame, group.closure, &group.columns)?
+            } else if group.closure == closed_under && closure.is_some_and(|closure| closure.is_shared) {
+                seeds
+            } else {
+                let set = self.scratch.new_set(1);
+                self.scratch.insert_all(seeds, set);
+                let edges = closure.map(|closure| closure.edges.as_slice()).unwrap_or_default();
+                self.follow(Frame { into: set, ..frame }, edges)?;
+                set
+            };
+            self.scratch.groups.push((set, group.closure));
+        }
+        let answers = self.answer(frame, procedure);
+        self.scratch.registers.truncate(start);
+        self.scratch.groups.truncate(groups);
+        answers
     }
 
     /// All that is demanded of a group of columns.
@@ -189,7 +226,7 @@ impl<'r, V: Values> Run<'r, V> {
                 has == *wanted
             }
             Step::Demand { group, binds } => {
-                let Some(set) = self.scratch.groups.get(frame.groups + group).copied() else {
+                let Some((set, _)) = self.scratch.groups.get(frame.groups + group).copied() else {
                     return Flow::Continue(());
                 };
                 self.each(frame, (set, binds), code, at)?;
@@ -197,7 +234,7 @@ impl<'r, V: Values> Run<'r, V> {
             }
             Step::Demanded { group, key } => {
                 let set = self.scratch.groups.get(frame.groups + group).copied();
-                set.is_some_and(|set| self.scratch.has(set, base, key))
+                set.is_some_and(|(set, _)| self.scratch.has(set, base, key))
             }
             Step::Call { procedure, key, binds } => match self.call(*procedure, base, key) {
                 Ok(set) => {
@@ -206,6 +243,15 @@ impl<'r, V: Values> Run<'r, V> {
                 }
                 Err(why) => return Flow::Break(why),
             },
+            Step::Seeded { procedure, key, place, group, binds } => {
+                match self.seeded(frame, (*procedure, key), *place, *group) {
+                    Ok(set) => {
+                        self.each(frame, (set, binds), code, at)?;
+                        false
+                    }
+                    Err(why) => return Flow::Break(why),
+                }
+            }
             Step::Read { procedure, key, binds } => {
                 self.read(frame, (*procedure, key, binds), code, at)?;
                 false

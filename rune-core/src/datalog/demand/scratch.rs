@@ -20,8 +20,8 @@ pub(super) struct Scratch {
     n_sets: usize,
     memos: Vec<Memo>,
     touched: Vec<usize>,
-    /// The sets of the groups of the procedures at work.
-    pub(super) groups: Vec<usize>,
+    /// The sets of the groups of the procedures at work, and the closures that they are closed under.
+    pub(super) groups: Vec<(usize, usize)>,
     pub(super) entries: Vec<Entry>,
     pub(super) readers: Vec<Reader>,
     /// The registers of readers.
@@ -153,6 +153,25 @@ impl Scratch {
         }
         self.registers.resize(self.registers.len() + n_registers, Value::UNKNOWN);
         start
+    }
+
+    /// Begins a frame for these values. Says where it begins.
+    pub(super) fn push_operands(&mut self, base: usize, key: &[Operand], n_registers: usize) -> usize {
+        let start = self.registers.len();
+        for of in key {
+            self.registers.push(self.operand(base, *of));
+        }
+        self.registers.resize(self.registers.len() + n_registers, Value::UNKNOWN);
+        start
+    }
+
+    /// Adds all of a set to another.
+    pub(super) fn insert_all(&mut self, from: usize, into: usize) {
+        for at in 0..self.set(from).len() {
+            if let Ok([from, into]) = self.sets.get_disjoint_mut([from, into]) {
+                into.insert(from.get(at).iter().copied());
+            }
+        }
     }
 
     /// A key that was asked.
