@@ -120,20 +120,7 @@ fn rule(random: &mut Random, text: &mut String, (name, arity): (&str, usize), (b
         let args: Vec<String> = (0..*n).map(|_| term(random, &mut bound, false)).collect();
         body.push(format!("not {of}({})", args.join(", ")));
     }
-    if random.chance(25) {
-        let (low, high) = (bound[random.below(bound.len())].clone(), term(random, &mut bound, true));
-        let (low, high) = if random.chance(50) && high != "_" { (low, high) } else { (high, low) };
-        body.push(format!("{low} in {high}"));
-    }
-    if random.chance(15) {
-        let (low, high) = (bound[random.below(bound.len())].clone(), bound[random.below(bound.len())].clone());
-        body.push(format!("not ({low} in {high})"));
-    }
-    if random.chance(20) {
-        let of = bound[random.below(bound.len())].clone();
-        let tests = ["1 < L0", "L0 >= 2", "L0 == 1 || L0 > 2", "!(L0 < 2)", "L0 != 3 && L0 <= 2"];
-        body.push(format!("level({of}, L0), {}", tests[random.below(tests.len())]));
-    }
+    about_places(random, &mut body, &mut bound);
     let mut folded = None;
     if random.chance(20) {
         let (of, n) = &below[random.below(below.len())];
@@ -160,6 +147,32 @@ fn rule(random: &mut Random, text: &mut String, (name, arity): (&str, usize), (b
         }
     }
     writeln!(text, "{written}").expect("text");
+}
+
+/// Who is in what, and integers that are compared.
+fn about_places(random: &mut Random, body: &mut Vec<String>, bound: &mut Vec<String>) {
+    if random.chance(25) {
+        let low = bound[random.below(bound.len())].clone();
+        let high = match random.below(3) {
+            0 => "_".to_owned(),
+            1 => bound[random.below(bound.len())].clone(),
+            _ => {
+                bound.push(format!("V{}", bound.len()));
+                bound[bound.len() - 1].clone()
+            }
+        };
+        let (low, high) = if random.chance(50) && high != "_" { (low, high) } else { (high, low) };
+        body.push(format!("{low} in {high}"));
+    }
+    if random.chance(15) {
+        let (low, high) = (bound[random.below(bound.len())].clone(), bound[random.below(bound.len())].clone());
+        body.push(format!("not ({low} in {high})"));
+    }
+    if random.chance(20) {
+        let of = bound[random.below(bound.len())].clone();
+        let tests = ["1 < L0", "L0 >= 2", "L0 == 1 || L0 > 2", "!(L0 < 2)", "L0 != 3 && L0 <= 2"];
+        body.push(format!("level({of}, L0), {}", tests[random.below(tests.len())]));
+    }
 }
 
 #[derive(Debug, Default)]

@@ -9,6 +9,7 @@ use crate::{
     check::rules::{Names, PredicateId, Slot, Term},
     expr::Check,
     facts::Store,
+    syntax::rules::Fold,
 };
 
 use super::{
@@ -201,17 +202,7 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
                 test(Step::Test(check.map(&mut operand)), share)
             }
             Planned::Literal(Literal::Fold(slot, fold, id, key)) if key.iter().all(is_known) => {
-                let Some(procedure) = self.procedure(*id, Pattern::of(0..key.len())) else { return Vec::new() };
-                let cost = self.cost_of(procedure, is_fixed(key, fixed), rows);
-                let mut bound = bound.clone();
-                let bind = bind(Term::Slot(*slot), &mut bound);
-                vec![Next {
-                    also: None,
-                    step: Step::Fold { procedure, key: operands(key), fold: *fold, bind },
-                    bound,
-                    rows,
-                    cost,
-                }]
+                self.fold((*slot, *fold), (*id, key), bound, fixed, rows).into_iter().collect()
             }
             Planned::Literal(Literal::In(wanted, low, high)) => {
                 self.hierarchy(*wanted, [*low, *high], (bound, rows)).into_iter().collect()
@@ -274,6 +265,22 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
             rows: rows * fan,
             cost: rows * (PROBE + fan),
         }
+    }
+
+    fn fold(
+        &mut self,
+        (slot, fold): (Slot, Fold),
+        (id, key): (PredicateId, &[Term]),
+        bound: &BTreeSet<Slot>,
+        fixed: &BTreeSet<Slot>,
+        rows: f64,
+    ) -> Option<Next> {
+        let procedure = self.procedure(id, Pattern::of(0..key.len()))?;
+        let cost = self.cost_of(procedure, is_fixed(key, fixed), rows);
+        let mut bound = bound.clone();
+        let bind = bind(Term::Slot(slot), &mut bound);
+        let step = Step::Fold { procedure, key: operands(key), fold, bind };
+        Some(Next { also: None, step, bound, rows, cost })
     }
 
     /// Who is in what, from either side that is known.

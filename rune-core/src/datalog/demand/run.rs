@@ -201,22 +201,53 @@ impl<'r, V: Values> Run<'r, V> {
         let Some(step) = code.steps.get(at) else { return self.emit(frame, code) };
         self.spend()?;
         let base = frame.base;
-        let holds = match step {
+        let found = match step {
             Step::Rows { of, directory, key, binds } => {
                 let Some(directory) = self.built.directories.get(*directory) else { return Flow::Continue(()) };
                 for row in directory.probe(values_of(&self.scratch.registers, base, key)) {
-                    self.spend()?;
-                    if self.scratch.bind(base, binds, row) {
-                        self.steps(frame, code, at + 1)?;
-                    }
+                    self.go_on(frame, (binds, row), code, at)?;
                 }
                 for (_, guest) in self.guests.iter().filter(|(known, _)| known == of) {
-                    if self.scratch.bind(base, binds, &[*guest]) {
-                        self.steps(frame, code, at + 1)?;
-                    }
+                    self.go_on(frame, (binds, &[*guest]), code, at)?;
                 }
-                false
+                return Flow::Continue(());
             }
+            Step::Beside { directory, of, bind } => {
+                let of = self.scratch.operand(base, *of);
+                let directory = self.built.directories.get(*directory);
+                let others = directory.into_iter().flat_map(|directory| directory.probe(std::iter::once(of)));
+                for value in std::iter::once(of).chain(others.filter_map(|row| row.first().copied())) {
+                    self.go_on(frame, (&[*bind], &[value]), code, at)?;
+                }
+                return Flow::Continue(());
+            }
+            Step::Read { procedure, key, binds } => return self.read(frame, (*procedure, key, binds), code, at),
+            Step::Demand { group, binds } => {
+                let set = self.scratch.groups.get(frame.groups + group).map_or(NONE, |(set, _)| *set);
+                Ok((set, binds))
+            }
+            Step::Call { procedure, key, binds } => self.call(*procedure, base, key).map(|set| (set, binds)),
+            Step::Seeded { procedure, key, place, group, binds } => {
+                self.seeded(frame, (*procedure, key), *place, *group).map(|set| (set, binds))
+            }
+            _ => {
+                return match self.test(frame, step) {
+                    Ok(true) => self.steps(frame, code, at + 1),
+                    Ok(false) => Flow::Continue(()),
+                    Err(why) => Flow::Break(why),
+                };
+            }
+        };
+        match found {
+            Ok((set, binds)) => self.each_from(frame, (set, binds), code, at, 0).map_continue(|_| ()),
+            Err(why) => Flow::Break(why),
+        }
+    }
+
+    /// Whether a condition holds that goes on once or not at all.
+    fn test(&mut self, frame: Frame, step: &'r Step) -> Result<bool, Stop> {
+        let base = frame.base;
+        Ok(match step {
             Step::HasRows { of, directory, key, wanted } => {
                 let key = values_of(&self.scratch.registers, base, key);
                 let mut guests = self.guests.iter().filter(|(known, _)| known == of);
@@ -225,65 +256,24 @@ impl<'r, V: Values> Run<'r, V> {
                     || guests.any(|(_, guest)| key.clone().all(|value| value == *guest));
                 has == *wanted
             }
-            Step::Demand { group, binds } => {
-                let Some((set, _)) = self.scratch.groups.get(frame.groups + group).copied() else {
-                    return Flow::Continue(());
-                };
-                self.each(frame, (set, binds), code, at)?;
-                false
-            }
             Step::Demanded { group, key } => {
                 let set = self.scratch.groups.get(frame.groups + group).copied();
                 set.is_some_and(|(set, _)| self.scratch.has(set, base, key))
             }
-            Step::Call { procedure, key, binds } => match self.call(*procedure, base, key) {
-                Ok(set) => {
-                    self.each(frame, (set, binds), code, at)?;
-                    false
-                }
-                Err(why) => return Flow::Break(why),
-            },
-            Step::Seeded { procedure, key, place, group, binds } => {
-                match self.seeded(frame, (*procedure, key), *place, *group) {
-                    Ok(set) => {
-                        self.each(frame, (set, binds), code, at)?;
-                        false
-                    }
-                    Err(why) => return Flow::Break(why),
-                }
+            Step::Holds { procedure, key, wanted } => {
+                let set = self.call(*procedure, base, key)?;
+                (0 < self.scratch.set(set).len()) == *wanted
             }
-            Step::Read { procedure, key, binds } => {
-                self.read(frame, (*procedure, key, binds), code, at)?;
-                false
+            Step::Among { procedure, key, open, wanted } => {
+                let set = self.call(*procedure, base, key)?;
+                self.scratch.has(set, base, open) == *wanted
             }
-            Step::Holds { procedure, key, wanted } => match self.call(*procedure, base, key) {
-                Ok(set) => (0 < self.scratch.set(set).len()) == *wanted,
-                Err(why) => return Flow::Break(why),
-            },
-            Step::Among { procedure, key, open, wanted } => match self.call(*procedure, base, key) {
-                Ok(set) => self.scratch.has(set, base, open) == *wanted,
-                Err(why) => return Flow::Break(why),
-            },
-            Step::Fold { procedure, key, fold, bind } => match self.call(*procedure, base, key) {
-                Ok(set) => {
-                    let folded = self.fold(*fold, set);
-                    folded.is_some_and(|value| self.scratch.bind(base, &[*bind], &[value]))
-                }
-                Err(why) => return Flow::Break(why),
-            },
+            Step::Fold { procedure, key, fold, bind } => {
+                let set = self.call(*procedure, base, key)?;
+                let folded = self.fold(*fold, set);
+                folded.is_some_and(|value| self.scratch.bind(base, &[*bind], &[value]))
+            }
             Step::Test(check) => check.holds(self.values, &|of| self.scratch.operand(base, of)),
-            Step::Beside { directory, of, bind } => {
-                let of = self.scratch.operand(base, *of);
-                let directory = self.built.directories.get(*directory);
-                let others = directory.into_iter().flat_map(|directory| directory.probe(std::iter::once(of)));
-                for value in std::iter::once(of).chain(others.filter_map(|row| row.first().copied())) {
-                    self.spend()?;
-                    if self.scratch.bind(base, &[*bind], &[value]) {
-                        self.steps(frame, code, at + 1)?;
-                    }
-                }
-                false
-            }
             Step::Below { directory, low, high, wanted } => {
                 let key = [*low, *high].map(|of| self.scratch.operand(base, of));
                 let directory = self.built.directories.get(*directory);
@@ -295,8 +285,20 @@ impl<'r, V: Values> Run<'r, V> {
                 let value = self.scratch.operand(base, *value);
                 self.scratch.bind(base, &[*bind], &[value])
             }
-        };
-        if holds { self.steps(frame, code, at + 1) } else { Flow::Continue(()) }
+            // These go on more than once.
+            Step::Rows { .. }
+            | Step::Beside { .. }
+            | Step::Read { .. }
+            | Step::Demand { .. }
+            | Step::Call { .. }
+            | Step::Seeded { .. } => false,
+        })
+    }
+
+    /// Goes on with a row, if it agrees with what is known.
+    fn go_on(&mut self, frame: Frame, (binds, row): (&[Bind], &[Value]), code: &'r Code, at: usize) -> Flow {
+        self.spend()?;
+        if self.scratch.bind(frame.base, binds, row) { self.steps(frame, code, at + 1) } else { Flow::Continue(()) }
     }
 
     /// What answers come to; of none there is no smallest and no largest.
@@ -349,11 +351,7 @@ impl<'r, V: Values> Run<'r, V> {
         }
     }
 
-    /// Goes on for each tuple of a set, whether it grows meanwhile or not.
-    fn each(&mut self, frame: Frame, (set, binds): (usize, &[Bind]), code: &'r Code, at: usize) -> Flow {
-        self.each_from(frame, (set, binds), code, at, 0).map_continue(|_| ())
-    }
-
+    /// Goes on for each tuple of a set that is not seen yet, whether it grows meanwhile or not. Says how many are seen then.
     fn each_from(
         &mut self,
         frame: Frame,
