@@ -16,6 +16,7 @@ use crate::{
 
 use super::{
     CompiledRule, DatalogEngine, Plan,
+    bulk::{Code, Machine},
     demand::Demand,
     fold, n_rows,
     solve::{Flow, Solver, Stop},
@@ -136,9 +137,11 @@ pub fn derive(
         n_rows: 0,
         n_touched: 0,
         now: strata.first_tick(),
+        machine: Machine::default(),
     };
+    let is_lasting = matches!(strata, Strata::Lasting { .. });
     for stratum in strata.of(engine) {
-        run.stratum(&stratum, store, values)?;
+        run.stratum(&stratum, is_lasting, store, values)?;
     }
     Ok(Work { steps_left: run.steps_left, n_touched: run.n_touched, n_rows: run.n_rows })
 }
@@ -170,29 +173,31 @@ pub fn derive_ahead(
     Ok((work, demand))
 }
 
-struct Run<'e> {
+pub(super) struct Run<'e> {
     engine: &'e DatalogEngine,
     request: [Value; 4],
-    bounds: Bounds,
-    steps_left: u64,
-    n_rows: u64,
-    n_touched: u64,
+    pub(super) bounds: Bounds,
+    pub(super) steps_left: u64,
+    pub(super) n_rows: u64,
+    pub(super) n_touched: u64,
     /// When the next rows come.
-    now: Tick,
+    pub(super) now: Tick,
+    pub(super) machine: Machine,
 }
 
 impl Run<'_> {
-    fn too_many_steps(&self, rule: &CompiledRule) -> DeriveError {
+    pub(super) fn too_many_steps(&self, rule: &CompiledRule) -> DeriveError {
         DeriveError { bound: Bound::Steps(self.bounds.steps_max), rule: rule.name.clone(), span: rule.span }
     }
 
-    fn too_many_rows(&self, rule: &CompiledRule) -> DeriveError {
+    pub(super) fn too_many_rows(&self, rule: &CompiledRule) -> DeriveError {
         DeriveError { bound: Bound::Rows(self.bounds.rows_max), rule: rule.name.clone(), span: rule.span }
     }
 
     fn stratum(
         &mut self,
         rules: &[&CompiledRule],
+        is_lasting: bool,
         store: &mut impl Store,
         values: &mut impl Values,
     ) -> Result<(), DeriveError> {
@@ -209,9 +214,15 @@ impl Run<'_> {
             }
         }
         let mut erred = vec![false; rules.len()];
+        let codes = |rule: &&CompiledRule| if is_lasting { rule.codes(&heads, store) } else { None };
+        let codes: Vec<Option<Vec<Code>>> = rules.iter().map(codes).collect();
         let mut is_first = true;
         loop {
-            for (rule, erred) in rules.iter().zip(&mut erred) {
+            for ((rule, erred), codes) in rules.iter().zip(&mut erred).zip(&codes) {
+                if let Some(codes) = codes {
+                    self.round(rule, codes, is_first.then_some(&heads), &news, store, values)?;
+                    continue;
+                }
                 // The plan over all rows once, then those over new rows.
                 let plans = if is_first { rule.plans.get(..1) } else { rule.plans.get(1..) };
                 for plan in plans.unwrap_or_default() {
@@ -246,6 +257,7 @@ impl Run<'_> {
     ) -> Result<bool, DeriveError> {
         let mut rows: Vec<Value> = Vec::new();
         let mut row = Vec::new();
+        index_late(rule, store);
         let left = self.bounds.rows_max.saturating_sub(self.n_rows);
         let mut solver = Solver::new(values, &*store, self.request, self.steps_left);
         solver.begin(rule);
@@ -351,6 +363,7 @@ impl Run<'_> {
         values: &mut impl Values,
     ) -> Result<(), DeriveError> {
         let Some(plan) = rule.plans.first() else { return Ok(()) };
+        index_late(rule, store);
         let left = self.bounds.rows_max.saturating_sub(self.n_rows);
         let mut found: BTreeMap<Vec<Value>, Value> = BTreeMap::new();
         let mut row = Vec::new();
@@ -393,6 +406,14 @@ impl Run<'_> {
             }
         }
         self.now = self.now.next();
+    }
+}
+
+fn index_late(rule: &CompiledRule, store: &mut impl Store) {
+    for (id, columns) in &rule.late {
+        if let Some(relation) = store.relation_mut(*id) {
+            relation.rows.index_on(columns);
+        }
     }
 }
 

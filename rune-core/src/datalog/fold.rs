@@ -1,12 +1,10 @@
 //! Aggregates: what is made of the distinct tuples that satisfy a body.
 
-use std::collections::BTreeSet;
-
 use crate::{
     base::{Value, Values, View, limits, value::is_within_height},
     check::rules::{Slot, Term},
     expr::{Failure, eval::kind},
-    facts::Store,
+    facts::{Store, Table},
     syntax::rules::{Choice, Fold},
 };
 
@@ -27,10 +25,12 @@ impl<V: Values, S: Store> Solver<'_, V, S> {
         use std::ops::ControlFlow;
         let erred_before = self.erred.take();
         let (coverage, furthest) = (self.coverage.take(), self.furthest.take());
-        let mut tuples: BTreeSet<Vec<Value>> = BTreeSet::new();
+        let mut tuples = Table::new(tuple.len());
+        let mut row = Vec::with_capacity(tuple.len());
         let flow = self.solve(body, plan, &mut |solver| {
-            let row: Vec<Value> = tuple.iter().map(|slot| solver.term(Term::Slot(*slot))).collect();
-            tuples.insert(row);
+            row.clear();
+            row.extend(tuple.iter().map(|slot| solver.term(Term::Slot(*slot))));
+            tuples.insert(&row);
             Flow::Continue(())
         });
         let mut undetermined = None;
@@ -38,7 +38,7 @@ impl<V: Values, S: Store> Solver<'_, V, S> {
             ControlFlow::Continue(()) if self.erred.is_some() || body.reads_doubts(self.store) => {
                 self.doubts(body, plan, None, &mut |solver, cause| {
                     let row: Vec<Value> = tuple.iter().map(|slot| solver.term(Term::Slot(*slot))).collect();
-                    if cause.is_none() || tuples.contains(&row) {
+                    if cause.is_none() || tuples.find(&row).is_some() {
                         return Flow::Continue(());
                     }
                     undetermined = cause;
@@ -55,7 +55,11 @@ impl<V: Values, S: Store> Solver<'_, V, S> {
         if let Some(cause) = undetermined {
             return ControlFlow::Continue(Err(Failure::Undetermined(cause)));
         }
-        let firsts: Vec<Value> = tuples.iter().filter_map(|row| row.first().copied()).collect();
+        let mut firsts: Vec<Value> = tuples.rows().filter_map(|row| row.first().copied()).collect();
+        // What fails first must not depend on the order of the text.
+        if fold != Fold::Count {
+            firsts.sort_unstable();
+        }
         ControlFlow::Continue(self.fold(fold, &firsts))
     }
 

@@ -10,6 +10,7 @@
 //! absence the decision is a denial. Both are least fixpoints, stratum by stratum, so that neither depends on the order of the
 //! text.
 
+mod bulk;
 mod demand;
 mod derive;
 mod doubt;
@@ -108,6 +109,8 @@ pub struct CompiledRule {
     body: Body,
     /// An order for each recursive ask, that one first and over new rows alone; before them the order over all rows.
     plans: Vec<Plan>,
+    /// The indexes that are made when they are needed, which they seldom are.
+    late: Vec<(PredicateId, Box<[usize]>)>,
     /// The names of its variables; those that begin with `_` were made up.
     pub variables: Vec<String>,
     /// What its variables may be: an ask sees to it where something else could be bound to one.
@@ -218,6 +221,7 @@ impl DatalogEngine {
                 fits,
                 body,
                 plans: Vec::new(),
+                late: Vec::new(),
                 variables: rule.variables.iter().map(|variable| variable.name.clone()).collect(),
                 types: rule.variables.iter().map(|variable| variable.types.clone()).collect(),
                 goals: rule.body.iter().map(|goal| goal.span).collect(),
@@ -254,7 +258,9 @@ impl DatalogEngine {
         }
         let mut rules = std::mem::take(&mut self.rules);
         for (at, rule) in rules.iter_mut().enumerate().filter(|(_, rule)| is_wanted(rule)) {
-            rule.plan(heads_of.get(&at).map_or(&[], Vec::as_slice), size);
+            let heads = heads_of.get(&at).map_or(&[][..], Vec::as_slice);
+            rule.plan(heads, size);
+            rule.late = rule.late_indexes(heads);
             self.note_indexes(rule);
         }
         self.rules = rules;
@@ -316,6 +322,7 @@ impl DatalogEngine {
         for plan in &rule.plans {
             plan.indexes(&rule.body, &mut needed);
         }
+        needed.retain(|index| !rule.late.contains(index));
         for (id, columns) in needed {
             if let Some(info) = self.relations.get_mut(id.0)
                 && !info.indexes.contains(&columns)
@@ -524,6 +531,7 @@ impl Query {
             fits: Vec::new(),
             body,
             plans,
+            late: Vec::new(),
             variables: rule.variables.iter().map(|variable| variable.name.clone()).collect(),
             types: Vec::new(),
             goals: rule.body.iter().map(|goal| goal.span).collect(),

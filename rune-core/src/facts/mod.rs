@@ -3,6 +3,7 @@
 
 mod places;
 mod relations;
+mod slots;
 mod table;
 
 use std::{

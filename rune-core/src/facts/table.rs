@@ -7,32 +7,34 @@
 
 use std::{hash::BuildHasher, ops::Range};
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
 
+use super::slots::{BATCH, Keys, Slots, fold};
 use crate::base::Value;
 
 /// A position in the order in which rows came.
 pub type RowId = u32;
 
-const NO_ROW: RowId = RowId::MAX;
+pub(super) const NO_ROW: RowId = RowId::MAX;
 
 /// The rows of one relation.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Table {
     arity: usize,
     n_rows: RowId,
     cells: Vec<Value>,
     /// Every row, by all its columns.
-    all: HashTable<RowId>,
+    all: Slots,
     indexes: Vec<Index>,
-    hasher: DefaultHashBuilder,
+    /// What hashes begin with: nobody who writes rows can know which of them collide.
+    seed: u64,
 }
 
 /// Rows by some of their columns: the newest of each key, and for each row the one before it.
 #[derive(Debug, Clone)]
 struct Index {
     columns: Box<[usize]>,
-    newest: HashTable<RowId>,
+    newest: Keys,
     before: Vec<RowId>,
 }
 
@@ -40,11 +42,18 @@ struct Index {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexId(usize);
 
+impl Default for Table {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
 impl Table {
     /// An empty relation of this many columns.
     #[must_use]
     pub fn new(arity: usize) -> Self {
-        Self { arity, ..Self::default() }
+        let seed = DefaultHashBuilder::default().hash_one(arity);
+        Self { arity, n_rows: 0, cells: Vec::new(), all: Slots::default(), indexes: Vec::new(), seed }
     }
 
     /// How many columns a row has.
@@ -67,9 +76,9 @@ impl Table {
 
     /// A row by its position; of one that is not there, no columns.
     #[must_use]
+    #[inline]
     pub fn row(&self, id: RowId) -> &[Value] {
-        let start = id as usize * self.arity;
-        self.cells.get(start..start + self.arity).unwrap_or_default()
+        row_of(&self.cells, self.arity, id)
     }
 
     /// The rows from the first to the last.
@@ -79,31 +88,99 @@ impl Table {
 
     /// The position of a row.
     #[must_use]
+    #[inline]
     pub fn find(&self, row: &[Value]) -> Option<RowId> {
-        let hash = self.hasher.hash_one(row);
-        self.all.find(hash, |id| self.row(*id) == row).copied()
+        if self.arity == 0 {
+            return (0 < self.n_rows).then_some(0);
+        }
+        let hash = hash_row(self.seed, row);
+        self.all.find(hash, |id| is_same(self.row(id), row)).ok()
     }
 
     /// Adds a row, and says whether it was new.
     pub fn insert(&mut self, row: &[Value]) -> bool {
         debug_assert_eq!(row.len(), self.arity, "a row has as many columns as its relation");
-        let hash = self.hasher.hash_one(row);
-        let Self { arity, cells, all, hasher, .. } = self;
-        let row_at = |cells: &[Value], id: RowId| -> Range<usize> {
-            let start = id as usize * *arity;
-            start..(start + *arity).min(cells.len())
-        };
-        if all.find(hash, |id| cells.get(row_at(cells, *id)) == Some(row)).is_some() || self.n_rows == NO_ROW {
-            return false;
+        if self.arity == 0 {
+            return std::mem::replace(&mut self.n_rows, 1) == 0;
         }
-        let id = self.n_rows;
-        cells.extend_from_slice(row);
-        all.insert_unique(hash, id, |id| hasher.hash_one(cells.get(row_at(cells, *id)).unwrap_or_default()));
-        self.n_rows += 1;
+        let n_before = self.n_rows;
+        self.reserve(1);
+        self.add(hash_row(self.seed, row), row);
+        self.index(n_before);
+        n_before < self.n_rows
+    }
+
+    /// Adds rows of one column or more, whose cells follow each other. Says how many were new.
+    pub fn insert_all(&mut self, rows: &[Value]) -> RowId {
+        let (n_before, arity) = (self.n_rows, self.arity.max(1));
+        for batch in rows.chunks(BATCH * arity) {
+            let (mut hashes, n_indexed) = ([0; BATCH], self.n_rows);
+            self.reserve(BATCH);
+            self.touch(batch, &mut hashes);
+            for (hash, row) in hashes.iter().zip(batch.chunks_exact(arity)) {
+                self.add(*hash, row);
+            }
+            self.index(n_indexed);
+        }
+        self.n_rows - n_before
+    }
+
+    /// The hashes of up to [`BATCH`] rows; and where they may be, memory is on its way.
+    fn touch(&self, rows: &[Value], hashes: &mut [u64; BATCH]) {
+        for (hash, row) in hashes.iter_mut().zip(rows.chunks_exact(self.arity.max(1))) {
+            *hash = hash_row(self.seed, row);
+        }
+        self.all.touch(hashes, |id| self.cells.get(id as usize * self.arity).map_or(0, |cell| cell.bits()));
+    }
+
+    /// The positions of rows of one column or more, whose cells follow each other.
+    pub fn find_all(&self, rows: &[Value], mut found: impl FnMut(Option<RowId>)) {
+        let arity = self.arity.max(1);
+        for batch in rows.chunks(BATCH * arity) {
+            let mut hashes = [0; BATCH];
+            self.touch(batch, &mut hashes);
+            for (hash, row) in hashes.iter().zip(batch.chunks_exact(arity)) {
+                found(self.all.find(*hash, |id| is_same(self.row(id), row)).ok());
+            }
+        }
+    }
+
+    /// Adds a row for which there is room.
+    #[inline]
+    fn add(&mut self, hash: u64, row: &[Value]) {
+        let Self { arity, cells, all, .. } = self;
+        let found = all.find(hash, |id| is_same(row_of(cells, *arity, id), row));
+        if let Err(slot) = found
+            && self.n_rows < NO_ROW - 1
+        {
+            all.put(slot, hash, self.n_rows);
+            cells.extend_from_slice(row);
+            self.n_rows += 1;
+        }
+    }
+
+    /// Makes room for so many more rows.
+    fn reserve(&mut self, n: usize) {
+        let Self { arity, cells, seed, .. } = self;
+        let hash = |id: RowId| hash_row(*seed, row_of(cells, *arity, id));
+        self.all.reserve(self.n_rows, n, hash);
+    }
+
+    /// Puts the rows from this one on into the indexes.
+    fn index(&mut self, first: RowId) {
         for index in &mut self.indexes {
-            index.add(id, &self.cells, self.arity, &self.hasher);
+            index.add(first..self.n_rows, &self.cells, self.arity, self.seed);
         }
-        true
+    }
+
+    /// Makes room for so many rows in all, and gives back what room there is for more.
+    pub fn fit(&mut self, n_rows: usize) {
+        self.cells.shrink_to(n_rows * self.arity);
+        self.cells.reserve_exact((n_rows * self.arity).saturating_sub(self.cells.len()));
+        self.reserve(n_rows.saturating_sub(self.n_rows as usize));
+        for index in &mut self.indexes {
+            index.before.shrink_to(n_rows);
+        }
     }
 
     /// An index on these columns; made if there is none yet.
@@ -111,10 +188,9 @@ impl Table {
         if let Some(at) = self.indexes.iter().position(|index| *index.columns == *columns) {
             return IndexId(at);
         }
-        let mut index = Index { columns: columns.into(), newest: HashTable::new(), before: Vec::new() };
-        for id in 0..self.n_rows {
-            index.add(id, &self.cells, self.arity, &self.hasher);
-        }
+        let mut index = Index { columns: columns.into(), newest: Keys::default(), before: Vec::new() };
+        index.before.reserve_exact(self.n_rows as usize);
+        index.add(0..self.n_rows, &self.cells, self.arity, self.seed);
         self.indexes.push(index);
         IndexId(self.indexes.len() - 1)
     }
@@ -127,13 +203,21 @@ impl Table {
 
     /// The rows whose columns have these values, from the newest to the oldest.
     #[must_use]
+    #[inline]
     pub fn probe<'t>(&'t self, index: IndexId, key: &[Value]) -> Probe<'t> {
         let found = self.indexes.get(index.0).and_then(|index| {
-            let is_it = |id: &RowId| {
-                index.columns.iter().zip(key).all(|(column, value)| self.row(*id).get(*column) == Some(value))
+            let newest = match key {
+                [value] => index.newest.find(hash_row(self.seed, key), value.bits(), |_| true).ok()?,
+                _ => {
+                    let is_it = |id: RowId| {
+                        let row = self.row(id);
+                        index.columns.iter().zip(key).all(|(column, value)| row.get(*column) == Some(value))
+                    };
+                    let hash = hash_row(self.seed, key);
+                    index.newest.find(hash, check_of(hash), is_it).ok()?
+                }
             };
-            let newest = index.newest.find(hash_key(&self.hasher, key.iter().copied()), is_it)?;
-            Some((index.before.as_slice(), *newest))
+            Some((index.before.as_slice(), newest))
         });
         let (before, next) = found.unwrap_or((&[], NO_ROW));
         Probe { before, next }
@@ -141,27 +225,70 @@ impl Table {
 }
 
 impl Index {
-    fn add(&mut self, id: RowId, cells: &[Value], arity: usize, hasher: &DefaultHashBuilder) {
-        let columns = &self.columns;
-        let cell = |id: RowId, column: usize| cells.get(id as usize * arity + column).copied().unwrap_or(Value::FALSE);
-        let hash = |id: RowId| hash_key(hasher, columns.iter().map(|column| cell(id, *column)));
-        let is_same = |other: &RowId| columns.iter().all(|column| cell(*other, *column) == cell(id, *column));
-        let before = match self.newest.find_mut(hash(id), is_same) {
-            Some(newest) => std::mem::replace(newest, id),
-            None => {
-                self.newest.insert_unique(hash(id), id, |other| hash(*other));
-                NO_ROW
+    fn add(&mut self, rows: Range<RowId>, cells: &[Value], arity: usize, seed: u64) {
+        let Self { columns, newest, before } = self;
+        if let [column] = **columns {
+            let key = |id: RowId| row_of(cells, arity, id).get(column).copied().unwrap_or(Value::FALSE);
+            for id in rows {
+                let hash = |check: u32, _| hash_row(seed, &[Value::from_bits(check)]);
+                before.push(newest.note(hash(key(id).bits(), id), key(id).bits(), id, |_| true, hash));
             }
+            return;
+        }
+        let key = |id: RowId| {
+            let row = row_of(cells, arity, id);
+            columns.iter().filter_map(|column| row.get(*column).copied())
         };
-        self.before.push(before);
+        for id in rows {
+            let hash = hash_of(seed, key(id));
+            let is_it = |other: RowId| key(other).eq(key(id));
+            before.push(newest.note(hash, check_of(hash), id, is_it, |_, other| hash_of(seed, key(other))));
+        }
     }
 }
 
-fn hash_key(hasher: &DefaultHashBuilder, key: impl Iterator<Item = Value>) -> u64 {
-    use std::hash::{Hash, Hasher};
-    let mut state = hasher.build_hasher();
-    key.for_each(|value| value.hash(&mut state));
-    state.finish()
+#[inline]
+fn row_of(cells: &[Value], arity: usize, id: RowId) -> &[Value] {
+    let start = id as usize * arity;
+    cells.get(start..start + arity).unwrap_or_default()
+}
+
+/// Whether two rows are the same: most have two columns, which are compared in place.
+#[inline]
+fn is_same(a: &[Value], b: &[Value]) -> bool {
+    match (a, b) {
+        ([a, b], [c, d]) => a == c && b == d,
+        _ => a == b,
+    }
+}
+
+/// The hash of a row, or of a key that is no longer than one.
+#[inline]
+fn hash_row(seed: u64, row: &[Value]) -> u64 {
+    match row {
+        [a] => fold(seed ^ u64::from(a.bits()) << 32),
+        [a, b] => fold(seed ^ (u64::from(a.bits()) << 32 | u64::from(b.bits()))),
+        _ => hash_of(seed, row.iter().copied()),
+    }
+}
+
+/// Two columns at a time.
+#[inline]
+fn hash_of(seed: u64, columns: impl IntoIterator<Item = Value>) -> u64 {
+    let mut columns = columns.into_iter();
+    let mut hash = seed;
+    while let Some(first) = columns.next() {
+        let second = columns.next().map_or(0, Value::bits);
+        hash = fold(hash ^ (u64::from(first.bits()) << 32 | u64::from(second)));
+    }
+    hash
+}
+
+/// The part of a hash that is kept beside a key that is not.
+#[expect(clippy::cast_possible_truncation, reason = "the half that says nothing of the slot")]
+#[inline]
+fn check_of(hash: u64) -> u32 {
+    hash as u32
 }
 
 /// Rows with one key, from the newest to the oldest.
@@ -174,6 +301,7 @@ pub struct Probe<'t> {
 impl Iterator for Probe<'_> {
     type Item = RowId;
 
+    #[inline]
     fn next(&mut self) -> Option<RowId> {
         if self.next == NO_ROW {
             return None;

@@ -1,0 +1,265 @@
+//! Rules whose conditions cannot fail, as steps over registers: what bulk evaluation is made of.
+//!
+//! ```text
+//!   path(X, Z) :- path(X, Y), edge(Y, Z).
+//!
+//!   each new row of path: X, Y ─▶ each row of edge of Y: Z ─▶ X Z, X Z, … ─▶ many at once into path
+//! ```
+//!
+//! Where nothing can fail nothing is undetermined, and no closure, key or row is made for a row that is looked at. Of rules that
+//! read several relations of their own stratum each instance is found once: those before the new rows are read as they were
+//! before, those after them as they are now (Balbin and Ramamohanarao 1987).
+
+mod rounds;
+mod run;
+
+use crate::{
+    base::Value,
+    check::rules::{Names, PredicateId, Slot, Term},
+    expr::Operand,
+    facts::Store,
+    schema::Types,
+};
+
+use super::{Ask, AskKind, CompiledRule, Plan};
+
+pub(super) use run::Machine;
+
+/// Columns of what is taken; rows with more of them are rare, and their rules are evaluated as others are.
+const COLUMNS_MAX: usize = 8;
+
+/// A rule along one of its plans.
+#[derive(Debug)]
+pub(super) struct Code {
+    steps: Vec<Step>,
+    /// What comes of it.
+    result: Vec<Term>,
+    /// What is asked last, of many results at once.
+    filters: Vec<Filter>,
+    n_registers: usize,
+}
+
+/// If a relation has a row that is made of a result, or has it not.
+#[derive(Debug)]
+struct Filter {
+    of: PredicateId,
+    age: Age,
+    cells: Vec<Cell>,
+    wanted: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Cell {
+    Of(usize),
+    Constant(Value),
+}
+
+#[derive(Debug)]
+enum Step {
+    /// For each row of a relation with these values in these columns.
+    Rows { of: PredicateId, age: Age, columns: Vec<usize>, key: Vec<Term>, binds: Vec<Bind> },
+    /// If a relation has such a row, or has none.
+    Has { of: PredicateId, age: Age, columns: Vec<usize>, key: Vec<Term>, wanted: bool, is_whole: bool },
+    /// If two values are equal, or are not.
+    Test { is_equal: bool, left: Term, right: Term },
+    /// If a value is of these types.
+    Is { of: Term, types: Types },
+    /// With a value for a register.
+    Let { to: usize, value: Term },
+}
+
+/// What is done with a column of a row.
+#[derive(Debug, Clone, Copy)]
+enum Bind {
+    Set { column: usize, to: usize },
+    Same { column: usize, with: Term },
+}
+
+/// Which rows of a relation count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Age {
+    /// All that there are.
+    Any,
+    /// Those of the last round.
+    New,
+    /// Those of earlier rounds.
+    Old,
+    /// Those of the last round and of earlier ones.
+    OldOrNew,
+}
+
+impl CompiledRule {
+    /// Each plan as steps; none if a condition can fail, or something that is read is undetermined.
+    pub(super) fn codes(&self, heads: &[PredicateId], store: &impl Store) -> Option<Vec<Code>> {
+        let mut is_there = true;
+        self.body.each_read(&mut |id| is_there &= !store.is_demanded(id));
+        if !is_there || self.body.reads_doubts(store) {
+            return None;
+        }
+        self.plans.iter().map(|plan| self.code(plan, heads)).collect()
+    }
+
+    /// The indexes on what its own stratum derives that no plan needs but the one over all rows, which a rule that is taken in bulk
+    /// does without: with nothing old, what is there is new.
+    pub(super) fn late_indexes(&self, heads: &[PredicateId]) -> Vec<(PredicateId, Box<[usize]>)> {
+        let Some((all, others)) = self.plans.split_first().filter(|(_, others)| !others.is_empty()) else {
+            return Vec::new();
+        };
+        if self.code(all, heads).is_none() {
+            return Vec::new();
+        }
+        let (mut late, mut needed) = (Vec::new(), Vec::new());
+        all.indexes(&self.body, &mut late);
+        for plan in others {
+            plan.indexes(&self.body, &mut needed);
+        }
+        late.retain(|index| heads.contains(&index.0) && !needed.contains(index));
+        late
+    }
+
+    fn code(&self, plan: &Plan, heads: &[PredicateId]) -> Option<Code> {
+        if self.args.is_empty() || !self.fits.is_empty() || heads.contains(&Names::PARENT) {
+            return None;
+        }
+        let new = plan.steps.iter().find(|step| step.is_delta).map(|step| step.ask);
+        let mut bound = vec![false; self.variables.len()];
+        let mut steps = Vec::new();
+        for (at, step) in plan.steps.iter().enumerate() {
+            let ask = self.body.asks.get(step.ask)?;
+            let age = match (&ask.kind, new) {
+                (AskKind::Atom(id, _), _) if !heads.contains(id) => Age::Any,
+                (_, Some(new)) if step.ask < new => Age::Old,
+                (_, Some(new)) if step.ask == new => Age::New,
+                _ => Age::OldOrNew,
+            };
+            let later = plan.steps.get(at + 1..)?;
+            let is_needed = |slot: usize| {
+                let term = Term::Slot(Slot(slot));
+                let of_later = |step: &super::Step| self.body.asks.get(step.ask).is_some_and(|ask| ask.names(slot));
+                self.args.contains(&term) || later.iter().any(of_later)
+            };
+            steps.push(code_of(ask, age, &mut bound, &is_needed)?);
+        }
+        if !self.args.iter().all(|arg| is_known(*arg, &bound)) {
+            return None;
+        }
+        let mut filters = Vec::new();
+        while let Some(filter) = self.filter(steps.last()).filter(|_| 1 < steps.len()) {
+            filters.push(filter);
+            steps.pop();
+        }
+        filters.reverse();
+        Some(Code { steps, result: self.args.clone(), filters, n_registers: bound.len() })
+    }
+
+    /// What a step that asks for a whole row asks of the result, if nothing else.
+    fn filter(&self, step: Option<&Step>) -> Option<Filter> {
+        let Some(Step::Has { of, age, key, wanted, is_whole: true, .. }) = step else { return None };
+        let cell = |term: &Term| match term {
+            Term::Constant(value) => Some(Cell::Constant(*value)),
+            _ => self.args.iter().position(|arg| arg == term).map(Cell::Of),
+        };
+        Some(Filter { of: *of, age: *age, cells: key.iter().map(cell).collect::<Option<_>>()?, wanted: *wanted })
+    }
+}
+
+fn is_known(term: Term, bound: &[bool]) -> bool {
+    match term {
+        Term::Slot(slot) => bound.get(slot.0).copied().unwrap_or(false),
+        Term::Constant(_) => true,
+        Term::Any => false,
+    }
+}
+
+/// The step that an ask of a rule is, if it cannot fail.
+fn code_of(ask: &Ask, age: Age, bound: &mut [bool], is_needed: &dyn Fn(usize) -> bool) -> Option<Step> {
+    let term = |operand: Operand| match operand {
+        Operand::Constant(value) => Term::Constant(value),
+        Operand::Local(slot) => Term::Slot(Slot(slot)),
+    };
+    match &ask.kind {
+        AskKind::Atom(_, args) if COLUMNS_MAX < args.len() => None,
+        AskKind::Atom(of, args) => rows_of(*of, args, age, bound, is_needed),
+        AskKind::Not(inner) => match &inner.kind {
+            AskKind::Atom(of, args) if !args.is_empty() && args.len() <= COLUMNS_MAX => {
+                let (columns, key) = known(args, bound);
+                let is_whole = columns.len() == args.len();
+                Some(Step::Has { of: *of, age: Age::Any, columns, key, wanted: false, is_whole })
+            }
+            _ => None,
+        },
+        AskKind::Guard(expr) => {
+            let (is_equal, left, right) = expr.as_equality()?;
+            Some(Step::Test { is_equal, left: term(left), right: term(right) })
+        }
+        AskKind::Is(slot, types) => Some(Step::Is { of: Term::Slot(*slot), types: types.clone() }),
+        AskKind::Bind(slot, expr) => {
+            let value = term(expr.as_operand()?);
+            let place = bound.get_mut(slot.0)?;
+            if std::mem::replace(place, true) {
+                return Some(Step::Test { is_equal: true, left: Term::Slot(*slot), right: value });
+            }
+            Some(Step::Let { to: slot.0, value })
+        }
+        AskKind::In(..) | AskKind::Aggregate { .. } => None,
+    }
+}
+
+/// The columns whose values are known, and these.
+fn known(args: &[Term], bound: &[bool]) -> (Vec<usize>, Vec<Term>) {
+    args.iter().copied().enumerate().filter(|(_, arg)| is_known(*arg, bound)).unzip()
+}
+
+/// The step that goes through the rows of an atom, or asks whether there is one where nobody asks which.
+fn rows_of(
+    of: PredicateId,
+    args: &[Term],
+    age: Age,
+    bound: &mut [bool],
+    is_needed: &dyn Fn(usize) -> bool,
+) -> Option<Step> {
+    let is_idle = |(at, arg): (usize, &Term)| match arg {
+        Term::Any => true,
+        Term::Constant(_) => false,
+        Term::Slot(slot) => {
+            let is_once = !args.iter().enumerate().any(|(other, of)| other != at && of == arg);
+            is_once && !is_known(*arg, bound) && !is_needed(slot.0)
+        }
+    };
+    let idle: Vec<bool> = args.iter().enumerate().map(is_idle).collect();
+    // What is new is looked through from the first to the last.
+    let (columns, key) = if age == Age::New { Default::default() } else { known(args, bound) };
+    let n_idle = idle.iter().filter(|is_idle| **is_idle).count();
+    if !key.is_empty() && columns.len() + n_idle == args.len() {
+        return Some(Step::Has { of, age, is_whole: n_idle == 0, columns, key, wanted: true });
+    }
+    let mut binds = Vec::new();
+    for ((column, arg), is_idle) in args.iter().enumerate().zip(idle) {
+        match arg {
+            _ if is_idle || columns.contains(&column) => {}
+            Term::Slot(slot) if !is_known(*arg, bound) => {
+                *bound.get_mut(slot.0)? = true;
+                binds.push(Bind::Set { column, to: slot.0 });
+            }
+            _ => binds.push(Bind::Same { column, with: *arg }),
+        }
+    }
+    Some(Step::Rows { of, age, columns, key, binds })
+}
+
+impl Ask {
+    /// Whether the ask says anything of a variable.
+    fn names(&self, slot: usize) -> bool {
+        let of = |terms: &[Term]| terms.iter().any(|term| matches!(term, Term::Slot(of) if of.0 == slot));
+        let is_needed = self.needs.iter().any(|of| of.0 == slot);
+        is_needed
+            || match &self.kind {
+                AskKind::Atom(_, args) => of(args),
+                AskKind::Not(inner) => inner.names(slot),
+                AskKind::Bind(to, _) | AskKind::Is(to, _) => to.0 == slot,
+                AskKind::In(left, right, _) => of(&[*left, *right]),
+                // What an expression says is among what it needs.
+                AskKind::Guard(_) | AskKind::Aggregate { .. } => false,
+            }
+    }
+}

@@ -1,0 +1,88 @@
+//! What a rule adds to its relation in one round.
+
+use std::ops::{ControlFlow, Range};
+
+use crate::{
+    base::Values,
+    check::rules::PredicateId,
+    facts::{RowId, Store},
+};
+
+use super::{
+    super::{
+        CompiledRule,
+        derive::{DeriveError, Run},
+        n_rows,
+        solve::Stop,
+    },
+    Code,
+};
+
+impl Run<'_> {
+    /// Adds what a rule derives in a round, all conditions of which are answered. In the first round, which has `first`, all rows
+    /// are new.
+    pub(in crate::datalog) fn round(
+        &mut self,
+        rule: &CompiledRule,
+        codes: &[Code],
+        first: Option<&Vec<PredicateId>>,
+        news: &[Range<RowId>],
+        store: &mut impl Store,
+        values: &impl Values,
+    ) -> Result<(), DeriveError> {
+        match (first, codes) {
+            (Some(heads), [_, code, ..]) => {
+                let mut all = news.to_vec();
+                for head in heads {
+                    if let Some(range) = all.get_mut(head.0) {
+                        range.start = 0;
+                    }
+                }
+                self.apply_code(rule, code, &all, store, values)
+            }
+            (Some(_), codes) => codes.iter().try_for_each(|code| self.apply_code(rule, code, news, store, values)),
+            (None, codes) => codes.iter().skip(1).try_for_each(|code| self.apply_code(rule, code, news, store, values)),
+        }
+    }
+
+    fn apply_code(
+        &mut self,
+        rule: &CompiledRule,
+        code: &Code,
+        news: &[Range<RowId>],
+        store: &mut impl Store,
+        values: &impl Values,
+    ) -> Result<(), DeriveError> {
+        let n_before = n_rows(store, rule.head);
+        self.machine.begin(code);
+        self.machine.steps_left = self.steps_left;
+        loop {
+            let left = self.bounds.rows_max.saturating_sub(self.n_rows);
+            let flow = self.machine.run(code, (&*store, values), news, rule.head, left);
+            let is_done = match flow {
+                ControlFlow::Break(Stop::TooManySteps) => return Err(self.too_many_steps(rule)),
+                ControlFlow::Break(Stop::Enough) => return Err(self.too_many_rows(rule)),
+                ControlFlow::Continue(is_done) => is_done,
+            };
+            if let Some(relation) = store.relation_mut(rule.head) {
+                self.n_rows += u64::from(relation.rows.insert_all(&self.machine.found));
+            }
+            if self.bounds.rows_max < self.n_rows {
+                return Err(self.too_many_rows(rule));
+            }
+            if is_done {
+                break;
+            }
+        }
+        self.steps_left = self.machine.steps_left;
+        self.n_touched += std::mem::take(&mut self.machine.n_touched);
+        let n = n_rows(store, rule.head);
+        if n_before < n
+            && let Some(relation) = store.relation_mut(rule.head)
+        {
+            relation.births.note(self.now, n_before..n);
+            self.now = self.now.next();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,189 @@
+//! Where rows are, by a hash of what is asked for.
+//!
+//! ```text
+//!   Slots   hhhhhhhhhhhh iiiiiiiiiiiiiiiiiiii   four bytes: a row, and as much of its hash as there is room for
+//!   Keys    a key, or half of its hash | row    eight bytes: a key, and the newest row that has it
+//! ```
+//!
+//! Open addressing with linear probing, at most three quarters full (Knuth, "The Art of Computer Programming", volume 3, 6.4).
+//! The upper bits of a hash say where to look first, so that what grows is copied in order.
+
+use super::table::{NO_ROW, RowId};
+
+const FREE: u32 = u32::MAX;
+const SLOTS_MIN: usize = 8;
+/// Slots from which on twice as many is enough more.
+const LARGE: usize = 1 << 18;
+/// Rows whose slots are read at once.
+pub(super) const BATCH: usize = 32;
+
+/// A number that says nothing of the one that it was made of: the halves of a product, one over the other.
+#[expect(clippy::cast_possible_truncation, reason = "the lower half, and then the upper one")]
+#[inline]
+pub(super) fn fold(number: u64) -> u64 {
+    let product = u128::from(number) * 0x9E37_79B9_7F4A_7C15_u128;
+    product as u64 ^ (product >> 64) as u64
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the shift leaves as many bits as there are slots")]
+#[inline]
+fn home(hash: u64, shift: u32) -> usize {
+    (hash >> shift) as usize
+}
+
+/// How many slots `n` need, if there are too few.
+fn growth(n: usize, n_slots: usize) -> Option<usize> {
+    let needed = || (n * 4 / 3 + 1).next_power_of_two().max(SLOTS_MIN);
+    (n_slots * 3 < n * 4).then(|| if needed() < LARGE { needed().max(4 * n_slots) } else { needed() })
+}
+
+/// The rows of a table, each once.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Slots {
+    taken: Box<[u32]>,
+    /// How far a hash is shifted to be a slot.
+    shift: u32,
+    /// The bits of a slot that are a row. There are fewer rows than slots, so that none has all of them.
+    rows: u32,
+}
+
+impl Slots {
+    /// The row of a hash that is the one wanted, or else the slot where it would be.
+    #[inline]
+    pub(super) fn find(&self, hash: u64, is_it: impl Fn(RowId) -> bool) -> Result<RowId, usize> {
+        let mask = self.taken.len().wrapping_sub(1);
+        let mut at = home(hash, self.shift);
+        let wanted = low(hash);
+        while let Some(slot) = self.taken.get(at) {
+            if *slot == FREE {
+                return Err(at);
+            }
+            if (slot ^ wanted) & !self.rows == 0 && is_it(slot & self.rows) {
+                return Ok(slot & self.rows);
+            }
+            at = (at + 1) & mask;
+        }
+        Err(at)
+    }
+
+    /// Notes a row in a slot that [`Self::find`] found free.
+    #[inline]
+    pub(super) fn put(&mut self, slot: usize, hash: u64, row: RowId) {
+        if let Some(slot) = self.taken.get_mut(slot) {
+            *slot = low(hash) & !self.rows | row;
+        }
+    }
+
+    /// Reads what [`Self::find`] will, all at once: where memory is far away, one wait is as long as many.
+    pub(super) fn touch(&self, hashes: &[u64], read: impl Fn(RowId) -> u32) {
+        let slot = |hash: &u64| self.taken.get(home(*hash, self.shift)).copied().unwrap_or(FREE);
+        std::hint::black_box(hashes.iter().map(slot).fold(0, |all, of| all ^ of));
+        std::hint::black_box(hashes.iter().map(|hash| read(slot(hash) & self.rows)).fold(0, |all, of| all ^ of));
+    }
+
+    /// Makes room for `n` rows more than there are.
+    pub(super) fn reserve(&mut self, n_rows: RowId, n: usize, hash: impl Fn(RowId) -> u64) {
+        let Some(n_slots) = growth(n_rows as usize + n, self.taken.len()) else { return };
+        self.taken = vec![FREE; n_slots].into_boxed_slice();
+        self.shift = 64 - n_slots.trailing_zeros();
+        self.rows = u32::try_from(n_slots - 1).unwrap_or(u32::MAX);
+        let mut hashes = [0; BATCH];
+        let mut first = 0;
+        while first < n_rows {
+            for (place, row) in hashes.iter_mut().zip(first..n_rows) {
+                *place = hash(row);
+            }
+            let slot = |hash: &u64| self.taken.get(home(*hash, self.shift)).copied().unwrap_or(FREE);
+            std::hint::black_box(hashes.iter().map(slot).fold(0, |all, of| all ^ of));
+            for (hash, row) in hashes.iter().zip(first..n_rows) {
+                if let Err(slot) = self.find(*hash, |_| false) {
+                    self.put(slot, *hash, row);
+                }
+            }
+            first = first.saturating_add(RowId::try_from(BATCH).unwrap_or(RowId::MAX));
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the half that says nothing of the slot")]
+#[inline]
+fn low(hash: u64) -> u32 {
+    hash as u32
+}
+
+/// The newest row of each key.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Keys {
+    slots: Box<[Key]>,
+    shift: u32,
+    n: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Key {
+    /// The key itself if it fits, half of its hash if not.
+    check: u32,
+    newest: RowId,
+}
+
+impl Keys {
+    /// The newest row of a key, or else the slot where the key would be.
+    #[inline]
+    pub(super) fn find(&self, hash: u64, check: u32, is_it: impl Fn(RowId) -> bool) -> Result<RowId, usize> {
+        self.slot(hash, check, is_it).map(|(_, newest)| newest)
+    }
+
+    #[inline]
+    fn slot(&self, hash: u64, check: u32, is_it: impl Fn(RowId) -> bool) -> Result<(usize, RowId), usize> {
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut at = home(hash, self.shift);
+        while let Some(slot) = self.slots.get(at) {
+            if slot.newest == NO_ROW {
+                return Err(at);
+            }
+            if slot.check == check && is_it(slot.newest) {
+                return Ok((at, slot.newest));
+            }
+            at = (at + 1) & mask;
+        }
+        Err(at)
+    }
+
+    /// Makes a row the newest of its key, and says which was. `hash_of` gives the hash of what a slot has.
+    #[inline]
+    pub(super) fn note(
+        &mut self,
+        hash: u64,
+        check: u32,
+        row: RowId,
+        is_it: impl Fn(RowId) -> bool,
+        hash_of: impl Fn(u32, RowId) -> u64,
+    ) -> RowId {
+        self.reserve(hash_of);
+        let (at, before) = match self.slot(hash, check, is_it) {
+            Ok((at, newest)) => (at, newest),
+            Err(at) => {
+                self.n += 1;
+                (at, NO_ROW)
+            }
+        };
+        if let Some(slot) = self.slots.get_mut(at) {
+            *slot = Key { check, newest: row };
+        }
+        before
+    }
+
+    fn reserve(&mut self, hash_of: impl Fn(u32, RowId) -> u64) {
+        let Some(n_slots) = growth(self.n + 1, self.slots.len()) else { return };
+        let free = Key { check: 0, newest: NO_ROW };
+        let old = std::mem::replace(&mut self.slots, vec![free; n_slots].into_boxed_slice());
+        self.shift = 64 - n_slots.trailing_zeros();
+        for key in old.iter().filter(|key| key.newest != NO_ROW) {
+            if let Err(at) = self.slot(hash_of(key.check, key.newest), key.check, |_| false)
+                && let Some(slot) = self.slots.get_mut(at)
+            {
+                *slot = *key;
+            }
+        }
+    }
+}
