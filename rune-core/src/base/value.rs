@@ -378,7 +378,11 @@ impl Values for Pool {
     }
 
     fn text(&mut self, text: &str) -> Value {
-        self.find_text(text).unwrap_or_else(|| self.intern(Datum::Text(text.into())))
+        let hash = hash_text(&self.hasher, text);
+        let known = self.find(hash, &|held| matches!(held, Datum::Text(held) if **held == *text));
+        known.unwrap_or_else(|| {
+            Value(push(&mut self.data, &mut self.index, &self.hasher, hash, Datum::Text(text.into())) + self.n_below)
+        })
     }
 
     fn view(&self, value: Value) -> View<'_> {

@@ -3,12 +3,13 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
-    ops::Range,
 };
+
+use hashbrown::HashMap;
 
 use crate::{
     base::{
-        FileId, Kind, Pool, Sources, Span, Value, Values, View,
+        FileId, Kind, Pool, Sources, Span, Symbol, Value, Values, View,
         value::{brief, cut},
     },
     diag::{Code, Finding, Findings},
@@ -24,13 +25,13 @@ use crate::{
 };
 
 use super::meant;
-use super::rules::{Fact, Names, Predicate, PredicateId, PredicateKind};
+use super::rules::{Fact, FactList, Names, Predicate, PredicateId, PredicateKind};
 
 /// What `[data]` sections say.
 #[derive(Debug, Default)]
 pub struct GivenRows {
     /// The rows.
-    pub rows: Vec<Fact>,
+    pub rows: FactList,
     /// The files of rows that were read.
     pub files: Vec<FileId>,
     /// The relations that are named, with rows or without.
@@ -46,7 +47,7 @@ pub fn check(
     values: &mut Pool,
     findings: &mut Findings,
 ) -> GivenRows {
-    let mut reader = Rows { sources, names, schema, values, findings, given: GivenRows::default(), is_parent: false };
+    let mut reader = Rows::new(sources, names, schema, values, findings);
     for (file, table) in tables {
         reader.table(*file, "", table);
     }
@@ -64,7 +65,7 @@ pub fn expected_rows(
 ) -> Option<Vec<Vec<Value>>> {
     let names = &Names::default();
     let sources = &Sources::new(Vec::new());
-    let mut reader = Rows { sources, names, schema, values, findings, given: GivenRows::default(), is_parent: false };
+    let mut reader = Rows::new(sources, names, schema, values, findings);
     let rows = match &node.shape {
         Shape::Bool(holds) if types.is_empty() => return Some(if *holds { vec![Vec::new()] } else { Vec::new() }),
         Shape::List(rows) => rows,
@@ -101,11 +102,25 @@ struct Rows<'a> {
     given: GivenRows,
     /// Whether the rows are parents, which are entities of any type.
     is_parent: bool,
+    /// The entities that fields named, by type and id.
+    met: BTreeMap<Symbol, HashMap<&'a str, Value>>,
+    row: Vec<Value>,
 }
 
 const ROWS_FORM: &str = r#"rows are written `viewer = [["ada", "plan"]]`, or `viewer = { rows_from = "viewers.csv" }`"#;
 
-impl Rows<'_> {
+impl<'a> Rows<'a> {
+    fn new(
+        sources: &'a Sources,
+        names: &'a Names,
+        schema: Option<&'a Schema>,
+        values: &'a mut Pool,
+        findings: &'a mut Findings,
+    ) -> Self {
+        let (given, met, row) = (GivenRows::default(), BTreeMap::new(), Vec::new());
+        Self { sources, names, schema, values, findings, given, is_parent: false, met, row }
+    }
+
     fn refuse(&mut self, code: Code, span: Span, message: impl Into<String>, help: impl Into<String>) {
         self.findings.push(Finding::new(code, span, message).help(help));
     }
@@ -210,8 +225,8 @@ impl Rows<'_> {
             .zip(cells)
             .map(|(column, cell)| self.cell(span.file, &column.types, cell))
             .collect();
-        if let Some(row) = row.into_iter().collect() {
-            self.given.rows.push(Fact { predicate: id, row, span });
+        if let Some(row) = row.into_iter().collect::<Option<Vec<_>>>() {
+            self.given.rows.push(Fact { predicate: id, row: &row, span });
         }
     }
 
@@ -357,10 +372,12 @@ impl Rows<'_> {
         if !self.given.files.contains(&source) {
             self.given.files.push(source);
         }
-        for (at, record) in Records::new(text, separator).enumerate() {
+        let (mut records, mut fields, mut at) = (Records::new(text, separator), Vec::new(), 0);
+        while let Some(record) = records.read(&mut fields) {
+            at += 1;
             match record {
-                Ok(fields) if at == 0 && has_header => self.header(source, predicate, &fields),
-                Ok(fields) => self.record(source, id, predicate, &fields),
+                Ok(()) if at == 1 && has_header => self.header(source, predicate, &fields),
+                Ok(()) => self.record(source, id, predicate, &fields),
                 Err(error) => {
                     let help = csv::quoting(text, error.span.start);
                     self.refuse(Code::RowForm, Span::new(source, error.span), error.message, help);
@@ -398,7 +415,7 @@ impl Rows<'_> {
         self.refuse(Code::RowForm, Span::new(file, span), message, help);
     }
 
-    fn record(&mut self, file: FileId, id: PredicateId, predicate: &Predicate, fields: &[Field<'_>]) {
+    fn record(&mut self, file: FileId, id: PredicateId, predicate: &Predicate, fields: &[Field<'a>]) {
         let span = fields.first().map_or(0, |field| field.span.start)..fields.last().map_or(0, |field| field.span.end);
         let span = Span::new(file, span);
         if fields.len() != predicate.columns.len() {
@@ -407,19 +424,30 @@ impl Rows<'_> {
             self.refuse(Code::RowForm, span, message, "fields with a separator in them are quoted");
             return;
         }
-        let row: Vec<_> = predicate
-            .columns
-            .iter()
-            .zip(fields)
-            .map(|(column, field)| self.field(file, &column.types, &field.text, &field.span))
-            .collect();
-        if let Some(row) = row.into_iter().collect() {
-            self.given.rows.push(Fact { predicate: id, row, span });
+        let mut row = std::mem::take(&mut self.row);
+        row.clear();
+        row.extend(predicate.columns.iter().zip(fields).filter_map(|(column, field)| {
+            let known = self.known(&column.types, field);
+            known.or_else(|| self.field(file, &column.types, field))
+        }));
+        if row.len() == fields.len() {
+            self.given.rows.push(Fact { predicate: id, row: &row, span });
+        }
+        self.row = row;
+    }
+
+    /// The value of a field that was met before, or says it itself.
+    fn known(&mut self, types: &Types, field: &Field<'_>) -> Option<Value> {
+        match types.single()? {
+            Type::Long => Some(self.values.long(field.text.parse().ok()?)),
+            Type::Entity(kind) => self.met.get(kind)?.get(&*field.text).copied(),
+            _ => None,
         }
     }
 
     /// The value that a field of text is.
-    fn field(&mut self, file: FileId, types: &Types, text: &str, span: &Range<usize>) -> Option<Value> {
+    fn field(&mut self, file: FileId, types: &Types, field: &Field<'a>) -> Option<Value> {
+        let (text, span) = (&*field.text, &field.span);
         let shape = match types.single() {
             Some(Type::Long) => text.parse().map(Shape::Long).ok(),
             Some(Type::Bool) => text.parse().map(Shape::Bool).ok(),
@@ -431,7 +459,15 @@ impl Rows<'_> {
             self.refuse(Code::WrongType, Span::new(file, span.clone()), message, "see the declaration of the relation");
             return None;
         };
-        self.cell(file, types, &Node { span: span.clone(), shape })
+        let value = self.cell(file, types, &Node { span: span.clone(), shape });
+        // What there is something to say of is met anew each time.
+        if let (Some(value), Some(kind), Cow::Borrowed(text)) = (value, types.entity(), &field.text)
+            && !is_odd(text)
+            && !text.contains("::")
+        {
+            self.met.entry(kind).or_default().insert(text, value);
+        }
+        value
     }
 }
 
@@ -462,9 +498,10 @@ fn guess(node: &Node) -> String {
 }
 
 /// Whether each key of a functional relation has one value. Both places of one that has two are told.
-pub fn check_functional(predicates: &[Predicate], facts: &[Fact], values: &Pool, findings: &mut Findings) {
-    let mut known: BTreeMap<(PredicateId, &[Value]), &Fact> = BTreeMap::new();
-    for fact in facts {
+pub fn check_functional(predicates: &[Predicate], facts: &FactList, values: &Pool, findings: &mut Findings) {
+    let mut known: BTreeMap<(PredicateId, &[Value]), Fact<'_>> = BTreeMap::new();
+    let is_functional = |id: PredicateId| predicates.get(id.0).is_some_and(|predicate| predicate.key.is_some());
+    for fact in facts.of(is_functional) {
         let Some(key) = predicates.get(fact.predicate.0).and_then(|predicate| predicate.key) else { continue };
         let Some(of) = fact.row.get(..key.n_columns) else { continue };
         let other = *known.entry((fact.predicate, of)).or_insert(fact);
@@ -481,9 +518,9 @@ pub fn check_functional(predicates: &[Predicate], facts: &[Fact], values: &Pool,
 }
 
 /// Whether the schema lets the children of given parents be in them, and files or the API give them.
-pub fn check_parents(facts: &[Fact], is_test: bool, schema: Option<&Schema>, values: &Pool, findings: &mut Findings) {
+pub fn check_parents(facts: &FactList, is_test: bool, schema: Option<&Schema>, values: &Pool, findings: &mut Findings) {
     let Some(schema) = schema else { return };
-    for fact in facts.iter().filter(|fact| fact.predicate == Names::PARENT) {
+    for fact in facts.of(|id| id == Names::PARENT) {
         let [View::Entity(child, _), View::Entity(parent, _)] =
             fact.row.iter().map(|value| values.view(*value)).collect::<Vec<_>>()[..]
         else {

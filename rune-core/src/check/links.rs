@@ -10,7 +10,7 @@ use cedar_policy::pst;
 use super::policies::{CedarStatement, Link, RowLink, Statement};
 use crate::{
     base::{FileId, Pool, Sources, Span, Value, Values, View},
-    check::rules::{CheckedRules, Fact, Predicate},
+    check::rules::{CheckedRules, FactList, Predicate},
     diag::{Code, Finding, Findings, nearest},
     syntax::{Node, Shape},
 };
@@ -24,15 +24,16 @@ pub fn check_relations(rules: &CheckedRules, findings: &mut Findings) {
 
 /// The rows of relations that name a template, as links.
 #[must_use]
-pub fn rows(rules: &CheckedRules, facts: &[Fact], values: &Pool) -> Vec<RowLink> {
+pub fn rows(rules: &CheckedRules, facts: &FactList, values: &Pool) -> Vec<RowLink> {
     let mut links = Vec::new();
     let mut n_rows: BTreeMap<usize, usize> = BTreeMap::new();
     // Equal rows are one.
     let mut seen: BTreeSet<(usize, &[Value])> = BTreeSet::new();
-    for fact in facts {
+    let is_linking = |id| rules.predicate(id).is_some_and(|predicate| predicate.template.is_some());
+    for fact in facts.of(is_linking) {
         let Some(predicate) = rules.predicate(fact.predicate) else { continue };
         let Some(template) = &predicate.template else { continue };
-        if !seen.insert((fact.predicate.0, &fact.row)) {
+        if !seen.insert((fact.predicate.0, fact.row)) {
             continue;
         }
         let n = n_rows.entry(fact.predicate.0).or_default();
@@ -43,7 +44,7 @@ pub fn rows(rules: &CheckedRules, facts: &[Fact], values: &Pool) -> Vec<RowLink>
             span: fact.span,
         };
         *n += 1;
-        for (column, value) in predicate.columns.iter().zip(&fact.row) {
+        for (column, value) in predicate.columns.iter().zip(fact.row) {
             match (column.name.as_deref(), values.view(*value)) {
                 (Some("id"), View::Text(id)) => id.clone_into(&mut link.id),
                 (Some(name), View::Entity(kind, id)) => {

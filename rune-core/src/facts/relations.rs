@@ -133,6 +133,16 @@ impl Relation {
         }
     }
 
+    /// Adds rows that stand somewhere, before any is derived: their cells, how many there are, and where each stands. Says how many
+    /// were new.
+    pub fn give_all(&mut self, cells: &[Value], n_rows: usize, span: impl Fn(usize) -> Span) -> RowId {
+        self.rows.fit(self.rows.len() as usize + n_rows);
+        let Self { rows, places, .. } = self;
+        let n_before = rows.len();
+        rows.insert_each(cells, |at| places.push(span(at)));
+        rows.len() - n_before
+    }
+
     /// The rows that are given, and where they stand.
     fn given(&self) -> impl Iterator<Item = (&[Value], Span)> {
         (0..self.places.len()).filter_map(|at| Some((self.rows.row(at), self.places.of(at)?)))

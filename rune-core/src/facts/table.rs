@@ -105,24 +105,33 @@ impl Table {
         }
         let n_before = self.n_rows;
         self.reserve(1);
-        self.add(hash_row(self.seed, row), row);
+        let is_new = self.add(hash_row(self.seed, row), row);
         self.index(n_before);
-        n_before < self.n_rows
+        is_new
     }
 
     /// Adds rows of one column or more, whose cells follow each other. Says how many were new.
     pub fn insert_all(&mut self, rows: &[Value]) -> RowId {
-        let (n_before, arity) = (self.n_rows, self.arity.max(1));
+        let n_before = self.n_rows;
+        self.insert_each(rows, |_| ());
+        self.n_rows - n_before
+    }
+
+    /// Adds rows of one column or more, whose cells follow each other. Says of each that was new which it was.
+    pub fn insert_each(&mut self, rows: &[Value], mut added: impl FnMut(usize)) {
+        let (mut at, arity) = (0, self.arity.max(1));
         for batch in rows.chunks(BATCH * arity) {
             let (mut hashes, n_indexed) = ([0; BATCH], self.n_rows);
             self.reserve(BATCH);
             self.touch(batch, &mut hashes);
             for (hash, row) in hashes.iter().zip(batch.chunks_exact(arity)) {
-                self.add(*hash, row);
+                if self.add(*hash, row) {
+                    added(at);
+                }
+                at += 1;
             }
             self.index(n_indexed);
         }
-        self.n_rows - n_before
     }
 
     /// The hashes of up to [`BATCH`] rows; and where they may be, memory is on its way.
@@ -147,7 +156,7 @@ impl Table {
 
     /// Adds a row for which there is room.
     #[inline]
-    fn add(&mut self, hash: u64, row: &[Value]) {
+    fn add(&mut self, hash: u64, row: &[Value]) -> bool {
         let Self { arity, cells, all, .. } = self;
         let found = all.find(hash, |id| is_same(row_of(cells, *arity, id), row));
         if let Err(slot) = found
@@ -156,7 +165,9 @@ impl Table {
             all.put(slot, hash, self.n_rows);
             cells.extend_from_slice(row);
             self.n_rows += 1;
+            return true;
         }
+        false
     }
 
     /// Makes room for so many more rows.

@@ -6,7 +6,7 @@ use crate::{
     base::{Pool, Span, Symbol, Value, Values, View, limits, value::each_entity},
     check::{
         CheckedEntity,
-        rules::{CheckedRules, Fact, Goal, Names, PredicateId, PredicateKind},
+        rules::{CheckedRules, Fact, FactList, Goal, Names, PredicateId, PredicateKind},
     },
     datalog::{self, Bound, Bounds, DatalogEngine, Demand, give},
     diag::{Code, Finding, Findings},
@@ -18,11 +18,11 @@ use crate::{
 pub(super) struct Given<'a> {
     pub(super) entities: &'a [CheckedEntity],
     /// Lists of rows, read one after the other.
-    pub(super) rows: &'a [&'a [Fact]],
+    pub(super) rows: &'a [&'a FactList],
 }
 
 impl<'a> Given<'a> {
-    fn facts(self) -> impl Iterator<Item = &'a Fact> {
+    fn facts(self) -> impl Iterator<Item = Fact<'a>> {
         self.rows.iter().flat_map(|rows| rows.iter())
     }
 
@@ -47,27 +47,48 @@ impl<'a> Given<'a> {
         };
         let relations = Relations::new(rules, |name| values.symbol(name));
         let mut facts = Facts::new(self.entities, hierarchy, relations);
-        facts.relations.has_parent_rows |= self.facts().any(|fact| fact.predicate == Names::PARENT);
-        let mut n_rows: u64 = 0;
-        for fact in self.facts() {
-            n_rows += give(&mut facts, fact.predicate, &fact.row, fact.span);
-            if bounds.rows_max < n_rows {
-                let message = format!("there are more than {} rows", bounds.rows_max);
-                findings.push(
-                    Finding::new(Code::TooManyRows, fact.span, message).help("keep fewer of them in one ruleset"),
-                );
-                return None;
-            }
+        facts.relations.has_parent_rows |= self.parents().next().is_some();
+        if let Err(span) = self.give_all(&mut facts, bounds.rows_max) {
+            let message = format!("there are more than {} rows", bounds.rows_max);
+            findings.push(Finding::new(Code::TooManyRows, span, message).help("keep fewer of them in one ruleset"));
+            return None;
         }
         self.load_entities(rules, &mut facts, values);
         Some(facts)
     }
 
+    /// The parents that are given as rows.
+    fn parents(self) -> impl Iterator<Item = Fact<'a>> {
+        self.rows.iter().flat_map(|rows| rows.of(|id| id == Names::PARENT))
+    }
+
+    /// Puts the rows in place. An error is where the first one stands that is too many.
+    fn give_all(self, facts: &mut Facts, rows_max: u64) -> Result<(), Span> {
+        let mut n_rows: u64 = 0;
+        for run in self.rows.iter().flat_map(|rows| rows.runs()) {
+            if run.predicate != Names::PARENT
+                && n_rows + run.n_rows() as u64 <= rows_max
+                && let Some(relation) = facts.relations.get_mut(run.predicate)
+                && 0 < relation.rows.arity()
+            {
+                n_rows += u64::from(relation.give_all(&run.cells, run.n_rows(), |at| run.span(at)));
+                continue;
+            }
+            for fact in run.facts() {
+                n_rows += give(facts, fact.predicate, fact.row, fact.span);
+                if rows_max < n_rows {
+                    return Err(fact.span);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Whether parents given as rows make a cycle with those of the entities.
     fn check_parents(self, values: &mut Pool) -> Result<(), HierarchyFault> {
         let mut parents: BTreeMap<Value, Vec<Value>> = BTreeMap::new();
-        for fact in self.facts().filter(|fact| fact.predicate == Names::PARENT) {
-            if let [child, parent] = fact.row.as_slice() {
+        for fact in self.parents() {
+            if let [child, parent] = fact.row {
                 parents.entry(*child).or_default().push(*parent);
             }
         }
@@ -105,7 +126,7 @@ impl<'a> Given<'a> {
         for entity in self.entities {
             add_known(facts, entity.uid, entity.span.unwrap_or(Span::NOWHERE));
         }
-        for fact in self.facts() {
+        for fact in self.facts().filter(|_| !known.is_empty()) {
             fact.row.iter().for_each(|value| add_known(facts, *value, fact.span));
         }
         for entity in self.entities {
@@ -169,8 +190,8 @@ pub(super) fn derive(
 fn hierarchy_finding(fault: &HierarchyFault, given: Given<'_>, place: Span, values: &Pool) -> Finding {
     let span = |uid| {
         let of_entity = given.entities.iter().find(|entity| entity.uid == uid).and_then(|entity| entity.span);
-        let is_it = |fact: &&Fact| fact.predicate == Names::PARENT && fact.row.first() == Some(&uid);
-        of_entity.or_else(|| given.facts().find(is_it).map(|fact| fact.span)).unwrap_or(place)
+        let is_it = |fact: &Fact<'_>| fact.row.first() == Some(&uid);
+        of_entity.or_else(|| given.parents().find(is_it).map(|fact| fact.span)).unwrap_or(place)
     };
     match fault {
         HierarchyFault::Cycle(members) => {

@@ -25,7 +25,7 @@ use crate::{
     base::{FileId, Pool, Sources, Span, Values, Version, View, limits},
     check::{
         self, CheckedEntity,
-        rules::{CheckedRules, Fact, Names, RuleTexts, attributes},
+        rules::{CheckedRules, FactList, Names, RuleTexts, attributes},
     },
     datalog::{Bounds, DatalogEngine, Demand, QueryPlan},
     decide::Terms,
@@ -312,7 +312,7 @@ impl Build<'_> {
             values,
             findings,
         );
-        rows.extend(rules.facts.iter().cloned());
+        rows.extend(&rules.facts);
         check::data::check_functional(&rules.predicates, &rows, values, findings);
         check::data::check_parents(&rows, false, schema, values, findings);
         extend(cedar.as_mut(), &added, findings);
@@ -412,7 +412,7 @@ struct Checked {
     schema: Option<Schema>,
     fragments: Vec<serde_json::Value>,
     entities: Vec<CheckedEntity>,
-    rows: Vec<Fact>,
+    rows: FactList,
     rules: CheckedRules,
     policies: PolicySet,
     cases: Vec<cases::Case>,

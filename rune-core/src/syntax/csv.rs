@@ -50,20 +50,32 @@ impl<'t> Records<'t> {
         Self { text, at, separator }
     }
 
-    fn record(&mut self) -> Result<Vec<Field<'t>>, CsvError> {
-        let mut fields = Vec::new();
+    /// The next record, if there is one, in the place of what `fields` held.
+    pub fn read(&mut self, fields: &mut Vec<Field<'t>>) -> Option<Result<(), CsvError>> {
+        if self.text.len() <= self.at {
+            return None;
+        }
+        fields.clear();
+        let record = self.record(fields);
+        if record.is_err() {
+            self.at = self.text.len();
+        }
+        Some(record)
+    }
+
+    fn record(&mut self, fields: &mut Vec<Field<'t>>) -> Result<(), CsvError> {
         loop {
             let field = self.field()?;
             self.at = field.span.end;
             fields.push(field);
             let rest = self.text.get(self.at..).unwrap_or_default();
             if rest.is_empty() {
-                return Ok(fields);
+                return Ok(());
             }
             for end in ["\r\n", "\n"] {
                 if rest.starts_with(end) {
                     self.at += end.len();
-                    return Ok(fields);
+                    return Ok(());
                 }
             }
             // What ended the field is the separator.
@@ -81,7 +93,9 @@ impl<'t> Records<'t> {
         if is_quoted {
             return self.quoted(start, separator);
         }
-        let end = rest.find([separator, '\n']).unwrap_or(rest.len());
+        // Both are of one byte, and no part of another character.
+        let is_end = |byte: u8| byte == b'\n' || char::from(byte) == separator;
+        let end = rest.bytes().position(is_end).unwrap_or(rest.len());
         let text = rest.get(..end).unwrap_or_default();
         // The line ends with both characters, or with the line feed alone.
         let text = if rest.get(end..).is_some_and(|rest| rest.starts_with('\n')) {
@@ -130,14 +144,8 @@ impl<'t> Iterator for Records<'t> {
     type Item = Result<Vec<Field<'t>>, CsvError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.text.len() <= self.at {
-            return None;
-        }
-        let record = self.record();
-        if record.is_err() {
-            self.at = self.text.len();
-        }
-        Some(record)
+        let mut fields = Vec::new();
+        Some(self.read(&mut fields)?.map(|()| fields))
     }
 }
 

@@ -146,7 +146,7 @@ fn without_rows<'c>(
     read: &BTreeSet<PredicateId>,
 ) -> Vec<(PredicateId, &'c Predicate)> {
     let in_tests: BTreeSet<PredicateId> =
-        checked.tests.iter().flat_map(|test| &test.facts).map(|fact| fact.predicate).collect();
+        checked.tests.iter().flat_map(|test| test.facts.runs()).map(|run| run.predicate).collect();
     let all = checked.predicates.iter().enumerate().map(|(at, predicate)| (PredicateId(at), predicate));
     let is_empty = |id: &PredicateId| read.contains(id) && !rows.contains(id) && !in_tests.contains(id);
     let is_base = |of: &Predicate| of.kind == PredicateKind::Base && of.template.is_none();

@@ -11,6 +11,7 @@ mod absence;
 pub mod attributes;
 mod body;
 mod expressions;
+mod given;
 mod lints;
 mod modes;
 mod names;
@@ -38,6 +39,7 @@ use crate::{
 };
 
 pub use expressions::ExprTypes;
+pub use given::{Fact, FactList};
 pub use names::Names;
 pub use question::Question;
 
@@ -294,17 +296,6 @@ pub struct Aggregate {
     pub outer: Vec<Slot>,
 }
 
-/// A row that stands in a file.
-#[derive(Debug, Clone)]
-pub struct Fact {
-    /// The relation.
-    pub predicate: PredicateId,
-    /// The row.
-    pub row: Vec<Value>,
-    /// Where it stands.
-    pub span: Span,
-}
-
 /// A derived attribute: of which type, under which name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attribute {
@@ -335,7 +326,7 @@ pub struct CheckedRules {
     /// The rules.
     pub rules: Vec<Rule>,
     /// The rows among the clauses.
-    pub facts: Vec<Fact>,
+    pub facts: FactList,
     /// The rules by stratum, those that decide (`permit`, `forbid`) in none.
     pub strata: Vec<Vec<usize>>,
     /// The rules that depend on the request, by stratum.
@@ -360,7 +351,7 @@ pub struct RuleTexts<'a> {
     /// What tests say.
     pub tests: &'a [TestText],
     /// The rows that stand outside the clauses.
-    pub rows: &'a [Fact],
+    pub rows: &'a FactList,
     /// The relations that `[data]` names, whether it gives them rows or not.
     pub named: &'a BTreeSet<PredicateId>,
 }
@@ -378,7 +369,7 @@ pub struct TestText {
 #[derive(Debug, Clone, Default)]
 pub struct CheckedTest {
     /// The facts that it gives.
-    pub facts: Vec<Fact>,
+    pub facts: FactList,
     /// What it asks, as a rule whose head has its variables.
     pub query: Option<Rule>,
     /// Whether what it asks depends on a request.
@@ -403,7 +394,7 @@ impl CheckedRules {
 
     /// The key of a row of a functional relation.
     #[must_use]
-    pub fn key_of<'f>(&self, fact: &'f Fact) -> Option<(PredicateId, &'f [Value])> {
+    pub fn key_of<'f>(&self, fact: Fact<'f>) -> Option<(PredicateId, &'f [Value])> {
         let key = self.predicate(fact.predicate)?.key?;
         Some((fact.predicate, fact.row.get(..key.n_columns)?))
     }
@@ -426,7 +417,7 @@ pub fn check(
     let cases = texts.tests.iter().map(|test| resolver.test(test)).collect();
     let mut checked = resolver.finish();
     checked.tests = cases;
-    let mut given: BTreeSet<_> = texts.rows.iter().chain(&checked.facts).map(|fact| fact.predicate).collect();
+    let mut given: BTreeSet<_> = texts.rows.runs().chain(checked.facts.runs()).map(|run| run.predicate).collect();
     given.extend(texts.named);
     infer_and_check(&mut checked, &given, schema, n_errors, values, findings);
     checked

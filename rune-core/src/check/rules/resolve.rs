@@ -20,8 +20,8 @@ use crate::{
 };
 
 use super::{
-    Attribute, CheckedRules, CheckedTest, Column, Fact, Goal, GoalKind, Names, Predicate, PredicateId, PredicateKind,
-    Rule, TestText, Written,
+    Attribute, CheckedRules, CheckedTest, Column, Fact, FactList, Goal, GoalKind, Names, Predicate, PredicateId,
+    PredicateKind, Rule, TestText, Written,
     body::is_constant,
     scope::{Scope, level_names, names_in, ordered_names},
 };
@@ -33,7 +33,7 @@ pub(super) struct Resolver<'a> {
     pub(super) findings: &'a mut Findings,
     pub(super) file: FileId,
     rules: Vec<Rule>,
-    facts: Vec<Fact>,
+    facts: FactList,
     ids: BTreeMap<String, Span>,
     /// Whether what is read belongs to a test, which may give rows to live relations.
     is_test: bool,
@@ -58,7 +58,7 @@ impl<'a> Resolver<'a> {
             findings,
             file,
             rules: Vec::new(),
-            facts: Vec::new(),
+            facts: FactList::default(),
             ids: BTreeMap::new(),
             is_test: false,
             is_decision: false,
@@ -99,7 +99,7 @@ impl<'a> Resolver<'a> {
 
     /// The facts and the question of a test.
     pub(super) fn test(&mut self, test: &TestText) -> CheckedTest {
-        let n_before = self.facts.len();
+        let before = std::mem::take(&mut self.facts);
         self.is_test = true;
         for (file, clause) in &test.facts {
             self.file = *file;
@@ -117,7 +117,7 @@ impl<'a> Resolver<'a> {
         }
         self.is_test = false;
         let query = test.query.as_ref().and_then(|(file, goal)| self.query(*file, goal));
-        CheckedTest { facts: self.facts.split_off(n_before), query, is_about_request: false }
+        CheckedTest { facts: std::mem::replace(&mut self.facts, before), query, is_about_request: false }
     }
 
     /// A question as a rule whose head has its variables, in the order in which they are written.
@@ -294,7 +294,7 @@ impl<'a> Resolver<'a> {
                 return;
             }
             let span = self.span(&clause.span);
-            self.facts.push(Fact { predicate: id, row, span });
+            self.facts.push(Fact { predicate: id, row: &row, span });
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
     base::{EntityRef, FileId, Pool, Scratch, Span, Value, Values, View, limits},
     check::{
         self, CheckedEntity,
-        rules::{CheckedRules, Fact, Rule},
+        rules::{CheckedRules, Fact, FactList, Rule},
     },
     datalog::{Bounds, DatalogEngine, Query, Solver},
     decide::{Coverage, Request, Terms, Why},
@@ -49,7 +49,7 @@ pub(super) struct Case {
     entities: Vec<CheckedEntity>,
     /// The links that its facts are.
     pub(super) links: Vec<Policy>,
-    facts: Vec<Fact>,
+    facts: FactList,
     request: Option<Request>,
     /// Where the request names its principal, action and resource, each with the entity.
     named: Vec<(EntityRef, Span)>,
@@ -114,7 +114,7 @@ pub(super) struct Stage<'a> {
     pub(super) rules: &'a CheckedRules,
     pub(super) engine: &'a DatalogEngine,
     /// The rows of the files.
-    pub(super) rows: &'a [Fact],
+    pub(super) rows: &'a FactList,
     pub(super) bounds: Bounds,
     /// How grave a failure is.
     pub(super) severity: Severity,
@@ -132,8 +132,11 @@ pub(super) fn run(
     check::data::check_functional(&rules.predicates, &case.facts, values, findings);
     // A test's own word on a key counts before that of the files.
     let own: BTreeSet<_> = case.facts.iter().filter_map(|fact| rules.key_of(fact)).collect();
-    let is_open = |fact: &&Fact| rules.key_of(fact).is_none_or(|key| !own.contains(&key));
-    let rows: Vec<Fact> = stage.rows.iter().filter(|_| case.with_data).filter(is_open).cloned().collect();
+    let is_open = |fact: &Fact<'_>| rules.key_of(*fact).is_none_or(|key| !own.contains(&key));
+    let mut rows = FactList::default();
+    for fact in stage.rows.iter().filter(|_| case.with_data).filter(is_open) {
+        rows.push(fact);
+    }
     let given = Given { entities: &case.entities, rows: &[&rows, &case.facts] };
     let mut facts = given.load(rules, bounds, case.header, values, findings)?;
     // The facts of a test are few: all that follows is derived faster than questions are prepared.
