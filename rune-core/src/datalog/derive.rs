@@ -220,7 +220,11 @@ impl Run<'_> {
         loop {
             for ((rule, erred), codes) in rules.iter().zip(&mut erred).zip(&codes) {
                 if let Some(codes) = codes {
-                    self.round(rule, codes, is_first.then_some(&heads), &news, store, values)?;
+                    let is_done = self.round(rule, codes, is_first.then_some(&heads), &news, store, values)?;
+                    // Why something has no value, and what follows all the same, is found from all rows.
+                    if let (false, Some(plan)) = (is_done, rule.plans.first()) {
+                        *erred |= self.apply(rule, plan, &news, store, values)?;
+                    }
                     continue;
                 }
                 // The plan over all rows once, then those over new rows.

@@ -56,36 +56,37 @@ impl<V: Values, S: Store> Solver<'_, V, S> {
             return ControlFlow::Continue(Err(Failure::Undetermined(cause)));
         }
         let mut firsts: Vec<Value> = tuples.rows().filter_map(|row| row.first().copied()).collect();
-        // What fails first must not depend on the order of the text.
-        if fold != Fold::Count {
-            firsts.sort_unstable();
-        }
-        ControlFlow::Continue(self.fold(fold, &firsts))
+        ControlFlow::Continue(folded(self.values, fold, &mut firsts))
     }
+}
 
-    fn fold(&mut self, fold: Fold, firsts: &[Value]) -> Result<Option<Value>, Failure> {
-        match fold {
-            Fold::Count => Ok(Some(self.values.long(i64::try_from(firsts.len()).unwrap_or(i64::MAX)))),
-            Fold::Collect => {
-                let set = self.values.set(firsts.to_vec());
-                let is_high = !is_within_height(self.values, set, limits::NESTING_MAX);
-                if is_high { Err(Failure::TooHigh) } else { Ok(Some(set)) }
-            }
-            Fold::Sum => {
-                // Wide enough for as many as there may be: only the whole can overflow, whatever the order of the tuples.
-                let mut sum = 0_i128;
-                for value in firsts {
-                    match self.values.view(*value) {
-                        View::Long(number) => sum += i128::from(number),
-                        other => return Err(Failure::Type { expected: "an integer", found: kind(other) }),
-                    }
-                }
-                let sum = i64::try_from(sum).map_err(|_| Failure::Overflow("the sum"))?;
-                Ok(Some(self.values.long(sum)))
-            }
-            Fold::Min => chosen(self.values, Choice::Min, firsts.iter().copied()),
-            Fold::Max => chosen(self.values, Choice::Max, firsts.iter().copied()),
+/// The value of an aggregate of tuples with these first values.
+pub(super) fn folded(values: &mut impl Values, fold: Fold, firsts: &mut [Value]) -> Result<Option<Value>, Failure> {
+    // What fails first must not depend on the order of the text.
+    if fold != Fold::Count {
+        firsts.sort_unstable();
+    }
+    match fold {
+        Fold::Count => Ok(Some(values.long(i64::try_from(firsts.len()).unwrap_or(i64::MAX)))),
+        Fold::Collect => {
+            let set = values.set(firsts.to_vec());
+            let is_high = !is_within_height(values, set, limits::NESTING_MAX);
+            if is_high { Err(Failure::TooHigh) } else { Ok(Some(set)) }
         }
+        Fold::Sum => {
+            // Wide enough for as many as there may be: only the whole can overflow, whatever the order of the tuples.
+            let mut sum = 0_i128;
+            for value in firsts {
+                match values.view(*value) {
+                    View::Long(number) => sum += i128::from(number),
+                    other => return Err(Failure::Type { expected: "an integer", found: kind(other) }),
+                }
+            }
+            let sum = i64::try_from(sum).map_err(|_| Failure::Overflow("the sum"))?;
+            Ok(Some(values.long(sum)))
+        }
+        Fold::Min => chosen(values, Choice::Min, firsts.iter().copied()),
+        Fold::Max => chosen(values, Choice::Max, firsts.iter().copied()),
     }
 }
 

@@ -19,9 +19,10 @@ use crate::{
     expr::Operand,
     facts::Store,
     schema::Types,
+    syntax::rules::Fold,
 };
 
-use super::{Ask, AskKind, CompiledRule, Plan};
+use super::{Ask, AskKind, Body, CompiledRule, Plan};
 
 pub(super) use run::Machine;
 
@@ -36,6 +37,8 @@ pub(super) struct Code {
     result: Vec<Term>,
     /// What is asked last, of many results at once.
     filters: Vec<Filter>,
+    /// Where the last step goes through rows, which columns of its rows the values of the result are.
+    last: Option<Vec<Option<usize>>>,
     n_registers: usize,
 }
 
@@ -66,6 +69,8 @@ enum Step {
     Is { of: Term, types: Types },
     /// With a value for a register.
     Let { to: usize, value: Term },
+    /// With what is made of the results of another code, which begins with the same registers.
+    Fold { code: Code, fold: Fold, is_distinct: bool, to: usize, is_bound: bool },
 }
 
 /// What is done with a column of a row.
@@ -121,11 +126,18 @@ impl CompiledRule {
         if self.args.is_empty() || !self.fits.is_empty() || heads.contains(&Names::PARENT) {
             return None;
         }
+        self.body.code(plan, heads, &mut vec![false; self.variables.len()], &self.args)
+    }
+}
+
+impl Body {
+    /// The body along a plan, as steps from what is bound to a result.
+    // Recurses once per aggregate within another, whose nesting was limited.
+    fn code(&self, plan: &Plan, heads: &[PredicateId], bound: &mut [bool], result: &[Term]) -> Option<Code> {
         let new = plan.steps.iter().find(|step| step.is_delta).map(|step| step.ask);
-        let mut bound = vec![false; self.variables.len()];
         let mut steps = Vec::new();
         for (at, step) in plan.steps.iter().enumerate() {
-            let ask = self.body.asks.get(step.ask)?;
+            let ask = self.asks.get(step.ask)?;
             let age = match (&ask.kind, new) {
                 (AskKind::Atom(id, _), _) if !heads.contains(id) => Age::Any,
                 (_, Some(new)) if step.ask < new => Age::Old,
@@ -134,33 +146,62 @@ impl CompiledRule {
             };
             let later = plan.steps.get(at + 1..)?;
             let is_needed = |slot: usize| {
-                let term = Term::Slot(Slot(slot));
-                let of_later = |step: &super::Step| self.body.asks.get(step.ask).is_some_and(|ask| ask.names(slot));
-                self.args.contains(&term) || later.iter().any(of_later)
+                let of_later = |step: &super::Step| self.asks.get(step.ask).is_some_and(|ask| ask.names(slot));
+                result.contains(&Term::Slot(Slot(slot))) || later.iter().any(of_later)
             };
-            steps.push(code_of(ask, age, &mut bound, &is_needed)?);
+            steps.push(code_of(ask, age, heads, bound, &is_needed)?);
         }
-        if !self.args.iter().all(|arg| is_known(*arg, &bound)) {
+        if !result.iter().all(|arg| is_known(*arg, bound)) {
             return None;
         }
         let mut filters = Vec::new();
-        while let Some(filter) = self.filter(steps.last()).filter(|_| 1 < steps.len()) {
+        while let Some(filter) = filter(steps.last(), result).filter(|_| 1 < steps.len()) {
             filters.push(filter);
             steps.pop();
         }
         filters.reverse();
-        Some(Code { steps, result: self.args.clone(), filters, n_registers: bound.len() })
+        let last = steps.last().and_then(|step| last(step, result));
+        Some(Code { steps, result: result.to_vec(), filters, last, n_registers: bound.len() })
     }
 
-    /// What a step that asks for a whole row asks of the result, if nothing else.
-    fn filter(&self, step: Option<&Step>) -> Option<Filter> {
-        let Some(Step::Has { of, age, key, wanted, is_whole: true, .. }) = step else { return None };
-        let cell = |term: &Term| match term {
-            Term::Constant(value) => Some(Cell::Constant(*value)),
-            _ => self.args.iter().position(|arg| arg == term).map(Cell::Of),
-        };
-        Some(Filter { of: *of, age: *age, cells: key.iter().map(cell).collect::<Option<_>>()?, wanted: *wanted })
+    /// Whether each instance of a body has a result of its own: it goes through the rows of one atom, and tells all of each.
+    fn is_distinct(&self, code: &Code) -> bool {
+        match (self.asks.as_slice(), code.steps.as_slice()) {
+            ([Ask { kind: AskKind::Atom(_, args), .. }], [Step::Rows { columns, binds, .. }]) => {
+                let is_told = |bind: &Bind| match bind {
+                    Bind::Set { to, .. } => code.result.contains(&Term::Slot(Slot(*to))),
+                    Bind::Same { .. } => true,
+                };
+                columns.len() + binds.len() == args.len() && binds.iter().all(is_told)
+            }
+            _ => false,
+        }
     }
+}
+
+/// What a step that asks for a whole row asks of the result, if nothing else.
+fn filter(step: Option<&Step>, result: &[Term]) -> Option<Filter> {
+    let Some(Step::Has { of, age, key, wanted, is_whole: true, .. }) = step else { return None };
+    let cell = |term: &Term| match term {
+        Term::Constant(value) => Some(Cell::Constant(*value)),
+        _ => result.iter().position(|arg| arg == term).map(Cell::Of),
+    };
+    Some(Filter { of: *of, age: *age, cells: key.iter().map(cell).collect::<Option<_>>()?, wanted: *wanted })
+}
+
+/// Which values of the result are columns of a step's rows, if that does nothing but bind them.
+fn last(step: &Step, result: &[Term]) -> Option<Vec<Option<usize>>> {
+    let Step::Rows { binds, .. } = step else { return None };
+    let set = |bind: &Bind| match bind {
+        Bind::Set { column, to } => Some((*to, *column)),
+        Bind::Same { .. } => None,
+    };
+    let binds: Vec<(usize, usize)> = binds.iter().map(set).collect::<Option<_>>()?;
+    let column = |arg: &Term| match arg {
+        Term::Slot(slot) => binds.iter().find(|(to, _)| *to == slot.0).map(|(_, column)| *column),
+        _ => None,
+    };
+    Some(result.iter().map(column).collect()).filter(|_| result.len() <= COLUMNS_MAX)
 }
 
 fn is_known(term: Term, bound: &[bool]) -> bool {
@@ -172,7 +213,13 @@ fn is_known(term: Term, bound: &[bool]) -> bool {
 }
 
 /// The step that an ask of a rule is, if it cannot fail.
-fn code_of(ask: &Ask, age: Age, bound: &mut [bool], is_needed: &dyn Fn(usize) -> bool) -> Option<Step> {
+fn code_of(
+    ask: &Ask,
+    age: Age,
+    heads: &[PredicateId],
+    bound: &mut [bool],
+    is_needed: &dyn Fn(usize) -> bool,
+) -> Option<Step> {
     let term = |operand: Operand| match operand {
         Operand::Constant(value) => Term::Constant(value),
         Operand::Local(slot) => Term::Slot(Slot(slot)),
@@ -201,7 +248,14 @@ fn code_of(ask: &Ask, age: Age, bound: &mut [bool], is_needed: &dyn Fn(usize) ->
             }
             Some(Step::Let { to: slot.0, value })
         }
-        AskKind::In(..) | AskKind::Aggregate { .. } => None,
+        AskKind::Aggregate { result, fold, tuple, body, plan } => {
+            let of_tuple: Vec<Term> = tuple.iter().map(|slot| Term::Slot(*slot)).collect();
+            let code = body.code(plan, heads, &mut bound.to_vec(), &of_tuple).filter(|_| !tuple.is_empty())?;
+            let is_distinct = body.is_distinct(&code);
+            let is_bound = std::mem::replace(bound.get_mut(result.0)?, true);
+            Some(Step::Fold { code, fold: *fold, is_distinct, to: result.0, is_bound })
+        }
+        AskKind::In(..) => None,
     }
 }
 
@@ -259,7 +313,8 @@ impl Ask {
                 AskKind::Bind(to, _) | AskKind::Is(to, _) => to.0 == slot,
                 AskKind::In(left, right, _) => of(&[*left, *right]),
                 // What an expression says is among what it needs.
-                AskKind::Guard(_) | AskKind::Aggregate { .. } => false,
+                AskKind::Aggregate { result, .. } => result.0 == slot,
+                AskKind::Guard(_) => false,
             }
     }
 }

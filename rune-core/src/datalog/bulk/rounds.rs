@@ -19,8 +19,8 @@ use super::{
 };
 
 impl Run<'_> {
-    /// Adds what a rule derives in a round, all conditions of which are answered. In the first round, which has `first`, all rows
-    /// are new.
+    /// Adds what a rule derives in a round, and says whether that is all: it is not if an aggregate has no value. In the first
+    /// round, which has `first`, all rows are new.
     pub(in crate::datalog) fn round(
         &mut self,
         rule: &CompiledRule,
@@ -28,8 +28,8 @@ impl Run<'_> {
         first: Option<&Vec<PredicateId>>,
         news: &[Range<RowId>],
         store: &mut impl Store,
-        values: &impl Values,
-    ) -> Result<(), DeriveError> {
+        values: &mut impl Values,
+    ) -> Result<bool, DeriveError> {
         match (first, codes) {
             (Some(heads), [_, code, ..]) => {
                 let mut all = news.to_vec();
@@ -40,9 +40,24 @@ impl Run<'_> {
                 }
                 self.apply_code(rule, code, &all, store, values)
             }
-            (Some(_), codes) => codes.iter().try_for_each(|code| self.apply_code(rule, code, news, store, values)),
-            (None, codes) => codes.iter().skip(1).try_for_each(|code| self.apply_code(rule, code, news, store, values)),
+            (Some(_), codes) => self.apply_codes(rule, codes, news, store, values),
+            (None, codes) => self.apply_codes(rule, codes.get(1..).unwrap_or_default(), news, store, values),
         }
+    }
+
+    fn apply_codes(
+        &mut self,
+        rule: &CompiledRule,
+        codes: &[Code],
+        news: &[Range<RowId>],
+        store: &mut impl Store,
+        values: &mut impl Values,
+    ) -> Result<bool, DeriveError> {
+        let mut is_done = true;
+        for code in codes {
+            is_done &= self.apply_code(rule, code, news, store, values)?;
+        }
+        Ok(is_done)
     }
 
     fn apply_code(
@@ -51,16 +66,17 @@ impl Run<'_> {
         code: &Code,
         news: &[Range<RowId>],
         store: &mut impl Store,
-        values: &impl Values,
-    ) -> Result<(), DeriveError> {
+        values: &mut impl Values,
+    ) -> Result<bool, DeriveError> {
         let n_before = n_rows(store, rule.head);
         self.machine.begin(code);
         self.machine.steps_left = self.steps_left;
         loop {
             let left = self.bounds.rows_max.saturating_sub(self.n_rows);
-            let flow = self.machine.run(code, (&*store, values), news, rule.head, left);
+            let flow = self.machine.run(code, (&*store, &mut *values), news, rule.head, left);
             let is_done = match flow {
                 ControlFlow::Break(Stop::TooManySteps) => return Err(self.too_many_steps(rule)),
+                ControlFlow::Break(Stop::Enough) if self.machine.has_failed => break,
                 ControlFlow::Break(Stop::Enough) => return Err(self.too_many_rows(rule)),
                 ControlFlow::Continue(is_done) => is_done,
             };
@@ -83,6 +99,6 @@ impl Run<'_> {
             relation.births.note(self.now, n_before..n);
             self.now = self.now.next();
         }
-        Ok(())
+        Ok(!self.machine.has_failed)
     }
 }

@@ -7,10 +7,12 @@ use crate::{
     check::rules::{PredicateId, Term},
     facts::{IndexId, RowId, Store, Table},
     schema::Types,
+    syntax::rules::Fold,
 };
 
 use super::{
     super::{
+        fold::folded,
         n_rows,
         solve::{Flow, Stop},
     },
@@ -66,6 +68,21 @@ enum Op<'c> {
         to: usize,
         value: Term,
     },
+    Fold {
+        of: Ops<'c>,
+        fold: Fold,
+        is_distinct: bool,
+        to: usize,
+        is_bound: bool,
+    },
+}
+
+/// A code with the tables that it reads.
+#[derive(Debug)]
+struct Ops<'c> {
+    code: &'c Code,
+    steps: Vec<Op<'c>>,
+    filters: Vec<(&'c Table, Range<RowId>)>,
 }
 
 /// What evaluation along a code needs besides: it is begun, goes on until much is found, and is gone on with.
@@ -81,6 +98,10 @@ pub(in crate::datalog) struct Machine {
     n_done: RowId,
     /// Cells that are too many.
     cells_max: usize,
+    /// Whether an aggregate had no value, so that others must say what follows.
+    pub(in crate::datalog) has_failed: bool,
+    /// That of the aggregate that is being made.
+    inner: Option<Box<Machine>>,
     pub(in crate::datalog) steps_left: u64,
     pub(in crate::datalog) n_touched: u64,
 }
@@ -89,7 +110,7 @@ impl Machine {
     pub(in crate::datalog) fn begin(&mut self, code: &Code) {
         self.registers.clear();
         self.registers.resize(code.n_registers, Value::UNKNOWN);
-        (self.n_done, self.cells_max) = (0, CELLS_MAX);
+        (self.n_done, self.cells_max, self.has_failed) = (0, CELLS_MAX, false);
     }
 
     /// Finds what follows from rows of the first step until much is found. Says whether that is all.
@@ -98,21 +119,17 @@ impl Machine {
     pub(in crate::datalog) fn run<S: Store, V: Values>(
         &mut self,
         code: &Code,
-        (store, values): (&S, &V),
+        (store, values): (&S, &mut V),
         news: &[Range<RowId>],
         head: PredicateId,
         rows_max: u64,
     ) -> ControlFlow<Stop, bool> {
         let nothing = Table::new(0);
-        let ops: Vec<Op<'_>> = code.steps.iter().map(|step| op(step, store, news, &nothing)).collect();
-        let filter = |filter: &'_ Filter| {
-            (table_of(filter.of, store, &nothing), rows_of_age((filter.of, filter.age), store, news))
-        };
-        let filters: Vec<(&Table, Range<RowId>)> = code.filters.iter().map(filter).collect();
+        let ops = ops_of(code, store, news, &nothing);
         self.found.clear();
         let head = store.relation(head).map_or(&nothing, |relation| &relation.rows);
-        let mut run = Run { ops: &ops, code, filters: &filters, values, head, rows_max, machine: self };
-        let Some(Op::Scan { table, rows, binds }) = ops.first() else {
+        let mut run = Run { ops: &ops, values, head, rows_max, machine: self };
+        let Some(Op::Scan { table, rows, binds }) = ops.steps.first() else {
             run.go(0)?;
             run.filter()?;
             return ControlFlow::Continue(true);
@@ -149,6 +166,13 @@ fn rows_of_age((id, age): (PredicateId, Age), store: &impl Store, news: &[Range<
     }
 }
 
+// Recurses once per aggregate within another, whose nesting was limited.
+fn ops_of<'c, S: Store>(code: &'c Code, store: &'c S, news: &[Range<RowId>], nothing: &'c Table) -> Ops<'c> {
+    let filter = |of: &Filter| (table_of(of.of, store, nothing), rows_of_age((of.of, of.age), store, news));
+    let steps = code.steps.iter().map(|step| op(step, store, news, nothing)).collect();
+    Ops { code, steps, filters: code.filters.iter().map(filter).collect() }
+}
+
 fn op<'c, S: Store>(step: &'c Step, store: &'c S, news: &[Range<RowId>], nothing: &'c Table) -> Op<'c> {
     match step {
         Step::Rows { of, age, columns, key, binds } => {
@@ -169,15 +193,17 @@ fn op<'c, S: Store>(step: &'c Step, store: &'c S, news: &[Range<RowId>], nothing
         Step::Test { is_equal, left, right } => Op::Test { is_equal: *is_equal, left: *left, right: *right },
         Step::Is { of, types } => Op::Is { of: *of, types },
         Step::Let { to, value } => Op::Let { to: *to, value: *value },
+        Step::Fold { code, fold, is_distinct, to, is_bound } => {
+            let (fold, is_distinct, to, is_bound) = (*fold, *is_distinct, *to, *is_bound);
+            Op::Fold { of: ops_of(code, store, news, nothing), fold, is_distinct, to, is_bound }
+        }
     }
 }
 
 struct Run<'r, 'c, V> {
-    ops: &'r [Op<'c>],
-    code: &'c Code,
-    filters: &'r [(&'c Table, Range<RowId>)],
-    values: &'c V,
-    head: &'c Table,
+    ops: &'r Ops<'c>,
+    values: &'r mut V,
+    head: &'r Table,
     rows_max: u64,
     machine: &'r mut Machine,
 }
@@ -229,7 +255,7 @@ impl<V: Values> Run<'_, '_, V> {
 
     // Recurses once per condition that has rows.
     fn go(&mut self, first: usize) -> Flow {
-        let ops = self.ops;
+        let ops = &self.ops.steps;
         let mut at = first;
         while let Some(op) = ops.get(at) {
             self.spend(1)?;
@@ -238,8 +264,13 @@ impl<V: Values> Run<'_, '_, V> {
                 Op::Scan { table, rows, binds } => return self.scan(table, rows.clone(), binds, at),
                 Op::Probe { table, index, rows, key, binds } => {
                     let mut buffer = [Value::UNKNOWN; COLUMNS_MAX];
-                    let found = table.probe(*index, self.key(key, &mut buffer));
-                    for id in found.filter(|id| rows.contains(id)) {
+                    let found = table.probe(*index, self.key(key, &mut buffer)).filter(|id| rows.contains(id));
+                    if at == ops.len()
+                        && let Some(columns) = &self.ops.code.last
+                    {
+                        return self.emit_rows(table, found, columns);
+                    }
+                    for id in found {
                         self.touch()?;
                         if self.binds(table.row(id), binds) {
                             self.then(at)?;
@@ -272,6 +303,14 @@ impl<V: Values> Run<'_, '_, V> {
                     self.set(*to, self.term(*value));
                     true
                 }
+                Op::Fold { of, fold, is_distinct, to, is_bound } => match self.fold(of, *fold, *is_distinct)? {
+                    Some(value) if *is_bound => self.machine.registers.get(*to) == Some(&value),
+                    Some(value) => {
+                        self.set(*to, value);
+                        true
+                    }
+                    None => false,
+                },
             };
             if !holds {
                 return Flow::Continue(());
@@ -281,7 +320,64 @@ impl<V: Values> Run<'_, '_, V> {
     }
 
     fn then(&mut self, at: usize) -> Flow {
-        if at == self.ops.len() { self.emit() } else { self.go(at) }
+        if at == self.ops.steps.len() { self.emit() } else { self.go(at) }
+    }
+
+    /// What is made of the results of another code; none if there is nothing of which it would be the smallest or largest.
+    fn fold(&mut self, ops: &Ops<'_>, fold: Fold, is_distinct: bool) -> ControlFlow<Stop, Option<Value>> {
+        let nothing = Table::new(0);
+        let mut inner = self.machine.inner.take().unwrap_or_default();
+        inner.begin(ops.code);
+        inner.registers.clone_from(&self.machine.registers);
+        inner.found.clear();
+        (inner.steps_left, inner.n_touched) = (self.machine.steps_left, 0);
+        let mut run = Run { ops, values: &mut *self.values, head: &nothing, rows_max: u64::MAX, machine: &mut inner };
+        run.go(0)?;
+        run.filter()?;
+        self.machine.steps_left = inner.steps_left;
+        self.machine.n_touched += inner.n_touched;
+        self.machine.has_failed |= inner.has_failed;
+        let width = ops.code.result.len();
+        let mut firsts: Vec<Value> = if is_distinct {
+            inner.found.chunks_exact(width).filter_map(|tuple| tuple.first().copied()).collect()
+        } else {
+            let mut tuples = Table::new(width);
+            tuples.insert_all(&inner.found);
+            tuples.rows().filter_map(|tuple| tuple.first().copied()).collect()
+        };
+        self.machine.inner = Some(inner);
+        match folded(self.values, fold, &mut firsts) {
+            Ok(value) => ControlFlow::Continue(value),
+            Err(_) => {
+                self.machine.has_failed = true;
+                ControlFlow::Break(Stop::Enough)
+            }
+        }
+    }
+
+    /// What the last step finds: one value of the result or some change from row to row, and all else stays.
+    fn emit_rows(&mut self, table: &Table, rows: impl Iterator<Item = RowId>, columns: &[Option<usize>]) -> Flow {
+        let mut buffer = [Value::UNKNOWN; COLUMNS_MAX];
+        self.key(&self.ops.code.result, &mut buffer);
+        let Some(result) = buffer.get_mut(..columns.len()) else { return Flow::Continue(()) };
+        let mut n = 0;
+        for id in rows {
+            let row = table.row(id);
+            for (place, column) in result.iter_mut().zip(columns) {
+                if let Some(value) = column.and_then(|column| row.get(column)) {
+                    *place = *value;
+                }
+            }
+            match *result {
+                [a, b] => self.machine.found.extend([a, b]),
+                [a, b, c] => self.machine.found.extend([a, b, c]),
+                _ => self.machine.found.extend_from_slice(result),
+            }
+            n += 1;
+        }
+        self.machine.n_touched += n;
+        self.spend(n)?;
+        if self.machine.cells_max <= self.machine.found.len() { self.thin() } else { Flow::Continue(()) }
     }
 
     fn scan(&mut self, table: &Table, rows: Range<RowId>, binds: &[Bind], at: usize) -> Flow {
@@ -302,7 +398,7 @@ impl<V: Values> Run<'_, '_, V> {
     }
 
     fn emit(&mut self) -> Flow {
-        for term in &self.code.result {
+        for term in &self.ops.code.result {
             let value = self.term(*term);
             self.machine.found.push(value);
         }
@@ -311,8 +407,8 @@ impl<V: Values> Run<'_, '_, V> {
 
     /// Takes out what does not pass the filters.
     fn filter(&mut self) -> Flow {
-        let arity = self.code.result.len();
-        for (filter, (table, rows)) in self.code.filters.iter().zip(self.filters) {
+        let arity = self.ops.code.result.len();
+        for (filter, (table, rows)) in self.ops.code.filters.iter().zip(&self.ops.filters) {
             let Machine { found, asked, kept, .. } = &mut *self.machine;
             asked.clear();
             kept.clear();
@@ -340,7 +436,7 @@ impl<V: Values> Run<'_, '_, V> {
     #[cold]
     fn thin(&mut self) -> Flow {
         self.filter()?;
-        let arity = self.code.result.len();
+        let arity = self.ops.code.result.len();
         let mut kept = Table::new(arity);
         kept.insert_all(&self.machine.found);
         let is_new = |row: &&[Value]| self.head.find(row).is_none();
