@@ -228,6 +228,15 @@ fn an_aggregate_forgets_no_failure_that_came_before() {
 }
 
 #[test]
+fn an_aggregate_of_an_aggregate_without_a_value_has_none() {
+    let facts = [i64::MAX, 3].map(|n| format!("score(User::\"u0\", {n})."));
+    let declared = "relation score(User, Long).";
+    let count = "n(N) :- N = count { M : M = sum { K : score(_, K) } }.";
+    check(&[declared, &facts[0], &facts[1], count], "n", &[], &["?"]);
+    check(&[declared, &facts[1], count], "n", &["1"], &[]);
+}
+
+#[test]
 fn each_nameless_result_is_its_own() {
     let clauses = [
         "relation flagged(User).",

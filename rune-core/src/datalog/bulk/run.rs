@@ -332,11 +332,14 @@ impl<V: Values> Run<'_, '_, V> {
         inner.found.clear();
         (inner.steps_left, inner.n_touched) = (self.machine.steps_left, 0);
         let mut run = Run { ops, values: &mut *self.values, head: &nothing, rows_max: u64::MAX, machine: &mut inner };
-        run.go(0)?;
-        run.filter()?;
+        let flow = match run.go(0) {
+            Flow::Continue(()) => run.filter(),
+            stop => stop,
+        };
         self.machine.steps_left = inner.steps_left;
         self.machine.n_touched += inner.n_touched;
         self.machine.has_failed |= inner.has_failed;
+        flow?;
         let width = ops.code.result.len();
         let mut firsts: Vec<Value> = if is_distinct {
             inner.found.chunks_exact(width).filter_map(|tuple| tuple.first().copied()).collect()
