@@ -16,7 +16,7 @@ mod run;
 use crate::{
     base::Value,
     check::rules::{Names, PredicateId, Slot, Term},
-    expr::Operand,
+    expr::{Check, Operand},
     facts::Store,
     schema::Types,
     syntax::rules::Fold,
@@ -236,8 +236,14 @@ fn code_of(
             _ => None,
         },
         AskKind::Guard(expr) => {
-            let (is_equal, left, right) = expr.as_equality()?;
-            Some(Step::Test { is_equal, left: term(left), right: term(right) })
+            // What is put in order may be no integers, and fail.
+            let check = expr.as_check()?;
+            let (is_equal, check) = match &check {
+                Check::Not(inner) => (false, &**inner),
+                check => (true, check),
+            };
+            let Check::Equal(left, right) = check else { return None };
+            Some(Step::Test { is_equal, left: term(*left), right: term(*right) })
         }
         AskKind::Is(slot, types) => Some(Step::Is { of: Term::Slot(*slot), types: types.clone() }),
         AskKind::Bind(slot, expr) => {
