@@ -334,7 +334,7 @@ impl<V: Values> Run<'_, '_, V> {
         let mut run = Run { ops, values: &mut *self.values, head: &nothing, rows_max: u64::MAX, machine: &mut inner };
         let flow = match run.go(0) {
             Flow::Continue(()) => run.filter(),
-            stop => stop,
+            stop @ Flow::Break(_) => stop,
         };
         self.machine.steps_left = inner.steps_left;
         self.machine.n_touched += inner.n_touched;
