@@ -71,7 +71,12 @@ impl<'p> Bound<'p> {
         rules.prepare(&mut self.world);
         let bounds = Bounds { steps_max, rows_max: limits::REQUEST_ROWS_MAX };
         let strata = Strata::OfRequest { request: self.parts, anew: &self.anew };
-        datalog::derive(rules, &mut self.world, &mut self.values, strata, bounds)
+        // Expressions ask what demand answers, at the cost of the same steps.
+        self.world.session.allow(steps_max);
+        let work = datalog::derive(rules, &mut self.world, &mut self.values, strata, bounds)?;
+        let n_asked = self.world.session.n_taken();
+        let steps_left = work.steps_left.saturating_sub(n_asked);
+        Ok(Work { steps_left, n_touched: work.n_touched + n_asked, ..work })
     }
 }
 
@@ -246,8 +251,7 @@ impl Store for RequestWorld<'_> {
         if self.session.answers_for(id) {
             return self.session.row_at(self.facts, id, at);
         }
-        let relation = self.relation(id)?;
-        (at < relation.rows.len()).then(|| (relation.rows.row(at).to_vec(), relation.births.of(at)))
+        self.relation(id)?.row_at(at)
     }
 
     fn place_of_row(&self, id: PredicateId, row: &[Value]) -> Option<RowId> {

@@ -172,7 +172,7 @@ impl<'a> Terms<'a> {
                 Effect::Forbid => self.policies.forbidden(&mut evaluator),
                 Effect::Permit => self.policies.permitted(&mut evaluator),
             };
-            let n_asked = *steps - world.session.steps_left();
+            let n_asked = world.session.n_taken();
             *steps = evaluator.steps_left().saturating_sub(n_asked);
             *n_touched += n_asked;
             let mut undecided = None;
@@ -190,7 +190,7 @@ impl<'a> Terms<'a> {
                     Some(decides) => decides.map(|decides| if decides { Answer::Yes } else { Answer::No }),
                     None => solver.decide(rule, subject(parts)),
                 };
-                let n_asked = *steps - world.session.steps_left();
+                let n_asked = world.session.n_taken();
                 *steps = solver.steps_left().saturating_sub(n_asked);
                 solver.allow(*steps);
                 *n_touched += solver.take_touched() + n_asked;

@@ -92,8 +92,7 @@ pub trait Store: World {
 
     /// A row by its place, and when it came.
     fn row_at(&self, id: PredicateId, at: RowId) -> Option<(Vec<Value>, Tick)> {
-        let relation = self.relation(id)?;
-        (at < relation.rows.len()).then(|| (relation.rows.row(at).to_vec(), relation.births.of(at)))
+        self.relation(id)?.row_at(at)
     }
 
     /// The place of a row, if it is there; of a relation that is demanded, if it was found.

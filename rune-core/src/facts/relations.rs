@@ -11,7 +11,7 @@ use crate::{
 };
 
 use super::{
-    places::{Births, Places},
+    places::{Births, Places, Tick},
     table::{RowId, Table},
 };
 
@@ -141,6 +141,12 @@ impl Relation {
         let n_before = rows.len();
         rows.insert_each(cells, |at| places.push(span(at)));
         rows.len() - n_before
+    }
+
+    /// A row by its place, and when it came.
+    #[must_use]
+    pub fn row_at(&self, at: RowId) -> Option<(Vec<Value>, Tick)> {
+        (at < self.rows.len()).then(|| (self.rows.row(at).to_vec(), self.births.of(at)))
     }
 
     /// The rows that are given, and where they stand.

@@ -435,7 +435,8 @@ fn holds<V: Values, W: World>(scope: Scope, entity: Value, evaluator: &Evaluator
     }
 }
 
-fn kind_of(values: &impl Values, entity: Value) -> Option<Symbol> {
+/// The type of an entity.
+pub(crate) fn kind_of(values: &impl Values, entity: Value) -> Option<Symbol> {
     match values.view(entity) {
         View::Entity(kind, _) => Some(kind),
         _ => None,

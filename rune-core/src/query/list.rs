@@ -206,7 +206,7 @@ impl Asked<'_> {
         }
         let mut bound = bind(self.terms, &list.request(samples.first()?.clone())).ok()?;
         let proposed = proposals::proposed(self.terms, &mut bound, open, &kinds)?;
-        listed.stats.rows_touched += limits::EXPLANATION_STEPS_MAX - bound.parts().1.session.steps_left();
+        listed.stats.rows_touched += bound.parts().1.session.n_taken();
         let forbids = self.terms.rules.forbids().next().is_some() || self.terms.policies.has_forbids();
         let is_known = |entity: &Value| match values.view(*entity) {
             View::Entity(kind, _) => kinds.contains(&kind) && known.has(*entity),

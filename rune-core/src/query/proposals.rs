@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    base::{Symbol, Value, Values, View},
+    base::{Symbol, Value, Values},
     check::rules::PredicateId,
     decide::{Bound, RequestWorld, Terms},
     expr::Form,
     facts::{Store as _, Tick},
-    policy::{Effect, Policy},
+    policy::{Effect, Policy, kind_of},
     syntax::ast::Var,
 };
 
@@ -101,12 +101,5 @@ impl<V: Values> Search<'_, '_, V> {
             None => owner == self.open,
             Some(element) => owner == self.open && closed(element) || element == self.open && closed(owner),
         }
-    }
-}
-
-fn kind_of(values: &impl Values, entity: Value) -> Option<Symbol> {
-    match values.view(entity) {
-        View::Entity(kind, _) => Some(kind),
-        _ => None,
     }
 }

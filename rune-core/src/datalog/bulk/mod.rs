@@ -63,8 +63,8 @@ enum Step {
     Rows { of: PredicateId, age: Age, columns: Vec<usize>, key: Vec<Term>, binds: Vec<Bind> },
     /// If a relation has such a row, or has none.
     Has { of: PredicateId, age: Age, columns: Vec<usize>, key: Vec<Term>, wanted: bool, is_whole: bool },
-    /// If two values are equal, or are not.
-    Test { is_equal: bool, left: Term, right: Term },
+    /// If values pass a test.
+    Test(Check<Term>),
     /// If a value is of these types.
     Is { of: Term, types: Types },
     /// With a value for a register.
@@ -236,21 +236,16 @@ fn code_of(
             _ => None,
         },
         AskKind::Guard(expr) => {
-            // What is put in order may be no integers, and fail.
             let check = expr.as_check()?;
-            let (is_equal, check) = match &check {
-                Check::Not(inner) => (false, &**inner),
-                check => (true, check),
-            };
-            let Check::Equal(left, right) = check else { return None };
-            Some(Step::Test { is_equal, left: term(*left), right: term(*right) })
+            // What is put in order may be no integers, and fail.
+            check.ordered().is_empty().then(|| Step::Test(check.map(&mut &term)))
         }
         AskKind::Is(slot, types) => Some(Step::Is { of: Term::Slot(*slot), types: types.clone() }),
         AskKind::Bind(slot, expr) => {
             let value = term(expr.as_operand()?);
             let place = bound.get_mut(slot.0)?;
             if std::mem::replace(place, true) {
-                return Some(Step::Test { is_equal: true, left: Term::Slot(*slot), right: value });
+                return Some(Step::Test(Check::Equal(Term::Slot(*slot), value)));
             }
             Some(Step::Let { to: slot.0, value })
         }

@@ -5,6 +5,7 @@ use std::ops::{ControlFlow, Range};
 use crate::{
     base::{Value, Values},
     check::rules::{PredicateId, Term},
+    expr::Check,
     facts::{IndexId, RowId, Store, Table},
     schema::Types,
     syntax::rules::Fold,
@@ -55,11 +56,7 @@ enum Op<'c> {
         key: &'c [Term],
         wanted: bool,
     },
-    Test {
-        is_equal: bool,
-        left: Term,
-        right: Term,
-    },
+    Test(&'c Check<Term>),
     Is {
         of: Term,
         types: &'c Types,
@@ -190,7 +187,7 @@ fn op<'c, S: Store>(step: &'c Step, store: &'c S, news: &[Range<RowId>], nothing
             }
             Op::Any { table, index: table.find_index(columns), rows, columns, key, wanted }
         }
-        Step::Test { is_equal, left, right } => Op::Test { is_equal: *is_equal, left: *left, right: *right },
+        Step::Test(check) => Op::Test(check),
         Step::Is { of, types } => Op::Is { of: *of, types },
         Step::Let { to, value } => Op::Let { to: *to, value: *value },
         Step::Fold { code, fold, is_distinct, to, is_bound } => {
@@ -297,7 +294,7 @@ impl<V: Values> Run<'_, '_, V> {
                     };
                     is_there == *wanted
                 }
-                Op::Test { is_equal, left, right } => (self.term(*left) == self.term(*right)) == *is_equal,
+                Op::Test(check) => check.holds(self.values, &|of| self.term(of)),
                 Op::Is { of, types } => types.has(self.values, self.term(*of)),
                 Op::Let { to, value } => {
                     self.set(*to, self.term(*value));

@@ -25,16 +25,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::{
-    base::{Value, Values},
-    check::rules::PredicateId,
-    facts::Store,
-};
+use crate::{base::Values, check::rules::PredicateId, facts::Store};
 
-use super::{CompiledRule, DatalogEngine, Stop};
+use super::{CompiledRule, DatalogEngine};
 use compile::{Built, Compiler, Mode};
 use shape::{Pattern, Shapes};
-use tuples::Tuples;
 
 pub use describe::{PlannedDemand, PlannedProcedure, PlannedRule, QueryPlan};
 pub use session::Session;
@@ -82,8 +77,11 @@ impl Demand {
         let rules = engine.forbids().chain(engine.permits()).map(|rule| (engine.question(rule), [0, 1, 2].as_slice()));
         let mut asked: Vec<_> =
             asked.into_iter().chain(rules).map(|(id, columns)| (id, Pattern::of(columns.iter().copied()))).collect();
-        for rule in engine.rules.iter().filter(|rule| engine.is_per_request(rule)) {
-            for plan in rule.plans.iter().filter(|_| !self.shapes.clauses.contains_key(&engine.question(rule))) {
+        let is_left = |rule: &&CompiledRule| {
+            engine.is_per_request(rule) && !self.shapes.clauses.contains_key(&engine.question(rule))
+        };
+        for rule in engine.rules.iter().filter(is_left) {
+            for plan in &rule.plans {
                 plan.each_lookup(&rule.body, &mut |id, columns, _| {
                     if self.relations.contains(&id) {
                         asked.push((id, Pattern::of(columns)));
@@ -126,42 +124,5 @@ impl Demand {
             *built = Arc::new(compiler.built);
         }
         built.clone()
-    }
-}
-
-impl Session<'_> {
-    /// The values of the column that is open, of what a rule decides; none if they cannot be found in this way.
-    pub fn permitted(
-        &self,
-        engine: &DatalogEngine,
-        rule: &CompiledRule,
-        of: [Option<Value>; 3],
-        (store, values): (&impl Store, &impl Values),
-    ) -> Option<Vec<Value>> {
-        let id = engine.question(rule);
-        if !self.demand().shapes.clauses.contains_key(&id) {
-            return None;
-        }
-        let pattern = Pattern::of((0..of.len()).filter(|at| of.get(*at).is_some_and(Option::is_some)));
-        let key: Vec<Value> = of.into_iter().flatten().collect();
-        let first = |answers: &Tuples| answers.iter().filter_map(|row| row.first().copied()).collect();
-        self.answer(store, values, (id, pattern), &key, first).ok()
-    }
-
-    /// Whether a rule decides about a principal, an action and a resource; none if it is not evaluated here.
-    ///
-    /// # Errors
-    ///
-    /// If finding out takes more steps than there are.
-    pub fn decides(
-        &self,
-        engine: &DatalogEngine,
-        rule: &CompiledRule,
-        of: [Value; 3],
-        (store, values): (&impl Store, &impl Values),
-    ) -> Option<Result<bool, Stop>> {
-        let id = engine.question(rule);
-        let is_here = self.demand().shapes.clauses.contains_key(&id);
-        is_here.then(|| self.has(store, values, id, &of))
     }
 }

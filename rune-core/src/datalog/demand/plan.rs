@@ -46,12 +46,19 @@ impl Planned {
 
 /// A way to put a condition next.
 struct Next {
-    /// Another that is put with it.
-    also: Option<usize>,
     step: Step,
+    /// What is known then.
     bound: BTreeSet<Slot>,
     rows: f64,
     cost: f64,
+    /// Another condition that is put with it.
+    also: Option<usize>,
+}
+
+impl Next {
+    fn new(step: Step, bound: BTreeSet<Slot>, rows: f64, cost: f64) -> Self {
+        Self { step, bound, rows, cost, also: None }
+    }
 }
 
 struct Search<'s> {
@@ -161,13 +168,11 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
         };
         let key = columns.iter().filter_map(|at| args.get(*at).copied());
         let key = key.map(|arg| operand(if arg == *seed { Term::Any } else { arg })).collect();
-        let mut bound = bound.clone();
-        let open = (0..args.len()).filter(|at| !columns.contains(at));
-        let binds = open.map(|at| bind_at(args, at, &mut bound, &is_needed)).collect();
+        let (binds, bound) = bind_others(args, &columns, bound, &is_needed);
         let step = Step::Seeded { procedure, key, place, group: *group, binds };
         // From more places at once, of which most are on the way from one.
         let (rows_after, cost) = (if is_test { 0.5 } else { 2.0 * n_answers }, PROBE + 1.5 * work);
-        Some(Next { also: Some(also), step, bound, rows: rows * rows_after, cost: rows * cost })
+        Some(Next { also: Some(also), ..Next::new(step, bound, rows * rows_after, rows * cost) })
     }
 
     fn ways(
@@ -179,9 +184,7 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
         is_needed: &dyn Fn(Slot) -> bool,
     ) -> Vec<Next> {
         let is_known = |term: &Term| is_known(*term, bound);
-        let test = |step: Step, share: f64| {
-            vec![Next { also: None, step, bound: bound.clone(), rows: rows * share, cost: rows }]
-        };
+        let test = |step: Step, share: f64| vec![Next::new(step, bound.clone(), rows * share, rows)];
         match planned {
             Planned::Demand(group, terms) if terms.iter().all(is_known) => {
                 test(Step::Demanded { group: *group, key: operands(terms) }, 0.5)
@@ -189,13 +192,7 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
             Planned::Demand(group, terms) => {
                 let mut bound = bound.clone();
                 let binds = terms.iter().map(|term| bind(*term, &mut bound)).collect();
-                vec![Next {
-                    also: None,
-                    step: Step::Demand { group: *group, binds },
-                    bound,
-                    rows: rows * DEMANDED,
-                    cost: rows * DEMANDED,
-                }]
+                vec![Next::new(Step::Demand { group: *group, binds }, bound, rows * DEMANDED, rows * DEMANDED)]
             }
             Planned::Literal(Literal::Test(check)) if check.operands().iter().all(is_known) => {
                 let share = if matches!(check, Check::Not(_)) { 0.9 } else { 0.5 };
@@ -213,7 +210,7 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
             Planned::Literal(Literal::Let(slot, term)) if is_known(term) => {
                 let mut bound = bound.clone();
                 let bind = bind(Term::Slot(*slot), &mut bound);
-                vec![Next { also: None, step: Step::Let { bind, value: operand(*term) }, bound, rows, cost: rows }]
+                vec![Next::new(Step::Let { bind, value: operand(*term) }, bound, rows, rows)]
             }
             Planned::Literal(Literal::Test(..) | Literal::Is(..) | Literal::Let(..) | Literal::Fold(..)) => Vec::new(),
             // What is denied is asked of values, or of any.
@@ -226,12 +223,12 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
                 let (columns, key) = known_part(args, &is_known);
                 let directory = self.directory(*id, &columns);
                 let step = Step::HasRows { of: *id, directory, key, wanted: false };
-                vec![Next { also: None, step, bound: bound.clone(), rows: rows * 0.9, cost: rows * PROBE }]
+                vec![Next::new(step, bound.clone(), rows * 0.9, rows * PROBE)]
             }
             Planned::Literal(Literal::NoCall(id, args)) => self
                 .tests((*id, args), &known_part(args, &is_known).0, fixed, rows, false)
                 .into_iter()
-                .map(|(step, cost)| Next { also: None, step, bound: bound.clone(), rows: rows * 0.9, cost })
+                .map(|(step, cost)| Next::new(step, bound.clone(), rows * 0.9, cost))
                 .collect(),
             Planned::Literal(Literal::Rows(id, args)) => vec![self.rows(*id, args, bound, rows, is_needed)],
             Planned::Literal(Literal::Call(id, args)) => self.calls((*id, args), bound, fixed, rows, is_needed),
@@ -254,17 +251,11 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
         });
         if args.iter().all(|arg| is_known(arg) || is_idle(*arg, args, is_needed)) {
             let step = Step::HasRows { of: id, directory, key, wanted: true };
-            return Next { also: None, step, bound: bound.clone(), rows: rows * fan.min(0.9), cost: rows * PROBE };
+            return Next::new(step, bound.clone(), rows * fan.min(0.9), rows * PROBE);
         }
         let mut bound = bound.clone();
         let binds = kept.iter().map(|at| self::bind_at(args, *at, &mut bound, is_needed)).collect();
-        Next {
-            also: None,
-            step: Step::Rows { of: id, directory, key, binds },
-            bound,
-            rows: rows * fan,
-            cost: rows * (PROBE + fan),
-        }
+        Next::new(Step::Rows { of: id, directory, key, binds }, bound, rows * fan, rows * (PROBE + fan))
     }
 
     fn fold(
@@ -280,7 +271,7 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
         let mut bound = bound.clone();
         let bind = bind(Term::Slot(slot), &mut bound);
         let step = Step::Fold { procedure, key: operands(key), fold, bind };
-        Some(Next { also: None, step, bound, rows, cost })
+        Some(Next::new(step, bound, rows, cost))
     }
 
     /// Who is in what, from either side that is known.
@@ -297,14 +288,14 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
         if known == [true, true] {
             let step = Step::Below { directory, low, high, wanted };
             let share = if wanted { 0.3 } else { 0.9 };
-            return Some(Next { also: None, step, bound: bound.clone(), rows: rows * share, cost: rows * PROBE });
+            return Some(Next::new(step, bound.clone(), rows * share, rows * PROBE));
         }
         let directory_of = self.built.directories.get(directory);
         let fan = 1.0 + directory_of.map_or(0.0, |directory| ratio(directory.n_rows(), directory.n_keys()));
         let mut bound = bound.clone();
         let of = if columns == [0] { low } else { high };
         let step = Step::Beside { directory, of, bind: bind(open, &mut bound) };
-        Some(Next { also: None, step, bound, rows: rows * fan, cost: rows * (PROBE + fan) })
+        Some(Next::new(step, bound, rows * fan, rows * (PROBE + fan)))
     }
 
     /// Any of the known columns may be the key of a call, and the others be compared with what it answers.
@@ -322,24 +313,14 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
             && let Some(procedure) = self.procedure(id, Pattern::of(known.iter().copied()))
             && self.is_tabled(procedure)
         {
-            let mut bound = bound.clone();
-            let open = (0..args.len()).filter(|at| !known.contains(at));
-            let binds: Box<[Bind]> = open.map(|at| bind_at(args, at, &mut bound, is_needed)).collect();
+            let (binds, bound) = bind_others(args, &known, bound, is_needed);
             let n_answers = TABLE.n_answers.powi(i32::try_from(binds.len()).unwrap_or(i32::MAX));
             let step = Step::Read { procedure, key, binds };
-            return vec![Next {
-                also: None,
-                step,
-                bound,
-                rows: rows * n_answers,
-                cost: rows * (TABLE.work + n_answers),
-            }];
+            return vec![Next::new(step, bound, rows * n_answers, rows * (TABLE.work + n_answers))];
         }
         if args.iter().all(|arg| is_known(arg) || is_idle(*arg, args, is_needed)) {
             let tests = self.tests((id, args), &known, fixed, rows, true).into_iter();
-            return tests
-                .map(|(step, cost)| Next { also: None, step, bound: bound.clone(), rows: rows * 0.5, cost })
-                .collect();
+            return tests.map(|(step, cost)| Next::new(step, bound.clone(), rows * 0.5, cost)).collect();
         }
         let mut nexts = Vec::new();
         for columns in choices(&known) {
@@ -351,12 +332,10 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
             let key: Vec<Term> = columns.iter().filter_map(|at| args.get(*at).copied()).collect();
             let cost = self.cost_of(procedure, is_fixed(&key, fixed), rows);
             let n_answers = self.built.procedures.get(procedure).map_or(0.0, |procedure| procedure.trial.n_answers);
-            let mut bound = bound.clone();
-            let open = (0..args.len()).filter(|at| !columns.contains(at));
-            let binds: Box<[Bind]> = open.map(|at| bind_at(args, at, &mut bound, is_needed)).collect();
+            let (binds, bound) = bind_others(args, &columns, bound, is_needed);
             let share = if columns.len() == known.len() { 1.0 } else { 0.3 };
             let step = Step::Call { procedure, key: operands(&key), binds };
-            nexts.push(Next { also: None, step, bound, rows: rows * n_answers * share, cost: cost + rows * n_answers });
+            nexts.push(Next::new(step, bound, rows * n_answers * share, cost + rows * n_answers));
         }
         nexts
     }
@@ -423,6 +402,19 @@ fn is_idle(arg: Term, args: &[Term], is_needed: &dyn Fn(Slot) -> bool) -> bool {
         Term::Constant(_) => false,
         Term::Slot(slot) => !is_needed(slot) && args.iter().filter(|other| **other == arg).count() == 1,
     }
+}
+
+/// What is done with the columns that are not given, and what is known then.
+fn bind_others(
+    args: &[Term],
+    given: &[usize],
+    bound: &BTreeSet<Slot>,
+    is_needed: &dyn Fn(Slot) -> bool,
+) -> (Box<[Bind]>, BTreeSet<Slot>) {
+    let mut bound = bound.clone();
+    let open = (0..args.len()).filter(|at| !given.contains(at));
+    let binds = open.map(|at| bind_at(args, at, &mut bound, is_needed)).collect();
+    (binds, bound)
 }
 
 fn bind_at(args: &[Term], at: usize, bound: &mut BTreeSet<Slot>, is_needed: &dyn Fn(Slot) -> bool) -> Bind {

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     base::{Value, Values},
     check::rules::PredicateId,
-    datalog::Stop,
+    datalog::{CompiledRule, DatalogEngine, Stop},
     facts::{Births, RowId, Store, Table, Tick, matches},
 };
 
@@ -43,6 +43,7 @@ struct State {
     scratch: Box<Scratch>,
     /// Procedures with those that were not there when the session began.
     more: Option<Arc<Built>>,
+    steps_max: u64,
     steps_left: u64,
     mode: Mode,
     found: Option<Found>,
@@ -72,12 +73,8 @@ impl<'p> Session<'p> {
     #[must_use]
     pub fn new(demand: &'p Demand, steps_max: u64) -> Self {
         let scratch = if demand.is_empty() { Box::default() } else { SPARE.take().unwrap_or_default() };
-        let state = State { scratch, more: None, steps_left: steps_max, mode: Mode::Answer, found: None };
+        let state = State { scratch, more: None, steps_max, steps_left: steps_max, mode: Mode::Answer, found: None };
         Self { demand, guests: Vec::new(), state: RefCell::new(state) }
-    }
-
-    pub(super) fn demand(&self) -> &'p Demand {
-        self.demand
     }
 
     /// Makes entities known, each in the relation of those of its type.
@@ -102,13 +99,15 @@ impl<'p> Session<'p> {
 
     /// Lets the questions from now on take so many steps together.
     pub fn allow(&self, steps_max: u64) {
-        self.state.borrow_mut().steps_left = steps_max;
+        let mut state = self.state.borrow_mut();
+        (state.steps_max, state.steps_left) = (steps_max, steps_max);
     }
 
-    /// How many more steps questions may take.
+    /// How many steps questions have taken since it was said how many they may take.
     #[must_use]
-    pub fn steps_left(&self) -> u64 {
-        self.state.borrow().steps_left
+    pub fn n_taken(&self) -> u64 {
+        let state = self.state.borrow();
+        state.steps_max - state.steps_left
     }
 
     /// Whether the rows of a relation are found when they are asked for.
@@ -151,9 +150,7 @@ impl<'p> Session<'p> {
             self.find(store, values, id, key, before)?;
             return self.found(store, id, key, before);
         }
-        let known: Vec<Value> = key.iter().copied().flatten().collect();
-        let columns = (0..key.len()).filter(|at| key.get(*at).is_some_and(Option::is_some));
-        let pattern = Pattern::of(columns);
+        let (pattern, known) = given(key);
         self.answer(store, values, (id, pattern), &known, |answers| {
             let row = |open: &[Value]| {
                 let mut open = open.iter().copied();
@@ -177,8 +174,7 @@ impl<'p> Session<'p> {
         if before != Tick::END || is_known(&self.state.borrow()) {
             return Ok(());
         }
-        let known: Vec<Value> = key.iter().copied().flatten().collect();
-        let pattern = Pattern::of((0..key.len()).filter(|at| key.get(*at).is_some_and(Option::is_some)));
+        let (pattern, known) = given(key);
         self.answer(store, values, (id, pattern), &known, |_| ())?;
         if let Some(found) = &mut self.state.borrow_mut().found {
             found.asked.insert(asked);
@@ -197,9 +193,9 @@ impl<'p> Session<'p> {
         let Some((rows, births)) = found.as_mut().and_then(|found| found.relations.get_mut(&id)) else {
             return Ok(Vec::new());
         };
-        let columns: Vec<usize> = (0..key.len()).filter(|at| key.get(*at).is_some_and(Option::is_some)).collect();
+        let (pattern, known) = self::given(key);
+        let columns: Vec<usize> = (0..key.len()).filter(|at| pattern.has(*at)).collect();
         let index = rows.index_on(&columns);
-        let known: Vec<Value> = key.iter().copied().flatten().collect();
         let mut all: Vec<(RowId, Vec<Value>)> = Vec::new();
         let given = store.relation(id);
         let n_given = given.map_or(0, |given| given.places.len());
@@ -236,8 +232,42 @@ impl<'p> Session<'p> {
         (at < rows.len()).then(|| (rows.row(at).to_vec(), births.of(at)))
     }
 
+    /// The values of the column that is open, of what a rule decides; none if they cannot be found in this way.
+    pub fn permitted(
+        &self,
+        engine: &DatalogEngine,
+        rule: &CompiledRule,
+        of: [Option<Value>; 3],
+        (store, values): (&impl Store, &impl Values),
+    ) -> Option<Vec<Value>> {
+        let id = engine.question(rule);
+        if !self.demand.shapes.clauses.contains_key(&id) {
+            return None;
+        }
+        let (pattern, key) = given(&of);
+        let first = |answers: &Tuples| answers.iter().filter_map(|row| row.first().copied()).collect();
+        self.answer(store, values, (id, pattern), &key, first).ok()
+    }
+
+    /// Whether a rule decides about a principal, an action and a resource; none if it is not evaluated here.
+    ///
+    /// # Errors
+    ///
+    /// If finding out takes more steps than there are.
+    pub fn decides(
+        &self,
+        engine: &DatalogEngine,
+        rule: &CompiledRule,
+        of: [Value; 3],
+        (store, values): (&impl Store, &impl Values),
+    ) -> Option<Result<bool, Stop>> {
+        let id = engine.question(rule);
+        let is_here = self.demand.shapes.clauses.contains_key(&id);
+        is_here.then(|| self.has(store, values, id, &of))
+    }
+
     /// Answers a question about a relation, some of whose columns have the values of the key.
-    pub(super) fn answer<R>(
+    fn answer<R>(
         &self,
         store: &impl Store,
         values: &impl Values,
@@ -245,7 +275,7 @@ impl<'p> Session<'p> {
         key: &[Value],
         take: impl FnOnce(&Tuples) -> R,
     ) -> Result<R, Stop> {
-        let State { scratch, more, steps_left, mode, found } = &mut *self.state.borrow_mut();
+        let State { scratch, more, steps_left, mode, found, .. } = &mut *self.state.borrow_mut();
         let mode = *mode;
         let ready = |built: &Built| built.known(id, pattern, mode);
         let mut question = ready(more.as_deref().unwrap_or(&self.demand.ready));
@@ -281,6 +311,13 @@ impl<'p> Session<'p> {
             }
         }
     }
+}
+
+/// Which columns of a key have values, and these.
+fn given(key: &[Option<Value>]) -> (Pattern, Vec<Value>) {
+    let known = key.iter().enumerate().filter_map(|(at, value)| Some((at, (*value)?)));
+    let (columns, values): (Vec<usize>, Vec<Value>) = known.unzip();
+    (Pattern::of(columns), values)
 }
 
 impl Drop for Session<'_> {
