@@ -25,6 +25,9 @@ const LONG_FUNCTIONS: [(&str, &str); 2] = [
 ];
 const FUNCTION_LINES_MAX: usize = 70;
 
+/// The one file with unsafe code.
+const UNSAFE_FILE: &str = "rune-core/src/facts/cell.rs";
+
 struct Source {
     /// Path from the root of the repository.
     path: String,
@@ -201,14 +204,15 @@ fn what_is_banned_stands_nowhere() {
         ("Authorizer", &["rune-core/src", "rune-cli/src"][..], "Cedar's authorizer is an oracle for tests, not a part"),
         ("#[ignore", &["rune-core", "rune-cli", "tests"], "a test that is not run is none"),
         ("#[allow(", &["rune-core/src", "rune-cli/src"], "`#[expect]` says when it is no longer needed"),
-        ("unsafe ", &["rune-core/src", "rune-cli/src"], "there is no unsafe code yet"),
+        ("unsafe ", &["rune-core/src", "rune-cli/src"], "it stands in one file, which argues"),
         ("todo!(", &["rune-core/src", "rune-cli/src"], "a stub"),
         ("unimplemented!(", &["rune-core/src", "rune-cli/src"], "a stub"),
     ];
     for source in all().into_iter().filter(|source| source.path != "tests/tidy.rs") {
         let code = || source.text.lines().filter(|line| !line.trim_start().starts_with("//"));
         for (text, folders, why) in &banned {
-            let applies = folders.iter().any(|folder| source.path.starts_with(folder));
+            let is_where_it_may = *text == "unsafe " && source.path == UNSAFE_FILE;
+            let applies = !is_where_it_may && folders.iter().any(|folder| source.path.starts_with(folder));
             assert!(!applies || !code().any(|line| line.contains(text)), "{}: `{text}`: {why}", source.path);
         }
     }

@@ -1,9 +1,11 @@
 //! What is given and what follows from it: entities with their attributes and tags, who is below whom, and the rows of
 //! relations.
 
+pub mod cell;
 mod places;
 mod relations;
 mod slots;
+mod sync;
 mod table;
 
 use std::{
