@@ -138,3 +138,13 @@ pub const REQUEST_BYTES_MAX: usize = 1 << 20;
 
 /// Distinct values that a pool holds: ids are 30 bits wide, and each value takes some forty bytes.
 pub const VALUES_MAX: usize = 1 << 27;
+
+/// Revisions of live facts that are retained, the newest among them. Each holds the layers that were merged away since, and at a
+/// thousand writes a second this is still a second in which an answer can be asked about.
+pub const REVISIONS_MAX: usize = 1_000;
+
+/// How long a revision is retained after the next one: time enough to ask why about an answer, or for the next page of a list.
+pub const REVISION_AGE_MAX: std::time::Duration = std::time::Duration::from_secs(300);
+
+/// Threads that wait for a revision at once. Each has a stack, and a server that lends out its own has some five hundred.
+pub const WAITERS_MAX: usize = 256;

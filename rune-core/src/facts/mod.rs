@@ -4,9 +4,11 @@
 pub mod cell;
 mod places;
 mod relations;
+pub mod revisions;
 mod slots;
 mod sync;
 mod table;
+pub mod token;
 
 use std::{
     collections::BTreeMap,
