@@ -16,7 +16,7 @@
 //! # Why the writer keeps a list
 //!
 //! crossbeam's own way is to defer the destruction of what was swapped out. Deferred functions are run by whoever comes by, and
-//! each thread tries at every 128th pin: of a writer's values two busy readers freed 85 % when it published without a pause, and
+//! each thread tries at every 128th pin: of a writer's values two busy readers freed 85 to 89 % when it published without pause, and
 //! 99 to 100 % when it published every 0.1 or 1 ms, whether or not it flushed after deferring, since a flush only takes the epoch
 //! on by one and what was deferred is ripe after two. A collector of one's own changes nothing of that, since its handles count
 //! pins as well; ours is for other reasons, told in `sync`. So what is deferred here is no destruction but a note, a store of one
