@@ -5,6 +5,7 @@ pub mod cell;
 mod places;
 mod relations;
 pub mod revisions;
+mod shared;
 mod slots;
 mod sync;
 mod table;
