@@ -10,9 +10,9 @@ use std::{
 use rune_core::{Options, Program, Sources};
 
 /// The modules of `rune-core`: each uses itself and those above it.
-const LAYERS: [&str; 16] = [
+const LAYERS: [&str; 17] = [
     "base", "diag", "syntax", "expr", "schema", "check", "facts", "datalog", "policy", "decide", "explain", "query",
-    "program", "engine", "watch", "reload",
+    "program", "store", "engine", "watch", "reload",
 ];
 
 /// Longer files are split by role; tests may have a file of their own.

@@ -99,6 +99,7 @@ pub mod decide;
 pub mod explain;
 pub mod query;
 pub mod program;
+pub mod store;
 pub mod engine;
 #[cfg(feature = "watch")]
 #[doc(hidden)]
@@ -136,7 +137,11 @@ pub use decide::{
 #[doc(inline)]
 pub use diag::{Finding, Severity};
 #[doc(inline)]
-pub use engine::Lineup;
+pub use engine::{Lineup, Snapshot};
+#[doc(inline)]
+pub use store::{ApplyError, Batch, BatchError, CarryError, FactStore};
+#[doc(inline)]
+pub use facts::token::Token;
 #[doc(inline)]
 pub use explain::Proof;
 #[doc(inline)]

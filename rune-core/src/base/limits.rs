@@ -139,6 +139,15 @@ pub const REQUEST_BYTES_MAX: usize = 1 << 20;
 /// Distinct values that a pool holds: ids are 30 bits wide, and each value takes some forty bytes.
 pub const VALUES_MAX: usize = 1 << 27;
 
+/// Changes of one batch of live facts: it is applied at once, while other writers wait.
+pub const BATCH_CHANGES_MAX: usize = 1_000_000;
+
+/// Rows of live relations and entities of live types together.
+pub const LIVE_ROWS_MAX: u64 = 50_000_000;
+
+/// Steps that deriving anew may take after a batch of live facts. What takes more is no rule to keep derived.
+pub const LIVE_STEPS_MAX: u64 = 1_000_000_000;
+
 /// Revisions of live facts that are retained, the newest among them. Each holds the layers that were merged away since, and at a
 /// thousand writes a second this is still a second in which an answer can be asked about.
 pub const REVISIONS_MAX: usize = 1_000;

@@ -290,6 +290,33 @@ pub fn each_entity(values: &impl Values, value: Value, visit: &mut dyn FnMut(Sym
     }
 }
 
+/// A value of one store in another.
+// Recurses once per level of a value, whose number is limited.
+pub fn carry(from: &impl Values, value: Value, to: &mut impl Values) -> Value {
+    match from.view(value) {
+        View::Bool(truth) => truth.into(),
+        View::Long(number) => to.long(number),
+        View::Text(text) => to.text(text),
+        View::Entity(kind, id) => to.entity(from.name(kind), from.name(id)),
+        View::Set(elements) => {
+            let elements = elements.iter().map(|element| carry(from, *element, to)).collect();
+            to.set(elements)
+        }
+        View::Record(members) => {
+            let members = members.iter().map(|(name, value)| {
+                let name = to.symbol(from.name(*name));
+                (name, carry(from, *value, to))
+            });
+            let members = members.collect();
+            to.record(members)
+        }
+        View::Decimal(units) => to.intern(Datum::Decimal(units)),
+        View::Datetime(ms) => to.intern(Datum::Datetime(ms)),
+        View::Duration(ms) => to.intern(Datum::Duration(ms)),
+        View::Ip(net) => to.intern(Datum::Ip(net)),
+    }
+}
+
 /// Cedar's notation, with members and elements in the order of their text so that equal values read alike.
 fn show(values: &impl Values, value: Value) -> String {
     match values.view(value) {

@@ -58,6 +58,10 @@ pub struct DatalogEngine {
     forbids: Vec<usize>,
     /// The types whose known entities rules ask for.
     pub known: Vec<KnownType>,
+    /// The relations whose given rows may change while this serves, each with what follows from it.
+    pub changing: BTreeMap<PredicateId, BTreeSet<PredicateId>>,
+    /// The relations that may come to be undetermined when they change.
+    unsure: BTreeSet<PredicateId>,
     /// What is known of each relation.
     relations: Vec<RelationInfo>,
     names: BTreeMap<String, PredicateId>,
@@ -201,6 +205,7 @@ impl DatalogEngine {
         engine.strata.clone_from(&checked.strata);
         engine.request_strata.clone_from(&checked.request_strata);
         engine.known.clone_from(&checked.known);
+        engine.changing.clone_from(&checked.changing);
         let names = checked.predicates.iter().enumerate().map(|(at, of)| (of.name.clone(), PredicateId(at)));
         engine.names = names.collect();
         // What rules derive may be as large as all that is given.
@@ -235,6 +240,7 @@ impl DatalogEngine {
             engine.rules.push(compiled);
         }
         engine.plan(&size, |_| true);
+        engine.unsure = engine.unsure();
         engine
     }
 

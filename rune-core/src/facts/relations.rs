@@ -130,8 +130,14 @@ impl Relation {
 
     /// Without rows, which come and go while others read what they were.
     #[must_use]
+    pub fn shared(arity: usize) -> Self {
+        Self { rows: Table::shared(arity), doubts: Doubts::new(arity), ..Self::default() }
+    }
+
+    /// Without rows, all of which come through the API.
+    #[must_use]
     pub fn live(arity: usize) -> Self {
-        Self { rows: Table::shared(arity), doubts: Doubts::new(arity), is_live: true, ..Self::default() }
+        Self { is_live: true, ..Self::shared(arity) }
     }
 
     /// How many of its rows, the first ones, are given.
@@ -163,9 +169,21 @@ impl Relation {
         (at < self.rows.len()).then(|| (self.rows.row(at).to_vec(), self.births.of(at)))
     }
 
+    /// The values of its rows, and of those that it may have with why.
+    pub fn values(&self) -> impl Iterator<Item = Value> {
+        let doubts = self.doubts.iter().flat_map(|(row, cause)| row.iter().copied().chain([cause]));
+        self.rows.rows().flatten().copied().chain(doubts)
+    }
+
+    /// Where a given row stands.
+    #[must_use]
+    pub fn place_of(&self, at: RowId) -> Option<Span> {
+        self.places.of(at).or(self.is_live.then_some(Span::LIVE))
+    }
+
     /// The rows that are given, and where they stand.
     fn given(&self) -> impl Iterator<Item = (&[Value], Span)> {
-        (0..self.n_given()).map(|at| (self.rows.row(at), self.places.of(at).unwrap_or(Span::NOWHERE)))
+        (0..self.n_given()).filter_map(|at| Some((self.rows.row(at), self.place_of(at)?)))
     }
 
     /// Whether a row is there.
@@ -194,17 +212,23 @@ pub struct Relations {
     given: BTreeMap<PredicateId, Arc<Relation>>,
     /// Whether rules derive parents or rows give some, so that `in` is more than the entities say.
     pub has_parent_rows: bool,
+    /// Whether parents and who is in what are kept as rows.
+    pub keeps_parents: bool,
 }
 
 impl Relations {
     /// The relations of a set of rules, without rows. `names` gives the symbol of each column's name.
     #[must_use]
     pub fn new(rules: &CheckedRules, mut name: impl FnMut(&str) -> Symbol) -> Self {
-        let relation = |predicate: &Predicate| match (predicate.kind == PredicateKind::Live, predicate.columns.len()) {
-            (true, arity) => Relation::live(arity),
-            (false, arity) => Relation::new(arity),
+        let relation = |(at, predicate): (usize, &Predicate)| match predicate.kind {
+            PredicateKind::Live => Relation::live(predicate.columns.len()),
+            // Who is in what changes with who is whose parent.
+            _ if rules.changing.contains_key(&if PredicateId(at) == Names::IN { Names::PARENT } else { PredicateId(at) }) => {
+                Relation::shared(predicate.columns.len())
+            }
+            _ => Relation::new(predicate.columns.len()),
         };
-        let relations = rules.predicates.iter().map(relation).map(Arc::new).collect();
+        let relations = rules.predicates.iter().enumerate().map(relation).map(Arc::new).collect();
         let mut attributes = HashMap::new();
         for attribute in &rules.attributes {
             let Some(predicate) = rules.predicate(attribute.predicate) else { continue };
@@ -221,7 +245,7 @@ impl Relations {
             attributes.insert((attribute.kind, attribute.name), Derived { relation: attribute.predicate.0, form });
         }
         let has_parent_rows = rules.rules.iter().any(|rule| rule.head == Names::PARENT);
-        Self { all: relations, attributes: Arc::new(attributes), given: BTreeMap::new(), has_parent_rows }
+        Self { all: relations, attributes: Arc::new(attributes), given: BTreeMap::new(), has_parent_rows, keeps_parents: false }
     }
 
     /// A relation.
@@ -241,11 +265,29 @@ impl Relations {
         self.all.get_mut(id.0).map(Arc::make_mut)
     }
 
+    /// The relations whose rows come through the API.
+    pub fn all_live(&self) -> impl Iterator<Item = (PredicateId, &Relation)> {
+        let live = self.all.iter().enumerate().filter(|(_, relation)| relation.is_live);
+        live.map(|(at, relation)| (PredicateId(at), relation.as_ref()))
+    }
+
+    /// How many rows live relations have.
+    #[must_use]
+    pub fn live_rows(&self) -> u64 {
+        self.all_live().map(|(_, relation)| u64::from(relation.rows.len())).sum()
+    }
+
     /// Keeps a relation as it is now, for requests that derive it anew.
     pub fn keep_given(&mut self, id: PredicateId) {
-        if let Some(relation) = self.all.get(id.0).filter(|relation| !relation.rows.is_empty()) {
+        let is_kept = |relation: &&Arc<Relation>| relation.rows.is_shared() || !relation.rows.is_empty();
+        if let Some(relation) = self.all.get(id.0).filter(is_kept) {
             self.given.insert(id, relation.clone());
         }
+    }
+
+    /// A relation as it was kept, to change it.
+    pub fn given_mut(&mut self, id: PredicateId) -> Option<&mut Relation> {
+        self.given.get_mut(&id).map(Arc::make_mut)
     }
 
     /// A relation as it was kept, if it had any rows.
@@ -296,6 +338,7 @@ impl Relations {
             attributes: self.attributes.clone(),
             given: BTreeMap::new(),
             has_parent_rows: self.has_parent_rows,
+            keeps_parents: self.keeps_parents,
         }
     }
 

@@ -180,6 +180,20 @@ impl<T> Revisions<T> {
         revision
     }
 
+    /// Puts something else in the place of what was published at the newest revision, which says the same.
+    pub fn replace(&self, value: Arc<T>) {
+        let before = std::mem::replace(&mut self.state().newest.1, value);
+        drop(before);
+    }
+
+    /// Begins anew with the newest revision: those before it are gone.
+    pub fn restart(&self, value: Arc<T>) {
+        let mut state = self.state();
+        let before = (std::mem::replace(&mut state.newest.1, value), std::mem::take(&mut state.older));
+        drop(state);
+        drop(before);
+    }
+
     /// Lets go of what is too old by now, for a writer that has nothing to publish.
     pub fn expire(&self, now: Duration) {
         let expired = self.state().expired(&self.bounds, now);

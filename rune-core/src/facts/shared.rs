@@ -102,6 +102,10 @@ impl SharedRows {
         self.indexes.iter().position(|index| *index.columns == *columns)
     }
 
+    pub(super) fn n_keys(&self, index: usize) -> usize {
+        self.indexes.get(index).map_or(0, |index| index.newest.len())
+    }
+
     /// The newest row of a key.
     pub(super) fn newest(&self, index: usize, key: &[Value]) -> Option<RowId> {
         let index = self.indexes.get(index)?;

@@ -70,6 +70,12 @@ impl Table {
         Self { shared, ..table }
     }
 
+    /// Whether copies share what they have in common.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
     /// How many columns a row has.
     #[must_use]
     pub fn arity(&self) -> usize {
@@ -266,6 +272,15 @@ impl Table {
             return shared.find_index(columns).map(IndexId);
         }
         self.indexes.iter().position(|index| *index.columns == *columns).map(IndexId)
+    }
+
+    /// How many keys an index has.
+    #[must_use]
+    pub fn n_keys(&self, index: IndexId) -> usize {
+        match &self.shared {
+            Some(shared) => shared.n_keys(index.0),
+            None => self.indexes.get(index.0).map_or(0, |index| index.newest.len()),
+        }
     }
 
     /// The rows whose columns have these values, from the newest to the oldest.

@@ -43,7 +43,7 @@ pub(super) enum Literal {
 }
 
 /// The relations that demand evaluates, and the rules that decide which it can, with their clauses.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Shapes {
     pub(super) clauses: BTreeMap<PredicateId, Vec<Clause>>,
     components: BTreeMap<PredicateId, usize>,
@@ -102,6 +102,7 @@ impl Shapes {
         for rule in engine.permits().chain(engine.forbids()) {
             if rule.is_plain(store)
                 && !rule.body.reads_any(&stale)
+                && !rule.body.reads_any(&engine.unsure)
                 && let Some(clause) = rule.clause(taken, &mut inner)
             {
                 clauses.insert(engine.question(rule), vec![clause]);
@@ -193,8 +194,28 @@ impl DatalogEngine {
                 && !info.is_read_ahead
         });
         is_lasting
+            && !self.unsure.contains(&id)
             && ![Names::PERMIT, Names::FORBID, Names::PARENT, Names::IN].contains(&id)
             && self.rules_for(id).all(|rule| rule.is_plain(store))
+    }
+
+    /// The relations that may come to be undetermined when what changes does: those with rules that can fail, and those that read them.
+    pub(in crate::datalog) fn unsure(&self) -> BTreeSet<PredicateId> {
+        let can_fail = |rule: &CompiledRule| {
+            !rule.fits.is_empty() || rule.clause(&BTreeSet::new(), &mut Inner::default()).is_none()
+        };
+        let follows: BTreeSet<PredicateId> = self.changing.values().flatten().copied().collect();
+        let mut unsure = BTreeSet::new();
+        loop {
+            let n_before = unsure.len();
+            let is_unsure =
+                |rule: &&CompiledRule| follows.contains(&rule.head) && (can_fail(rule) || rule.body.reads_any(&unsure));
+            let more: BTreeSet<PredicateId> = self.rules.iter().filter(is_unsure).map(|rule| rule.head).collect();
+            unsure.extend(more);
+            if unsure.len() == n_before {
+                return unsure;
+            }
+        }
     }
 
     /// The relations that a request may derive anew in bulk: what is kept of their rows may not be all.
