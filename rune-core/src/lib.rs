@@ -139,11 +139,9 @@ pub use diag::{Finding, Severity};
 #[doc(inline)]
 pub use engine::{Lineup, Snapshot};
 #[doc(inline)]
-pub use store::{ApplyError, Batch, BatchError, CarryError, FactStore};
+pub use explain::Proof;
 #[doc(inline)]
 pub use facts::token::Token;
-#[doc(inline)]
-pub use explain::Proof;
 #[doc(inline)]
 pub use program::BuildError;
 #[doc(inline)]
@@ -151,6 +149,8 @@ pub use query::{Listed, QueryError};
 #[cfg(feature = "watch")]
 #[doc(inline)]
 pub use reload::{OpenError, Status, WatchOptions};
+#[doc(inline)]
+pub use store::{ApplyError, Batch, BatchError, CarryError, FactStore};
 /// What a request says besides its three sides: its context, and attributes that it supplies.
 ///
 /// It is made of booleans, numbers, strings, entities, lists and tables, by `into` or from JSON:

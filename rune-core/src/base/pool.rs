@@ -362,7 +362,6 @@ fn hash_of(hasher: &DefaultHashBuilder, datum: &Datum) -> u64 {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -72,12 +72,7 @@ impl Over<'_> {
 
     fn terms(&self) -> Terms<'_> {
         let facts = self.view.facts();
-        Terms {
-            facts: facts.facts(),
-            values: facts.values(),
-            demand: self.view.demand(),
-            ..self.lineup.stable.terms()
-        }
+        Terms { facts: facts.facts(), values: facts.values(), demand: self.view.demand(), ..self.lineup.stable.terms() }
     }
 }
 
@@ -253,7 +248,11 @@ impl Engine {
         let lineup = self.lineup();
         let view = self.store.at(token)?;
         // A lineup that was swapped in between is not that of the token.
-        if lineup.generation.get() == view.generation() { Ok(Snapshot { lineup, view }) } else { Err(TokenError::LineupGone) }
+        if lineup.generation.get() == view.generation() {
+            Ok(Snapshot { lineup, view })
+        } else {
+            Err(TokenError::LineupGone)
+        }
     }
 
     /// What is served now. For several decisions by one generation; [`Self::decide`] does this for one.

@@ -223,7 +223,12 @@ impl Relations {
         let relation = |(at, predicate): (usize, &Predicate)| match predicate.kind {
             PredicateKind::Live => Relation::live(predicate.columns.len()),
             // Who is in what changes with who is whose parent.
-            _ if rules.changing.contains_key(&if PredicateId(at) == Names::IN { Names::PARENT } else { PredicateId(at) }) => {
+            _ if rules.changing.contains_key(&if PredicateId(at) == Names::IN {
+                Names::PARENT
+            } else {
+                PredicateId(at)
+            }) =>
+            {
                 Relation::shared(predicate.columns.len())
             }
             _ => Relation::new(predicate.columns.len()),
@@ -245,7 +250,13 @@ impl Relations {
             attributes.insert((attribute.kind, attribute.name), Derived { relation: attribute.predicate.0, form });
         }
         let has_parent_rows = rules.rules.iter().any(|rule| rule.head == Names::PARENT);
-        Self { all: relations, attributes: Arc::new(attributes), given: BTreeMap::new(), has_parent_rows, keeps_parents: false }
+        Self {
+            all: relations,
+            attributes: Arc::new(attributes),
+            given: BTreeMap::new(),
+            has_parent_rows,
+            keeps_parents: false,
+        }
     }
 
     /// A relation.

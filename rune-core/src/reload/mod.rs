@@ -165,9 +165,7 @@ impl ReloadCoordinator {
             Ok(program) => {
                 let version = program.version();
                 match self.serve(program) {
-                    Ok(generation) => {
-                        Tried::Live(Reload { at, took: end.saturating_sub(start), generation, version })
-                    }
+                    Ok(generation) => Tried::Live(Reload { at, took: end.saturating_sub(start), generation, version }),
                     Err(error) => refused(in_the_way(&error, sources)),
                 }
             }

@@ -5,8 +5,7 @@ use std::{fmt, str::FromStr};
 use crate::{
     base::{EntityRef, LivePool, Span, Symbol, Value, Values, View, limits, value::cut},
     check::{
-        CheckedEntity,
-        entities,
+        CheckedEntity, entities,
         rules::{Predicate, PredicateId, PredicateKind},
     },
     diag::{Findings, nearest},

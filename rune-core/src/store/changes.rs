@@ -72,7 +72,8 @@ impl Draft {
 
     /// Puts a row in place, or takes it away.
     fn row(&mut self, id: PredicateId, row: &[Value], is_there: bool) -> bool {
-        let change = |relation: &mut Relation| if is_there { relation.rows.insert(row) } else { relation.rows.remove(row) };
+        let change =
+            |relation: &mut Relation| if is_there { relation.rows.insert(row) } else { relation.rows.remove(row) };
         let is_new = self.facts.relation_mut(id).is_some_and(change);
         if is_new {
             self.changed.insert(id);
@@ -163,8 +164,7 @@ impl Live {
                 Op::Insert(id, row) => self.insert(program, &mut draft, (id, &row)),
                 Op::Delete(id, row) => self.delete(&mut draft, (id, &row)),
                 Op::Put(entity) => {
-                    hierarchy::check(&draft.facts, &self.values, &entity)
-                        .map_err(|message| fault(at, message))?;
+                    hierarchy::check(&draft.facts, &self.values, &entity).map_err(|message| fault(at, message))?;
                     self.put(program, &mut draft, entity);
                 }
                 Op::Remove(entity) => self.remove(program, &mut draft, entity),
@@ -291,7 +291,11 @@ impl Live {
         }
         released.into_iter().for_each(|value| self.values.release(value));
         for id in derived {
-            self.facts.relation(*id).into_iter().flat_map(Relation::values).for_each(|value| self.values.release(value));
+            self.facts
+                .relation(*id)
+                .into_iter()
+                .flat_map(Relation::values)
+                .for_each(|value| self.values.release(value));
         }
         for (entity, n_more) in named {
             let n = i64::from(self.n_named.get(&entity).copied().unwrap_or_default()) + n_more;
@@ -332,7 +336,8 @@ impl Live {
             self.demand.looked_up().map(|(id, columns)| (id, columns.to_vec())).collect();
         for (id, columns) in wanted {
             let is_shared = self.facts.relation(id).is_some_and(|relation| relation.rows.is_shared());
-            if let Some(relation) = self.facts.relation_mut(id).filter(|_| is_shared && columns.len() < program.rules().arity(id))
+            if let Some(relation) =
+                self.facts.relation_mut(id).filter(|_| is_shared && columns.len() < program.rules().arity(id))
             {
                 relation.rows.index_on(&columns);
                 indexed.insert(id);

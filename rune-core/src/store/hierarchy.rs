@@ -25,14 +25,21 @@ impl Parents {
         if self.children.is_empty() {
             return false;
         }
+        if let Some(relation) = facts.relation_mut(Names::PARENT) {
+            relation.rows.index_on(&[0]);
+        }
         let Some(relation) = facts.relation_mut(Names::IN) else { return false };
         let (above, below) = (relation.rows.index_on(&[0]), relation.rows.index_on(&[1]));
         let beside = |relation: &Relation, index, column: usize, of: Value| -> Vec<Value> {
             let found = relation.rows.probe(index, &[of]);
             found.filter_map(|at| relation.rows.row(at).get(column).copied()).collect()
         };
-        let lower: BTreeSet<Value> =
-            self.children.iter().flat_map(|child| beside(relation, below, 0, *child)).chain(self.children.iter().copied()).collect();
+        let lower: BTreeSet<Value> = self
+            .children
+            .iter()
+            .flat_map(|child| beside(relation, below, 0, *child))
+            .chain(self.children.iter().copied())
+            .collect();
         for low in lower {
             let now: BTreeSet<Value> = ancestors(facts, low).collect();
             let Some(relation) = facts.relation_mut(Names::IN) else { return false };
@@ -50,7 +57,8 @@ impl Parents {
 
     /// Leaves of parents what is given, and who is in what by them: rules derive the others anew.
     pub(super) fn start_anew(&self, facts: &mut Facts) {
-        let given = facts.relations.given(Names::PARENT).map(|given| given.rows.rows().map(<[Value]>::to_vec).collect());
+        let given =
+            facts.relations.given(Names::PARENT).map(|given| given.rows.rows().map(<[Value]>::to_vec).collect());
         let given: Vec<Vec<Value>> = given.unwrap_or_default();
         for id in [Names::PARENT, Names::IN] {
             if let Some(relation) = facts.relation_mut(id) {

@@ -109,6 +109,7 @@ fn read_ahead(checked: &CheckedRules, attributes: &Attributes) -> BTreeSet<Predi
 /// What follows from each relation.
 struct Followers<'c> {
     readers: BTreeMap<Node, Vec<Node>>,
+    rules: Readers,
     checked: &'c CheckedRules,
 }
 
@@ -120,17 +121,15 @@ impl<'c> Followers<'c> {
                 readers.entry(edge.to).or_default().push(*from);
             }
         }
-        Self { readers, checked }
+        Self { readers, rules: Readers::of(checked), checked }
     }
 
     /// What follows from a relation, apart from relations that depend on the request anyway.
     fn of_relation(&self, id: PredicateId) -> BTreeSet<PredicateId> {
-        let is_start = |node: &&Node| match node {
-            Node::Relation(of) => *of == id,
-            Node::Pair(..) => id == Names::PARENT,
-        };
-        let mut pending: Vec<Node> = self.readers.keys().filter(is_start).copied().collect();
-        let mut seen = BTreeSet::new();
+        // Of parents that no rule derives the graph says nothing.
+        let rules = self.rules.of_relation(id).iter().filter_map(|at| self.checked.rules.get(*at));
+        let mut seen: BTreeSet<Node> = rules.flat_map(head_nodes).collect();
+        let mut pending: Vec<Node> = seen.iter().copied().collect();
         while let Some(node) = pending.pop() {
             for reader in self.readers.get(&node).into_iter().flatten() {
                 if seen.insert(*reader) {
@@ -167,8 +166,9 @@ fn changing(
     checked: &CheckedRules,
     schema: Option<&Schema>,
 ) -> BTreeMap<PredicateId, BTreeSet<PredicateId>> {
-    let is_live_type =
-        |kind: Symbol| schema.and_then(|schema| schema.entity_type(kind)).is_some_and(|entity_type| entity_type.is_live);
+    let is_live_type = |kind: Symbol| {
+        schema.and_then(|schema| schema.entity_type(kind)).is_some_and(|entity_type| entity_type.is_live)
+    };
     let has_live_types = schema.is_some_and(|schema| schema.has_live_types());
     let live = || checked.predicates.iter().filter(|predicate| predicate.kind == PredicateKind::Live);
     let may_name = |types: &Types, kind: Symbol| match types {

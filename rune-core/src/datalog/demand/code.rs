@@ -129,9 +129,7 @@ impl Step {
             Self::Rows { of, lookup, key, binds: to } => {
                 Self::Rows { of, lookup, key: operands(key, name), binds: binds(to, name) }
             }
-            Self::HasRows { of, lookup, key, wanted } => {
-                Self::HasRows { of, lookup, key: operands(key, name), wanted }
-            }
+            Self::HasRows { of, lookup, key, wanted } => Self::HasRows { of, lookup, key: operands(key, name), wanted },
             Self::Demand { group, binds: to } => Self::Demand { group, binds: binds(to, name) },
             Self::Demanded { group, key } => Self::Demanded { group, key: operands(key, name) },
             Self::Call { procedure, key, binds: to } => {

@@ -122,9 +122,8 @@ impl Demand {
         let rules = engine.forbids().chain(engine.permits()).map(|rule| (engine.question(rule), [0, 1, 2].as_slice()));
         let mut asked: Vec<_> =
             asked.into_iter().chain(rules).map(|(id, columns)| (id, Pattern::of(columns.iter().copied()))).collect();
-        let is_left = |rule: &&CompiledRule| {
-            engine.is_per_request(rule) && !shapes.clauses.contains_key(&engine.question(rule))
-        };
+        let is_left =
+            |rule: &&CompiledRule| engine.is_per_request(rule) && !shapes.clauses.contains_key(&engine.question(rule));
         for rule in engine.rules.iter().filter(is_left) {
             for plan in &rule.plans {
                 plan.each_lookup(&rule.body, &mut |id, columns, _| {

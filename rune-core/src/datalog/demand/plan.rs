@@ -290,9 +290,10 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
             let share = if wanted { 0.3 } else { 0.9 };
             return Some(Next::new(step, bound.clone(), rows * share, rows * PROBE));
         }
-        let (fan, kept) = self.lookups.get(lookup).map_or((0.0, Vec::new()), |lookup| {
-            (ratio(lookup.n_rows(), lookup.n_keys()), lookup.columns(2, columns))
-        });
+        let (fan, kept) = self
+            .lookups
+            .get(lookup)
+            .map_or((0.0, Vec::new()), |lookup| (ratio(lookup.n_rows(), lookup.n_keys()), lookup.columns(2, columns)));
         let fan = 1.0 + fan;
         let place = kept.iter().position(|at| !columns.contains(at)).unwrap_or_default();
         let mut bound = bound.clone();

@@ -143,7 +143,11 @@ impl DatalogEngine {
     pub(in crate::datalog) fn demandable(&self, store: &impl Store) -> BTreeSet<PredicateId> {
         let heads = self.strata.iter().flatten().filter_map(|at| self.rules.get(*at)).map(|rule| rule.head);
         let high = self.too_high();
-        let is_taken = |id: &PredicateId| self.is_plain(*id, store) && !high.contains(id);
+        // What reads what is undetermined may be so, too, once it is derived.
+        let is_doubtful = |id: &PredicateId| store.relation(*id).is_some_and(|relation| !relation.doubts.is_empty());
+        let doubtful = self.readers_of((0..self.relations.len()).map(PredicateId).filter(is_doubtful).collect());
+        let is_taken =
+            |id: &PredicateId| self.is_plain(*id, store) && ![&high, &doubtful].iter().any(|of| of.contains(id));
         let mut taken: BTreeSet<PredicateId> = heads.filter(is_taken).collect();
         loop {
             let stale = self.stale(&taken);
@@ -205,15 +209,20 @@ impl DatalogEngine {
             !rule.fits.is_empty() || rule.clause(&BTreeSet::new(), &mut Inner::default()).is_none()
         };
         let follows: BTreeSet<PredicateId> = self.changing.values().flatten().copied().collect();
-        let mut unsure = BTreeSet::new();
+        let is_unsure = |rule: &&CompiledRule| follows.contains(&rule.head) && can_fail(rule);
+        let unsure = self.rules.iter().filter(is_unsure).map(|rule| rule.head).collect();
+        self.readers_of(unsure)
+    }
+
+    /// These relations, and those that rules derive from them, directly or not.
+    fn readers_of(&self, mut these: BTreeSet<PredicateId>) -> BTreeSet<PredicateId> {
         loop {
-            let n_before = unsure.len();
-            let is_unsure =
-                |rule: &&CompiledRule| follows.contains(&rule.head) && (can_fail(rule) || rule.body.reads_any(&unsure));
-            let more: BTreeSet<PredicateId> = self.rules.iter().filter(is_unsure).map(|rule| rule.head).collect();
-            unsure.extend(more);
-            if unsure.len() == n_before {
-                return unsure;
+            let n_before = these.len();
+            let readers = self.rules.iter().filter(|rule| rule.body.reads_any(&these)).map(|rule| rule.head);
+            let readers: Vec<PredicateId> = readers.collect();
+            these.extend(readers);
+            if these.len() == n_before {
+                return these;
             }
         }
     }
