@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 /// Slices in a page, and pages in a node.
 const PAGE: usize = 1 << PAGE_BITS;
-const PAGE_BITS: u32 = 8;
+const PAGE_BITS: u32 = 6;
 const NODE: usize = 1 << NODE_BITS;
-const NODE_BITS: u32 = 7;
+const NODE_BITS: u32 = 6;
 
 type Page<T> = Arc<[T]>;
 

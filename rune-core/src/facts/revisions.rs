@@ -66,6 +66,8 @@ pub enum WaitError {
 pub struct Bounds {
     /// Revisions that are retained, at least one.
     pub n_revisions_max: usize,
+    /// Changes that lead from the oldest of them to the newest: each takes memory as long as both are there.
+    pub n_changes_max: usize,
     /// How long one is retained after the next one was published.
     pub age_max: Duration,
     /// Threads that wait at once.
@@ -84,9 +86,20 @@ pub struct Revisions<T> {
 struct State<T> {
     newest: (Revision, Arc<T>),
     /// Those before the newest without a gap, oldest first, each with when the next one was published.
-    older: VecDeque<(Duration, Arc<T>)>,
+    older: VecDeque<Older<T>>,
+    /// How many changes lead from the oldest to the newest.
+    n_changes: usize,
     awaited: BTreeMap<Revision, Awaited>,
     n_waiters: usize,
+}
+
+/// What was published before.
+#[derive(Debug)]
+struct Older<T> {
+    value: Arc<T>,
+    /// When the next one was published, and how many changes led to that.
+    since: Duration,
+    n_changes: usize,
 }
 
 /// A revision for which threads wait.
@@ -136,6 +149,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             n_revisions_max: limits::REVISIONS_MAX,
+            n_changes_max: limits::RETAINED_CHANGES_MAX,
             age_max: limits::REVISION_AGE_MAX,
             n_waiters_max: limits::WAITERS_MAX,
         }
@@ -147,7 +161,7 @@ impl<T> Revisions<T> {
     #[must_use]
     pub fn new(origin: Origin, bounds: Bounds, first: Revision, value: Arc<T>) -> Self {
         let (older, awaited) = (VecDeque::new(), BTreeMap::new());
-        Self { origin, bounds, state: Mutex::new(State { newest: (first, value), older, awaited, n_waiters: 0 }) }
+        Self { origin, bounds, state: Mutex::new(State { newest: (first, value), older, n_changes: 0, awaited, n_waiters: 0 }) }
     }
 
     /// The store.
@@ -162,12 +176,13 @@ impl<T> Revisions<T> {
         self.state().newest.clone()
     }
 
-    /// Publishes the next revision, and wakes who waits for it. Only for the writer: it may free what is retained no longer.
-    pub fn publish(&self, value: Arc<T>, now: Duration) -> Revision {
+    /// Publishes the next revision, to which so many changes led, and wakes who waits for it. Only for the writer: it may free what is retained no longer.
+    pub fn publish(&self, value: Arc<T>, n_changes: usize, now: Duration) -> Revision {
         let mut state = self.state();
         let revision = state.newest.0.next();
         let (_, before) = std::mem::replace(&mut state.newest, (revision, value));
-        state.older.push_back((now, before));
+        state.older.push_back(Older { value: before, since: now, n_changes });
+        state.n_changes += n_changes;
         let expired = state.expired(&self.bounds, now);
         let awaited = state.awaited.remove(&revision);
         state.n_waiters -= awaited.as_ref().map_or(0, |awaited| awaited.n_waiters);
@@ -189,6 +204,7 @@ impl<T> Revisions<T> {
     /// Begins anew with the newest revision: those before it are gone.
     pub fn restart(&self, value: Arc<T>) {
         let mut state = self.state();
+        state.n_changes = 0;
         let before = (std::mem::replace(&mut state.newest.1, value), std::mem::take(&mut state.older));
         drop(state);
         drop(before);
@@ -217,7 +233,7 @@ impl<T> Revisions<T> {
         let n_older = state.older.len();
         let at = usize::try_from(n_back).ok().and_then(|n_back| n_older.checked_sub(n_back));
         match at.and_then(|at| state.older.get(at)) {
-            Some((_, value)) => Ok(value.clone()),
+            Some(older) => Ok(older.value.clone()),
             None => Err(RevisionError::RevisionGone { oldest: Revision::new(newest.get() - n_older as u64), newest }),
         }
     }
@@ -273,9 +289,18 @@ impl<T> State<T> {
     /// Takes out what is too old or too many, to be dropped when the lock is free.
     fn expired(&mut self, bounds: &Bounds, now: Duration) -> Vec<Arc<T>> {
         let n_beyond = (self.older.len() + 1).saturating_sub(bounds.n_revisions_max).min(self.older.len());
-        let is_old = |(since, _): &&(Duration, Arc<T>)| bounds.age_max <= now.saturating_sub(*since);
+        let is_old = |older: &&Older<T>| bounds.age_max <= now.saturating_sub(older.since);
         let n_old = self.older.iter().take_while(is_old).count();
-        self.older.drain(..n_beyond.max(n_old)).map(|(_, value)| value).collect()
+        let mut n_changes = self.n_changes;
+        let is_far = |older: &&Older<T>| {
+            let is_far = bounds.n_changes_max < n_changes;
+            n_changes -= older.n_changes;
+            is_far
+        };
+        let n_far = self.older.iter().take_while(is_far).count();
+        let expired: Vec<Older<T>> = self.older.drain(..n_beyond.max(n_old).max(n_far)).collect();
+        self.n_changes -= expired.iter().map(|older| older.n_changes).sum::<usize>();
+        expired.into_iter().map(|older| older.value).collect()
     }
 
     /// One who waited for a revision does not any more.
@@ -301,7 +326,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(600);
 
     fn revisions(n_revisions_max: usize, n_waiters_max: usize) -> Revisions<u64> {
-        let bounds = Bounds { n_revisions_max, age_max: 10 * SECOND, n_waiters_max };
+        let bounds = Bounds { n_revisions_max, n_changes_max: 50, age_max: 10 * SECOND, n_waiters_max };
         Revisions::new(Origin::new("policies", 1), bounds, Revision::new(5), Arc::new(5))
     }
 
@@ -311,7 +336,7 @@ mod tests {
 
     fn publish(revisions: &Revisions<u64>, now: Duration) -> u64 {
         let number = revisions.newest().0.next().get();
-        assert_eq!(revisions.publish(Arc::new(number), now).get(), number);
+        assert_eq!(revisions.publish(Arc::new(number), 1, now).get(), number);
         number
     }
 
@@ -361,6 +386,21 @@ mod tests {
         assert_eq!(retained(&revisions), [6, 7]);
         revisions.expire(1_000 * SECOND);
         assert_eq!(retained(&revisions), [7]);
+    }
+
+    #[test]
+    fn a_revision_that_many_changes_lead_away_from_is_not_retained() {
+        let revisions = revisions(10, 1);
+        let changes = |n: usize| {
+            let number = revisions.newest().0.next().get();
+            revisions.publish(Arc::new(number), n, SECOND);
+            retained(&revisions)
+        };
+        assert_eq!(changes(20), [5, 6]);
+        assert_eq!(changes(30), [5, 6, 7]);
+        assert_eq!(changes(1), [6, 7, 8]);
+        assert_eq!(changes(60), [9]);
+        assert_eq!(changes(50), [9, 10]);
     }
 
     #[test]

@@ -136,13 +136,13 @@ impl Live {
         LiveCounts { rows, entities, values: self.values.n_live() as u64 }
     }
 
-    /// Makes the changes of a batch, and says whether they change anything.
-    pub(super) fn apply(&mut self, program: &Program, batch: &Batch) -> Result<bool, ApplyError> {
+    /// Makes the changes of a batch, and says how many rows and entities they put or take away.
+    pub(super) fn apply(&mut self, program: &Program, batch: &Batch) -> Result<usize, ApplyError> {
         let ops = batch.read(program, &mut self.values);
         let made = ops.and_then(|ops| self.make(program, ops));
         // What was read and is not needed goes again.
         self.values.settle();
-        if made == Ok(true) {
+        if made.as_ref().is_ok_and(|n| 0 < *n) {
             self.share();
         }
         made
@@ -157,7 +157,7 @@ impl Live {
     }
 
     /// Makes changes that were read.
-    fn make(&mut self, program: &Program, ops: Vec<Op>) -> Result<bool, ApplyError> {
+    fn make(&mut self, program: &Program, ops: Vec<Op>) -> Result<usize, ApplyError> {
         let mut draft = Draft::of(&self.facts);
         for (at, op) in ops.into_iter().enumerate() {
             match op {
@@ -171,15 +171,16 @@ impl Live {
             }
         }
         if draft.n_changes == 0 {
-            return Ok(false);
+            return Ok(0);
         }
         if limits::LIVE_ROWS_MAX < draft.facts.relations.live_rows() + draft.facts.n_live_entities() {
             return Err(ApplyError::TooManyRows(limits::LIVE_ROWS_MAX));
         }
         self.know(program, &mut draft);
         let derived = self.follow(program, &mut draft)?;
+        let n_changes = draft.n_changes;
         self.keep(draft, &derived);
-        Ok(true)
+        Ok(n_changes)
     }
 
     fn insert(&self, program: &Program, draft: &mut Draft, (id, row): (PredicateId, &[Value])) {

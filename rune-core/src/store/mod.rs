@@ -167,13 +167,14 @@ impl FactStore {
             batch.read(program, &mut LivePool::over(program.facts().values().clone()))?;
             return Ok(self.token());
         };
-        if !live.apply(program, batch)? {
+        let n_changes = live.apply(program, batch)?;
+        if n_changes == 0 {
             return Ok(self.token());
         }
         let (newest, before) = self.revisions.newest();
         let next = writer.publish(cell, view(program, Some(live), (before.generation, newest.next())));
         let token = self.token_of(&next);
-        self.revisions.publish(next, now().duration_since(self.start));
+        self.revisions.publish(next, n_changes, now().duration_since(self.start));
         // Plans say how fast, never what: the new rows are served first.
         if live.has_drifted() {
             live.plan(program);
