@@ -17,6 +17,7 @@ mod doubt;
 mod fold;
 mod goal;
 mod instance;
+mod maintain;
 mod missing;
 mod plan;
 mod solve;
@@ -43,6 +44,7 @@ pub use demand::{Demand, PlannedDemand, PlannedProcedure, PlannedRule, QueryPlan
 pub use derive::{Bound, Bounds, DeriveError, Strata, Work, derive, derive_ahead, give, insert};
 pub use goal::{Answer, Answers};
 pub use instance::{Condition, Instance};
+pub use maintain::{Change, Changes, MaintainError, Maintained, RowList};
 pub use missing::{Missing, Wanted};
 pub use solve::{Solver, Stop};
 pub use suppose::suppose;

@@ -18,7 +18,7 @@ mod plan;
 mod run;
 mod scratch;
 mod session;
-mod shape;
+pub(super) mod shape;
 mod tuples;
 
 use std::{

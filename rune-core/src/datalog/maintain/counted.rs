@@ -1,0 +1,88 @@
+//! Strata that are not recursive: each row has as many derivations as are counted, and is there while it has any (Gupta, Mumick and
+//! Subrahmanian, 1993).
+
+use std::ops::ControlFlow;
+
+use crate::base::{Value, Values};
+
+use super::{
+    delta::Wanted,
+    folds::Folds,
+    run::{Flow, Run, Sight, Sink, Stop, Work},
+    stratum::{Fault, Stratum},
+    table::Table,
+};
+
+/// Adds derivations to rows.
+struct Tally {
+    table: Table,
+}
+
+impl Sink for Tally {
+    fn take(&mut self, row: &[Value], _: u32, sign: i32) -> Flow {
+        let id = self.table.place(row);
+        self.table.note(id);
+        match self.table.add_weight(id, sign) {
+            Some(()) => Flow::Continue(()),
+            None => Flow::Break(Stop::TooMuch),
+        }
+    }
+}
+
+impl Stratum {
+    /// Counts what came and what went.
+    pub(super) fn count_changes<V: Values>(
+        &mut self,
+        tables: &mut [Table],
+        folds: &Folds,
+        work: &mut Work<'_, V>,
+    ) -> Result<(), Fault> {
+        for (at, rule) in self.rules.iter().enumerate() {
+            let Some(head) = tables.get_mut(rule.clause.head) else { continue };
+            let mut tally = Tally { table: std::mem::take(head) };
+            let mut run = Run { tables: &*tables, folds, work: &mut *work, sight: Sight::BOTH };
+            run.begin(rule.clause.n_slots);
+            let flow = rule.lower.iter().try_for_each(|delta| delta.from_changes(&mut run, Wanted::All, &mut tally));
+            if let Some(head) = tables.get_mut(rule.clause.head) {
+                *head = tally.table;
+            }
+            if let ControlFlow::Break(stop) = flow {
+                return Err(Fault { stop, rule: at });
+            }
+        }
+        self.settle(tables, work)
+    }
+
+    /// Counts all that there is.
+    pub(super) fn count_all<V: Values>(
+        &mut self,
+        tables: &mut [Table],
+        folds: &Folds,
+        work: &mut Work<'_, V>,
+    ) -> Result<(), Fault> {
+        let n_before = work.steps_left;
+        for at in &self.tables {
+            if let Some(table) = tables.get_mut(*at) {
+                table.begin_anew();
+            }
+        }
+        self.exits(tables, folds, work, |_, table| Tally { table }, |_, tally| tally.table)?;
+        self.n_steps = n_before - work.steps_left;
+        self.settle(tables, work)
+    }
+
+    /// Rows with derivations are there, and others are not.
+    fn settle<V>(&self, tables: &mut [Table], work: &mut Work<'_, V>) -> Result<(), Fault> {
+        for at in &self.tables {
+            let Some(table) = tables.get_mut(*at) else { continue };
+            for id in table.changed().to_vec() {
+                table.set_new(id, table.has_weight(id));
+                if table.change(id) == Some(true) {
+                    let left = work.rows_left.checked_sub(1);
+                    work.rows_left = left.ok_or(Fault { stop: Stop::TooManyRows, rule: 0 })?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,309 @@
+//! Recursive strata: each row keeps the height of one proof, whose rows are all lower, so that none rests on itself.
+//!
+//! ```text
+//!   losses    by increasing height: a row that no instance of a rule proves from lower rows is dead, and what was above it in
+//!             a proof is looked at
+//!   gains     dead rows that have another proof, and rows that are new, by increasing height; then what follows from them
+//! ```
+//!
+//! A row that has another proof from lower rows is kept where it is, which spares most of what is deleted in vain by deleting
+//! first all that a loss may concern (DRed; Gupta, Mumick and Subrahmanian, 1993). Heights need not be least: a row may keep one
+//! when a shorter proof comes.
+
+use std::{collections::BTreeMap, ops::ControlFlow};
+
+use crate::base::{Value, Values};
+
+use super::{
+    delta::Wanted,
+    folds::Folds,
+    run::{First, Flow, Found, Run, Sight, Sink, Stop, Work},
+    stratum::{CompiledClause, Fault, Stratum},
+    table::{RowId, Table, View, WEIGHT_MAX},
+};
+
+/// Steps that losses may always take.
+const STEPS_FREE: u64 = 10_000;
+/// Of what deriving all takes, the part that losses may: what comes after them takes about as much again.
+const STEPS_PART: u64 = 8;
+/// Of the rows, the part that may be dead.
+const DEAD_PART: usize = 4;
+
+/// Rows by height.
+type Queue = BTreeMap<u32, Vec<(usize, RowId)>>;
+
+/// A stratum while it is brought up to date.
+struct Guided<'g, 'w, V> {
+    rules: &'g [CompiledClause],
+    tables: &'g mut [Table],
+    folds: &'g Folds,
+    work: &'g mut Work<'w, V>,
+    queue: Queue,
+    found: Found,
+}
+
+impl Stratum {
+    /// Follows what came and what went.
+    pub(super) fn follow_changes<V: Values>(
+        &mut self,
+        tables: &mut [Table],
+        folds: &Folds,
+        work: &mut Work<'_, V>,
+    ) -> Result<(), Fault> {
+        let n_rows: usize = self.tables.iter().filter_map(|at| tables.get(*at)).map(Table::len).sum();
+        let n_max = (self.n_steps / STEPS_PART).max(STEPS_FREE);
+        let steps_min = work.steps_left.saturating_sub(n_max);
+        let mut guided = Guided::new(&self.rules, tables, folds, work);
+        guided.find_losses()?;
+        match guided.lose(steps_min, (n_rows / DEAD_PART).max(1))? {
+            Some(dead) => {
+                guided.revive(&dead)?;
+                guided.find_gains()?;
+                guided.rise()
+            }
+            None => {
+                guided.stop_waiting();
+                self.follow_all(tables, folds, work)
+            }
+        }
+    }
+
+    /// Derives everything.
+    pub(super) fn follow_all<V: Values>(
+        &mut self,
+        tables: &mut [Table],
+        folds: &Folds,
+        work: &mut Work<'_, V>,
+    ) -> Result<(), Fault> {
+        let n_before = work.steps_left;
+        for at in &self.tables {
+            if let Some(table) = tables.get_mut(*at) {
+                table.begin_anew();
+            }
+        }
+        let (mut queue, mut n_new) = (Queue::new(), 0);
+        let sink = |_, table| Raise { table, ids: Vec::new() };
+        let give_back = |of: usize, raise: Raise| {
+            n_new += raise.ids.len() as u64;
+            queue.entry(1).or_default().extend(raise.ids.iter().map(|id| (of, *id)));
+            raise.table
+        };
+        self.exits(tables, folds, work, sink, give_back)?;
+        work.rows_left = work.rows_left.checked_sub(n_new).ok_or(Fault { stop: Stop::TooManyRows, rule: 0 })?;
+        let mut guided = Guided::new(&self.rules, tables, folds, work);
+        guided.queue = queue;
+        guided.rise()?;
+        self.n_steps = n_before - work.steps_left;
+        Ok(())
+    }
+}
+
+/// Puts rows in place that rest on nothing of their stratum.
+struct Raise {
+    table: Table,
+    ids: Vec<RowId>,
+}
+
+impl Sink for Raise {
+    fn take(&mut self, row: &[Value], _: u32, _: i32) -> Flow {
+        let id = self.table.place(row);
+        if !self.table.is_in(id, View::New) {
+            self.table.set_new(id, true);
+            self.table.set_weight(id, 1);
+            self.ids.push(id);
+        }
+        Flow::Continue(())
+    }
+}
+
+impl<'g, 'w, V: Values> Guided<'g, 'w, V> {
+    fn new(rules: &'g [CompiledClause], tables: &'g mut [Table], folds: &'g Folds, work: &'g mut Work<'w, V>) -> Self {
+        Self { rules, tables, folds, work, queue: Queue::new(), found: Found::default() }
+    }
+
+    fn run(&mut self, sight: Sight) -> (Run<'_, 'w, V>, &mut Found) {
+        let Self { tables, folds, work, found, .. } = self;
+        (Run { tables, folds, work, sight }, found)
+    }
+
+    /// Looks at what was proved from what other strata lost.
+    fn find_losses(&mut self) -> Result<(), Fault> {
+        for (at, rule) in self.rules.iter().enumerate() {
+            for delta in &rule.lower {
+                let (mut run, found) = self.run(Sight::OLD);
+                found.clear();
+                run.begin(rule.clause.n_slots);
+                go(delta.from_changes(&mut run, Wanted::Losses, found), at)?;
+                self.look_at(rule.clause.head);
+            }
+        }
+        Ok(())
+    }
+
+    /// Queues what was found and may rest on rows of these heights.
+    fn look_at(&mut self, head: usize) {
+        let Some(table) = self.tables.get_mut(head) else { return };
+        for (n, height) in self.found.heights.iter().enumerate() {
+            let row = self.found.row(n, table.arity());
+            if let Some(id) = table.find(row)
+                && table.is_in(id, View::New)
+                && *height < table.weight(id)
+                && table.queue(id)
+            {
+                self.queue.entry(table.weight(id)).or_default().push((head, id));
+            }
+        }
+    }
+
+    /// Takes away what has no proof from lower rows. Nothing if that is so much that all is better derived anew.
+    fn lose(&mut self, steps_min: u64, n_dead_max: usize) -> Result<Option<Vec<(usize, RowId)>>, Fault> {
+        let mut dead = Vec::new();
+        while let Some((height, rows)) = self.queue.pop_first() {
+            for (of, id) in rows {
+                if let Some(table) = self.tables.get_mut(of) {
+                    table.unqueue(id);
+                }
+                if self.proof(of, id, height)?.is_some() {
+                    continue;
+                }
+                if let Some(table) = self.tables.get_mut(of) {
+                    table.set_new(id, false);
+                }
+                dead.push((of, id));
+                if self.work.steps_left < steps_min || n_dead_max < dead.len() {
+                    return Ok(None);
+                }
+                self.follow(of, id, Sight::OLD, Self::look_at)?;
+            }
+        }
+        Ok(Some(dead))
+    }
+
+    /// The height of the rows of a proof, all of which are below some height.
+    fn proof(&mut self, of: usize, id: RowId, below: u32) -> Result<Option<u32>, Fault> {
+        for (at, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.clause.head == of) {
+            let Some((binds, graph)) = &rule.back else { continue };
+            let (mut run, _) = self.run(Sight { below, ..Sight::NEW });
+            run.begin(rule.clause.n_slots);
+            let Some(table) = run.tables.get(of) else { continue };
+            let mut first = First::default();
+            if run.bind(table.row(id), binds) {
+                go(run.through(graph, 0, 1, &mut first), at)?;
+            }
+            if first.0.is_some() {
+                return Ok(first.0);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes on from a row to those that a rule derives from it.
+    fn follow(&mut self, of: usize, id: RowId, sight: Sight, then: impl Fn(&mut Self, usize)) -> Result<(), Fault> {
+        for (at, rule) in self.rules.iter().enumerate() {
+            for delta in rule.own.iter().filter(|delta| delta.table() == Some(of)) {
+                let (mut run, found) = self.run(sight);
+                found.clear();
+                run.begin(rule.clause.n_slots);
+                let Some(table) = run.tables.get(of) else { continue };
+                go(delta.from(&mut run, table.row(id), (table.weight(id), 1), found), at)?;
+                then(self, rule.clause.head);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts those dead rows back that have another proof.
+    fn revive(&mut self, dead: &[(usize, RowId)]) -> Result<(), Fault> {
+        for (of, id) in dead {
+            if let Some(height) = self.proof(*of, *id, u32::MAX)? {
+                self.raise(*of, *id, height + 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Derives what follows from what other strata gained.
+    fn find_gains(&mut self) -> Result<(), Fault> {
+        for (at, rule) in self.rules.iter().enumerate() {
+            for delta in &rule.lower {
+                let (mut run, found) = self.run(Sight::NEW);
+                found.clear();
+                run.begin(rule.clause.n_slots);
+                go(delta.from_changes(&mut run, Wanted::Gains, found), at)?;
+                self.put_in_place(rule.clause.head, at)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what was found in place, above what it was found from.
+    fn put_in_place(&mut self, head: usize, rule: usize) -> Result<(), Fault> {
+        let found = std::mem::take(&mut self.found);
+        for (n, height) in found.heights.iter().enumerate() {
+            let Some(table) = self.tables.get_mut(head) else { break };
+            let id = table.place(found.row(n, table.arity()));
+            self.raise(head, id, height + 1).map_err(|fault| Fault { rule, ..fault })?;
+        }
+        self.found = found;
+        Ok(())
+    }
+
+    fn raise(&mut self, of: usize, id: RowId, height: u32) -> Result<(), Fault> {
+        let Some(table) = self.tables.get_mut(of) else { return Ok(()) };
+        if table.is_in(id, View::New) {
+            return Ok(());
+        }
+        table.set_new(id, true);
+        table.set_weight(id, height);
+        if table.change(id) == Some(true) {
+            let left = self.work.rows_left.checked_sub(1);
+            self.work.rows_left = left.ok_or(Fault { stop: Stop::TooManyRows, rule: 0 })?;
+        }
+        if WEIGHT_MAX <= height {
+            return Err(Fault { stop: Stop::TooMuch, rule: 0 });
+        }
+        self.queue.entry(height).or_default().push((of, id));
+        Ok(())
+    }
+
+    /// Derives what follows, the lowest first.
+    fn rise(&mut self) -> Result<(), Fault> {
+        while let Some((_, rows)) = self.queue.pop_first() {
+            for (of, id) in rows {
+                for at in 0..self.rules.len() {
+                    self.rise_by(at, of, id)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn rise_by(&mut self, at: usize, of: usize, id: RowId) -> Result<(), Fault> {
+        let Some(rule) = self.rules.get(at) else { return Ok(()) };
+        for delta in rule.own.iter().filter(|delta| delta.table() == Some(of)) {
+            let (mut run, found) = self.run(Sight::NEW);
+            found.clear();
+            run.begin(rule.clause.n_slots);
+            let Some(table) = run.tables.get(of) else { continue };
+            go(delta.from(&mut run, table.row(id), (table.weight(id), 1), found), at)?;
+            self.put_in_place(rule.clause.head, at)?;
+        }
+        Ok(())
+    }
+
+    /// Nobody waits any more.
+    fn stop_waiting(&mut self) {
+        for (of, id) in std::mem::take(&mut self.queue).into_values().flatten() {
+            if let Some(table) = self.tables.get_mut(of) {
+                table.unqueue(id);
+            }
+        }
+    }
+}
+
+fn go(flow: Flow, rule: usize) -> Result<(), Fault> {
+    match flow {
+        ControlFlow::Break(stop) if stop != Stop::Enough => Err(Fault { stop, rule }),
+        _ => Ok(()),
+    }
+}
