@@ -101,7 +101,7 @@ impl Rules {
         let mut left_out = BTreeSet::new();
         loop {
             let taken = maintainable(engine, store, wanted, &left_out);
-            let rules = Self::take(engine, store, &taken);
+            let rules = Self::take(engine, &taken);
             match rules.and_then(|rules| rules.stratified()) {
                 Ok(rules) => return rules,
                 Err(id) => drop(left_out.insert(id)),
@@ -123,7 +123,7 @@ impl Rules {
     }
 
     /// The clauses of these relations; an error names one that is none of those after all.
-    fn take(engine: &DatalogEngine, store: &impl Store, taken: &BTreeSet<PredicateId>) -> Result<Self, PredicateId> {
+    fn take(engine: &DatalogEngine, taken: &BTreeSet<PredicateId>) -> Result<Self, PredicateId> {
         let mut rules = Self::default();
         for id in taken {
             if *id == Names::IN {

@@ -248,13 +248,14 @@ impl Compiler<'_> {
     fn candidates(&self, done: u128, known: &BTreeSet<Slot>) -> Vec<usize> {
         let is_known = |term: &Term| *term != Term::Any && slot_of(*term).is_none_or(|slot| known.contains(&slot));
         let open = |(at, literal): (usize, &Literal)| match literal {
-            Literal::Rows(_, args) if done >> at & 1 == 0 => {
+            Literal::Rows(of, args) if done >> at & 1 == 0 => {
                 let n_known = args.iter().filter(|arg| is_known(arg)).count();
-                Some((n_known == 0, args.len() - n_known, at))
+                // What the stratum derives has most rows, as a rule.
+                Some((n_known == 0, args.len() - n_known, self.purpose.own.contains(of), at))
             }
             _ => None,
         };
-        let mut open: Vec<(bool, usize, usize)> = self.literals.iter().enumerate().filter_map(open).collect();
+        let mut open: Vec<(bool, usize, bool, usize)> = self.literals.iter().enumerate().filter_map(open).collect();
         open.sort_unstable();
         let is_cut = LITERALS_MAX < self.literals.len();
         match open.first() {
@@ -264,7 +265,7 @@ impl Compiler<'_> {
             }
             _ => open.truncate(if is_cut { 1 } else { LITERALS_MAX }),
         }
-        open.into_iter().map(|(_, _, at)| at).collect()
+        open.into_iter().map(|(.., at)| at).collect()
     }
 
     /// The condition as a filter, if it can be asked now.

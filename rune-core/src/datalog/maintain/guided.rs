@@ -10,7 +10,7 @@
 //! first all that a loss may concern (DRed; Gupta, Mumick and Subrahmanian, 1993). Heights need not be least: a row may keep one
 //! when a shorter proof comes.
 
-use std::{collections::BTreeMap, ops::ControlFlow};
+use std::ops::ControlFlow;
 
 use crate::base::{Value, Values};
 
@@ -29,8 +29,40 @@ const STEPS_PART: u64 = 8;
 /// Of the rows, the part that may be dead.
 const DEAD_PART: usize = 4;
 
+/// Rows that results are looked for from before the results are looked up, many at once.
+const ROWS_MAX: usize = 64;
+
 /// Rows by height.
-type Queue = BTreeMap<u32, Vec<(usize, RowId)>>;
+#[derive(Debug, Default)]
+struct Queue {
+    by_height: Vec<Vec<(usize, RowId)>>,
+    /// No row is lower.
+    lowest: usize,
+}
+
+impl Queue {
+    fn push(&mut self, height: u32, of: usize, id: RowId) {
+        let at = height as usize;
+        if self.by_height.len() <= at {
+            self.by_height.resize_with(at + 1, Vec::new);
+        }
+        if let Some(rows) = self.by_height.get_mut(at) {
+            rows.push((of, id));
+        }
+        self.lowest = self.lowest.min(at);
+    }
+
+    /// The lowest rows, which have the same height.
+    fn pop(&mut self) -> Option<(u32, Vec<(usize, RowId)>)> {
+        while let Some(rows) = self.by_height.get_mut(self.lowest) {
+            if !rows.is_empty() {
+                return Some((u32::try_from(self.lowest).unwrap_or(u32::MAX), std::mem::take(rows)));
+            }
+            self.lowest += 1;
+        }
+        None
+    }
+}
 
 /// A stratum while it is brought up to date.
 struct Guided<'g, 'w, V> {
@@ -81,11 +113,11 @@ impl Stratum {
                 table.begin_anew();
             }
         }
-        let (mut queue, mut n_new) = (Queue::new(), 0);
+        let (mut queue, mut n_new) = (Queue::default(), 0);
         let sink = |_, table| Raise { table, ids: Vec::new() };
         let give_back = |of: usize, raise: Raise| {
             n_new += raise.ids.len() as u64;
-            queue.entry(1).or_default().extend(raise.ids.iter().map(|id| (of, *id)));
+            raise.ids.iter().for_each(|id| queue.push(1, of, *id));
             raise.table
         };
         self.exits(tables, folds, work, sink, give_back)?;
@@ -118,7 +150,7 @@ impl Sink for Raise {
 
 impl<'g, 'w, V: Values> Guided<'g, 'w, V> {
     fn new(rules: &'g [CompiledClause], tables: &'g mut [Table], folds: &'g Folds, work: &'g mut Work<'w, V>) -> Self {
-        Self { rules, tables, folds, work, queue: Queue::new(), found: Found::default() }
+        Self { rules, tables, folds, work, queue: Queue::default(), found: Found::default() }
     }
 
     fn run(&mut self, sight: Sight) -> (Run<'_, 'w, V>, &mut Found) {
@@ -142,23 +174,27 @@ impl<'g, 'w, V: Values> Guided<'g, 'w, V> {
 
     /// Queues what was found and may rest on rows of these heights.
     fn look_at(&mut self, head: usize) {
-        let Some(table) = self.tables.get_mut(head) else { return };
-        for (n, height) in self.found.heights.iter().enumerate() {
-            let row = self.found.row(n, table.arity());
-            if let Some(id) = table.find(row)
-                && table.is_in(id, View::New)
-                && *height < table.weight(id)
-                && table.queue(id)
-            {
-                self.queue.entry(table.weight(id)).or_default().push((head, id));
+        let Self { found, tables, queue, .. } = self;
+        let Some(table) = tables.get_mut(head) else { return };
+        found.each(table.arity(), |rows, heights| {
+            table.touch(rows);
+            for (row, height) in rows_of(rows, table.arity(), heights) {
+                if let Some(id) = table.find(row)
+                    && table.is_in(id, View::New)
+                    && height < table.weight(id)
+                    && table.queue(id)
+                {
+                    queue.push(table.weight(id), head, id);
+                }
             }
-        }
+        });
     }
 
     /// Takes away what has no proof from lower rows. Nothing if that is so much that all is better derived anew.
     fn lose(&mut self, steps_min: u64, n_dead_max: usize) -> Result<Option<Vec<(usize, RowId)>>, Fault> {
         let mut dead = Vec::new();
-        while let Some((height, rows)) = self.queue.pop_first() {
+        while let Some((height, rows)) = self.queue.pop() {
+            let n_before = dead.len();
             for (of, id) in rows {
                 if let Some(table) = self.tables.get_mut(of) {
                     table.unqueue(id);
@@ -173,7 +209,13 @@ impl<'g, 'w, V: Values> Guided<'g, 'w, V> {
                 if self.work.steps_left < steps_min || n_dead_max < dead.len() {
                     return Ok(None);
                 }
-                self.follow(of, id, Sight::OLD, Self::look_at)?;
+            }
+            // What rests on them is higher: nothing of it was among them.
+            for rows in dead.get(n_before..).unwrap_or_default().chunks(ROWS_MAX) {
+                self.follow(rows, Sight::OLD, |guided, head, _| {
+                    guided.look_at(head);
+                    Ok(())
+                })?;
             }
         }
         Ok(Some(dead))
@@ -197,16 +239,23 @@ impl<'g, 'w, V: Values> Guided<'g, 'w, V> {
         Ok(None)
     }
 
-    /// Goes on from a row to those that a rule derives from it.
-    fn follow(&mut self, of: usize, id: RowId, sight: Sight, then: impl Fn(&mut Self, usize)) -> Result<(), Fault> {
+    /// Goes on from rows to those that a rule derives from one of them.
+    fn follow(
+        &mut self,
+        rows: &[(usize, RowId)],
+        sight: Sight,
+        then: impl Fn(&mut Self, usize, usize) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         for (at, rule) in self.rules.iter().enumerate() {
-            for delta in rule.own.iter().filter(|delta| delta.table() == Some(of)) {
+            for delta in &rule.own {
                 let (mut run, found) = self.run(sight);
                 found.clear();
                 run.begin(rule.clause.n_slots);
-                let Some(table) = run.tables.get(of) else { continue };
-                go(delta.from(&mut run, table.row(id), (table.weight(id), 1), found), at)?;
-                then(self, rule.clause.head);
+                let Some((of, table)) = delta.table().and_then(|of| Some((of, run.tables.get(of)?))) else { continue };
+                for (_, id) in rows.iter().filter(|(table, _)| *table == of) {
+                    go(delta.from(&mut run, table.row(*id), (table.weight(*id), 1), found), at)?;
+                }
+                then(self, rule.clause.head, at)?;
             }
         }
         Ok(())
@@ -239,13 +288,21 @@ impl<'g, 'w, V: Values> Guided<'g, 'w, V> {
     /// Puts what was found in place, above what it was found from.
     fn put_in_place(&mut self, head: usize, rule: usize) -> Result<(), Fault> {
         let found = std::mem::take(&mut self.found);
-        for (n, height) in found.heights.iter().enumerate() {
-            let Some(table) = self.tables.get_mut(head) else { break };
-            let id = table.place(found.row(n, table.arity()));
-            self.raise(head, id, height + 1).map_err(|fault| Fault { rule, ..fault })?;
-        }
+        let arity = self.tables.get(head).map_or(0, Table::arity);
+        let mut done = Ok(());
+        found.each(arity, |rows, heights| {
+            if let Some(table) = self.tables.get(head) {
+                table.touch(rows);
+            }
+            for (row, height) in rows_of(rows, arity, heights) {
+                let Some(id) = self.tables.get_mut(head).map(|table| table.place(row)) else { continue };
+                if let Err(fault) = self.raise(head, id, height + 1) {
+                    done = Err(Fault { rule, ..fault });
+                }
+            }
+        });
         self.found = found;
-        Ok(())
+        done
     }
 
     fn raise(&mut self, of: usize, id: RowId, height: u32) -> Result<(), Fault> {
@@ -262,43 +319,34 @@ impl<'g, 'w, V: Values> Guided<'g, 'w, V> {
         if WEIGHT_MAX <= height {
             return Err(Fault { stop: Stop::TooMuch, rule: 0 });
         }
-        self.queue.entry(height).or_default().push((of, id));
+        self.queue.push(height, of, id);
         Ok(())
     }
 
     /// Derives what follows, the lowest first.
     fn rise(&mut self) -> Result<(), Fault> {
-        while let Some((_, rows)) = self.queue.pop_first() {
-            for (of, id) in rows {
-                for at in 0..self.rules.len() {
-                    self.rise_by(at, of, id)?;
-                }
+        while let Some((_, rows)) = self.queue.pop() {
+            for rows in rows.chunks(ROWS_MAX) {
+                self.follow(rows, Sight::NEW, Self::put_in_place)?;
             }
-        }
-        Ok(())
-    }
-
-    fn rise_by(&mut self, at: usize, of: usize, id: RowId) -> Result<(), Fault> {
-        let Some(rule) = self.rules.get(at) else { return Ok(()) };
-        for delta in rule.own.iter().filter(|delta| delta.table() == Some(of)) {
-            let (mut run, found) = self.run(Sight::NEW);
-            found.clear();
-            run.begin(rule.clause.n_slots);
-            let Some(table) = run.tables.get(of) else { continue };
-            go(delta.from(&mut run, table.row(id), (table.weight(id), 1), found), at)?;
-            self.put_in_place(rule.clause.head, at)?;
         }
         Ok(())
     }
 
     /// Nobody waits any more.
     fn stop_waiting(&mut self) {
-        for (of, id) in std::mem::take(&mut self.queue).into_values().flatten() {
+        for (of, id) in std::mem::take(&mut self.queue).by_height.into_iter().flatten() {
             if let Some(table) = self.tables.get_mut(of) {
                 table.unqueue(id);
             }
         }
     }
+}
+
+/// Rows with their heights.
+fn rows_of<'f>(rows: &'f [Value], arity: usize, heights: &'f [u32]) -> impl Iterator<Item = (&'f [Value], u32)> {
+    let row = move |at: usize| rows.get(at * arity..(at + 1) * arity).unwrap_or_default();
+    heights.iter().enumerate().map(move |(at, height)| (row(at), *height))
 }
 
 fn go(flow: Flow, rule: usize) -> Result<(), Fault> {

@@ -20,6 +20,7 @@ mod graph;
 mod guided;
 mod lists;
 mod run;
+mod slots;
 mod stratum;
 mod table;
 

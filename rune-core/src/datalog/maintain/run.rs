@@ -11,6 +11,7 @@ use crate::{
 use super::{
     folds::Folds,
     graph::{Bind, Choice, Filter, Graph, Side},
+    slots::BATCH,
     table::{RowId, Table, View},
 };
 
@@ -54,8 +55,12 @@ impl Found {
         self.heights.clear();
     }
 
-    pub(super) fn row(&self, at: usize, arity: usize) -> &[Value] {
-        self.cells.get(at * arity..(at + 1) * arity).unwrap_or_default()
+    /// Visits the results, some at a time: their cells and their heights.
+    pub(super) fn each(&self, arity: usize, mut visit: impl FnMut(&[Value], &[u32])) {
+        for (n, heights) in self.heights.chunks(BATCH).enumerate() {
+            let start = n * BATCH * arity;
+            visit(self.cells.get(start..start + heights.len() * arity).unwrap_or_default(), heights);
+        }
     }
 }
 
@@ -130,7 +135,7 @@ struct At {
     sign: i32,
 }
 
-impl<V: Values> Run<'_, '_, V> {
+impl<'r, V: Values> Run<'r, '_, V> {
     pub(super) fn term(&self, term: Term) -> Value {
         match term {
             Term::Slot(slot) => self.work.slots.get(slot.0).copied().unwrap_or(Value::UNKNOWN),
@@ -196,19 +201,11 @@ impl<V: Values> Run<'_, '_, V> {
                 None => return Flow::Continue(()),
             }
         }
-        let Some(choice) = self.choose(&node.choices) else {
-            return self.emit(graph, at, sink);
+        let Some((choice, table, rows)) = self.choose(&node.choices) else {
+            return if node.choices.is_empty() { self.emit(graph, at, sink) } else { Flow::Continue(()) };
         };
-        let Some(table) = self.tables.get(choice.of) else { return Flow::Continue(()) };
-        match choice.index {
-            Some(index) => {
-                let mut buffer = [Value::UNKNOWN; KEY_MAX];
-                let rows = match self.key(&choice.key, &mut buffer) {
-                    Some(key) => table.probe(index, key),
-                    None => table.probe(index, &Vec::from_iter(choice.key.iter().map(|term| self.term(*term)))),
-                };
-                self.each(graph, choice, table, rows.iter().copied(), at, sink)
-            }
+        match rows {
+            Some(rows) => self.each(graph, choice, table, rows.iter().copied(), at, sink),
             None => self.each(graph, choice, table, table.places(), at, sink),
         }
     }
@@ -240,17 +237,28 @@ impl<V: Values> Run<'_, '_, V> {
         Flow::Continue(())
     }
 
-    /// The condition that has fewest rows.
-    fn choose<'g>(&self, choices: &'g [Choice]) -> Option<&'g Choice> {
-        if let [only] = choices {
-            return Some(only);
+    /// The condition that has fewest rows, or the first that has few, with these; of one of which nothing is known, without.
+    fn choose<'g>(&self, choices: &'g [Choice]) -> Option<(&'g Choice, &'r Table, Option<&'r [RowId]>)> {
+        let tables = self.tables;
+        let mut best: Option<(usize, (&Choice, &Table, Option<&[RowId]>))> = None;
+        for choice in choices {
+            let Some(table) = tables.get(choice.of) else { continue };
+            let rows = choice.index.map(|index| {
+                let mut buffer = [Value::UNKNOWN; KEY_MAX];
+                match self.key(&choice.key, &mut buffer) {
+                    Some(key) => table.probe(index, key),
+                    None => table.probe(index, &Vec::from_iter(choice.key.iter().map(|term| self.term(*term)))),
+                }
+            });
+            let n = rows.map_or_else(|| table.len(), <[RowId]>::len);
+            if best.is_none_or(|(n_best, _)| n < n_best) {
+                best = Some((n, (choice, table, rows)));
+            }
+            if n <= FEW {
+                break;
+            }
         }
-        choices.iter().min_by_key(|choice| {
-            let Some(table) = self.tables.get(choice.of) else { return 0 };
-            let Some(index) = choice.index else { return table.len() };
-            let mut buffer = [Value::UNKNOWN; KEY_MAX];
-            self.key(&choice.key, &mut buffer).map_or(usize::MAX, |key| table.probe(index, key).len())
-        })
+        best.map(|(_, found)| found)
     }
 
     fn key<'b>(&self, key: &[Term], buffer: &'b mut [Value; KEY_MAX]) -> Option<&'b [Value]> {
@@ -373,6 +381,8 @@ pub(super) fn has_any(table: &Table, index: super::table::IndexId, key: &[Value]
     table.probe(index, key).iter().any(|id| table.is_in(*id, view))
 }
 
+/// Rows of a condition that are so few that no other is asked how many it has.
+const FEW: usize = 6;
 /// Columns of keys and rows for which no memory is asked.
 const KEY_MAX: usize = 8;
 

@@ -14,7 +14,10 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::base::Value;
 
-use super::lists::Lists;
+use super::{
+    lists::Lists,
+    slots::{BATCH, Slots},
+};
 
 /// The place of a row.
 pub(super) type RowId = u32;
@@ -53,7 +56,7 @@ pub(super) struct Table {
     cells: Vec<Value>,
     states: Vec<u32>,
     free: Vec<RowId>,
-    all: HashTable<RowId>,
+    all: Slots,
     indexes: Vec<Index>,
     changed: Vec<RowId>,
     n_old: usize,
@@ -186,17 +189,37 @@ impl Table {
 
     #[inline]
     pub(super) fn find(&self, row: &[Value]) -> Option<RowId> {
-        let hash = hash_of(self.seed, row.iter().copied());
-        self.all.find(hash, |id| self.row(*id) == row).copied()
+        let hash = hash_row(self.seed, row);
+        self.all.find(hash, |id| is_same(self.row(id), row)).ok().map(|(_, id)| id)
+    }
+
+    /// Reads what finding these rows will, whose cells follow each other.
+    pub(super) fn touch(&self, rows: &[Value]) {
+        let mut hashes = [0; BATCH];
+        let mut n = 0;
+        for (hash, row) in hashes.iter_mut().zip(rows.chunks_exact(self.arity.max(1))) {
+            *hash = hash_row(self.seed, row);
+            n += 1;
+        }
+        let cell = |id: RowId| self.cells.get(id as usize * self.arity).map_or(0, |cell| cell.bits());
+        self.all.touch(hashes.get(..n).unwrap_or_default(), |id| cell(id) ^ self.state(id));
     }
 
     /// The place of a row; of a new one, which no view has yet.
     pub(super) fn place(&mut self, row: &[Value]) -> RowId {
         let Self { arity, cells, states, free, all, seed, .. } = self;
-        let hash = hash_of(*seed, row.iter().copied());
-        if let Some(id) = all.find(hash, |id| row_of(cells, *arity, *id) == row) {
-            return *id;
-        }
+        let hash = hash_row(*seed, row);
+        all.reserve(states.len(), |put| {
+            for (id, state) in (0..).zip(states.iter()) {
+                if *state != 0 {
+                    put(hash_row(*seed, row_of(cells, *arity, id)), id);
+                }
+            }
+        });
+        let slot = match all.find(hash, |id| is_same(row_of(cells, *arity, id), row)) {
+            Ok((_, id)) => return id,
+            Err(slot) => slot,
+        };
         let id = if let Some(id) = free.pop() {
             let start = id as usize * *arity;
             if let Some(place) = cells.get_mut(start..start + *arity) {
@@ -208,10 +231,11 @@ impl Table {
             states.push(0);
             u32::try_from(states.len() - 1).unwrap_or(u32::MAX)
         };
-        all.insert_unique(hash, id, |id| hash_of(*seed, row_of(cells, *arity, *id).iter().copied()));
+        all.put(slot, hash, id);
         for index in &mut self.indexes {
             index.add(id, &self.cells, self.arity, self.seed);
         }
+        self.note(id);
         id
     }
 
@@ -243,9 +267,10 @@ impl Table {
     }
 
     fn remove(&mut self, id: RowId) {
-        let hash = hash_of(self.seed, self.row(id).iter().copied());
-        if let Ok(entry) = self.all.find_entry(hash, |other| *other == id) {
-            entry.remove();
+        let Self { all, cells, arity, seed, .. } = self;
+        let hash = |id: RowId| hash_row(*seed, row_of(cells, *arity, id));
+        if let Ok((slot, _)) = all.find(hash(id), |other| other == id) {
+            all.take(slot, hash);
         }
         for index in &mut self.indexes {
             index.remove(id, &self.cells, self.arity, self.seed);
@@ -275,7 +300,7 @@ impl Table {
     #[inline]
     pub(super) fn probe(&self, index: IndexId, key: &[Value]) -> &[RowId] {
         let Some(index) = self.indexes.get(index.0) else { return &[] };
-        let hash = hash_of(self.seed, key.iter().copied());
+        let hash = hash_row(self.seed, key);
         let check = check_of(hash, key);
         let is_it = |list: &u32| {
             index.lists.check(*list) == check
@@ -293,21 +318,18 @@ impl Index {
         let Self { columns, keys, lists, places } = self;
         let key = |id: RowId| key_of(columns, row_of(cells, arity, id));
         let hash = hash_of(seed, key(id));
-        let check = match **columns {
-            [column] => row_of(cells, arity, id).get(column).map_or(0, |value| value.bits()),
-            _ => check_of(hash, &[]),
-        };
-        let is_it = |list: &u32| {
-            lists.check(*list) == check && lists.rows(*list).first().is_some_and(|of| key(*of).eq(key(id)))
-        };
-        let place = match keys.find(hash, is_it).copied() {
-            Some(list) => lists.push(list, id),
-            None => {
-                let list = lists.open(check, id);
-                let hash_of_list = |list: &u32| lists.rows(*list).first().map_or(0, |of| hash_of(seed, key(*of)));
-                keys.insert_unique(hash, list, hash_of_list);
-                0
-            }
+        let check = check_of_row(columns, hash, row_of(cells, arity, id));
+        let is_it = |list: &u32| is_list(lists, *list, check, columns, |of| key(of).eq(key(id)));
+        let place = if let Some(list) = keys.find(hash, is_it).copied() {
+            lists.push(list, id)
+        } else {
+            let list = lists.open(check, id);
+            let hash_of_list = |list: &u32| match **columns {
+                [_] => hash_row(seed, &[Value::from_bits(lists.check(*list))]),
+                _ => lists.rows(*list).first().map_or(0, |of| hash_of(seed, key(*of))),
+            };
+            keys.insert_unique(hash, list, hash_of_list);
+            0
         };
         if places.len() <= id as usize {
             places.resize(id as usize + 1, 0);
@@ -321,7 +343,8 @@ impl Index {
         let Self { columns, keys, lists, places } = self;
         let key = |id: RowId| key_of(columns, row_of(cells, arity, id));
         let hash = hash_of(seed, key(id));
-        let is_it = |list: &u32| lists.rows(*list).first().is_some_and(|of| key(*of).eq(key(id)));
+        let check = check_of_row(columns, hash, row_of(cells, arity, id));
+        let is_it = |list: &u32| is_list(lists, *list, check, columns, |of| key(of).eq(key(id)));
         let Ok(entry) = keys.find_entry(hash, is_it) else { return };
         let list = *entry.get();
         let place = places.get(id as usize).copied().unwrap_or_default();
@@ -341,22 +364,62 @@ fn row_of(cells: &[Value], arity: usize, id: RowId) -> &[Value] {
     cells.get(start..start + arity).unwrap_or_default()
 }
 
+/// Whether two rows are the same: most have two columns, which are compared in place.
+#[inline]
+fn is_same(a: &[Value], b: &[Value]) -> bool {
+    match (a, b) {
+        ([a, b], [c, d]) => a == c && b == d,
+        _ => a == b,
+    }
+}
+
+/// What the key of a row is known by.
+#[inline]
+fn check_of_row(columns: &[usize], hash: u64, row: &[Value]) -> u32 {
+    match *columns {
+        [column] => row.get(column).map_or(0, |value| value.bits()),
+        _ => check_of(hash, &[]),
+    }
+}
+
+/// Whether a list is that of a key, which one column says by itself.
+#[inline]
+fn is_list(lists: &Lists, list: u32, check: u32, columns: &[usize], has_key: impl Fn(RowId) -> bool) -> bool {
+    lists.check(list) == check
+        && (columns.len() == 1 || lists.rows(list).first().is_some_and(|of| has_key(*of)))
+}
+
 fn key_of(columns: &[usize], row: &[Value]) -> impl Iterator<Item = Value> {
     columns.iter().filter_map(|column| row.get(*column).copied())
 }
 
-/// The halves of products, one over the other; two columns at a time.
-#[expect(clippy::cast_possible_truncation, reason = "the lower half, and then the upper one")]
+/// The hash of a row, or of a key that is no longer than one.
+#[inline]
+fn hash_row(seed: u64, row: &[Value]) -> u64 {
+    match row {
+        [a] => fold(seed ^ u64::from(a.bits()) << 32),
+        [a, b] => fold(seed ^ (u64::from(a.bits()) << 32 | u64::from(b.bits()))),
+        _ => hash_of(seed, row.iter().copied()),
+    }
+}
+
+/// Two columns at a time.
 #[inline]
 fn hash_of(seed: u64, mut columns: impl Iterator<Item = Value>) -> u64 {
     let mut hash = seed;
     while let Some(first) = columns.next() {
         let second = columns.next().map_or(0, Value::bits);
-        let pair = u64::from(first.bits()) << 32 | u64::from(second);
-        let product = u128::from(hash ^ pair) * 0x9E37_79B9_7F4A_7C15_u128;
-        hash = product as u64 ^ (product >> 64) as u64;
+        hash = fold(hash ^ (u64::from(first.bits()) << 32 | u64::from(second)));
     }
     hash
+}
+
+/// A number that says nothing of the one that it was made of: the halves of a product, one over the other.
+#[expect(clippy::cast_possible_truncation, reason = "the lower half, and then the upper one")]
+#[inline]
+fn fold(number: u64) -> u64 {
+    let product = u128::from(number) * 0x9E37_79B9_7F4A_7C15_u128;
+    product as u64 ^ (product >> 64) as u64
 }
 
 /// A key of one column, or a part of the hash of another.
