@@ -116,21 +116,8 @@ fn rule(
         body.push(format!("not {of}({})", args.join(", ")));
     }
     about_places(random, &mut body, &mut bound);
-    let mut folded = None;
-    if random.chance(20) {
-        let (of, n) = &below[random.below(below.len())];
-        let mut args: Vec<String> = (0..*n).map(|_| term(random, &mut bound.clone(), false)).collect();
-        args[0] = "F0".to_owned();
-        let longs = random.chance(30).then(|| format!("F1 : level({}, F1)", bound[random.below(bound.len())]));
-        let fold = longs.unwrap_or_else(|| format!("F0 : {of}({})", args.join(", ")));
-        let is_about_longs = fold.starts_with("F1");
-        let names = ["min", "max", "count", "sum"];
-        let name = if is_about_longs { names[random.below(3 + usize::from(has_sums))] } else { "count" };
-        let test = ["N0 > 0", "N0 < 2", "N0 == 1", "N0 != 2"][random.below(4)];
-        body.push(format!("N0 = {name} {{ {fold} }}, {test}"));
-        folded = Some(());
-    }
-    if random.chance(20) && folded.is_none() {
+    let folded = aggregate(random, &mut body, &bound, below, has_sums);
+    if random.chance(20) && !folded {
         let (left, right) = (bound[random.below(bound.len())].clone(), term(random, &mut bound, false));
         body.push(format!("{left} {} {right}", if random.chance(70) { "!=" } else { "==" }));
     }
@@ -143,6 +130,28 @@ fn rule(
         }
     }
     writeln!(text, "{written}").expect("text");
+}
+
+/// Sometimes what is made of several rows; says whether.
+fn aggregate(random: &mut Random, body: &mut Vec<String>, bound: &[String], below: &[Named], has_sums: bool) -> bool {
+    if !random.chance(20) {
+        return false;
+    }
+    let (of, n) = &below[random.below(below.len())];
+    let term = |random: &mut Random| match random.below(10) {
+        0 => format!("User::\"u{}\"", random.below(NAMES)),
+        _ => bound[random.below(bound.len())].clone(),
+    };
+    let mut args: Vec<String> = (0..*n).map(|_| term(random)).collect();
+    args[0] = "F0".to_owned();
+    let longs = random.chance(30).then(|| format!("F1 : level({}, F1)", bound[random.below(bound.len())]));
+    let fold = longs.unwrap_or_else(|| format!("F0 : {of}({})", args.join(", ")));
+    let is_about_longs = fold.starts_with("F1");
+    let names = ["min", "max", "count", "sum"];
+    let name = if is_about_longs { names[random.below(3 + usize::from(has_sums))] } else { "count" };
+    let test = ["N0 > 0", "N0 < 2", "N0 == 1", "N0 != 2"][random.below(4)];
+    body.push(format!("N0 = {name} {{ {fold} }}, {test}"));
+    true
 }
 
 /// Who is in what, and integers that are compared.

@@ -77,6 +77,11 @@ pub(super) struct Rules {
 }
 
 impl Literal {
+    /// Whether it may hold of other values when rows have changed.
+    pub(super) fn can_change(&self) -> bool {
+        matches!(self, Self::Rows(..) | Self::No(..) | Self::Fold(..))
+    }
+
     pub(super) fn terms(&self, aggregates: &[Aggregate]) -> Vec<Term> {
         match self {
             Self::Rows(_, args) | Self::No(_, args) => args.clone(),
@@ -102,7 +107,7 @@ impl Rules {
         loop {
             let taken = maintainable(engine, store, wanted, &left_out);
             let rules = Self::take(engine, &taken);
-            match rules.and_then(|rules| rules.stratified()) {
+            match rules.and_then(Self::stratified) {
                 Ok(rules) => return rules,
                 Err(id) => drop(left_out.insert(id)),
             }
@@ -197,7 +202,9 @@ impl Rules {
                         [Some(Literal::Same(*low, *high)), Some(below)]
                     } else {
                         let differ = Check::Not(Box::new(Check::Equal(*low, *high)));
-                        cases.iter_mut().for_each(|case| case.push(Literal::Test(differ.clone())));
+                        for case in &mut cases {
+                            case.push(Literal::Test(differ.clone()));
+                        }
                         [Some(Literal::No(below, vec![*low, *high])), None]
                     }
                 }
@@ -261,18 +268,18 @@ impl Rules {
             }
             reached.push(seen);
         }
-        let reaches = |from: usize, to: usize| reached.get(from).is_some_and(|seen| seen.contains(&to));
+        let is_below = |to: usize, from: usize| reached.get(from).is_some_and(|seen| seen.contains(&to));
         let mut heads: Vec<usize> = self.clauses.iter().map(|clause| clause.head).collect();
         // Who reads more comes later; who derive one another read the same, and follow each other.
-        let first_of = |head: usize| reached.get(head).into_iter().flatten().copied().find(|of| reaches(*of, head));
+        let first_of = |head: usize| reached.get(head).into_iter().flatten().copied().find(|of| is_below(head, *of));
         heads
             .sort_by_key(|head| (reached.get(*head).map_or(0, BTreeSet::len), first_of(*head).unwrap_or(*head), *head));
         heads.dedup();
         for head in heads {
             let together =
-                self.strata.last_mut().filter(|last| last.iter().all(|of| reaches(*of, head) && reaches(head, *of)));
+                self.strata.last_mut().filter(|last| last.iter().all(|of| is_below(head, *of) && is_below(*of, head)));
             let of_head = reads.get(head).into_iter().flatten();
-            if of_head.filter(|(_, is_complete)| **is_complete).any(|(of, _)| reaches(*of, head))
+            if of_head.filter(|(_, is_complete)| **is_complete).any(|(of, _)| is_below(head, *of))
                 && let Some((Part::Derived(id) | Part::Given(id), _)) = self.tables.get(head)
             {
                 return Err(*id);

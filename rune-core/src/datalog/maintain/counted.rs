@@ -42,7 +42,7 @@ impl Stratum {
             let mut tally = Tally { table: std::mem::take(head) };
             let mut run = Run { tables: &*tables, folds, work: &mut *work, sight: Sight::BOTH };
             run.begin(rule.clause.n_slots);
-            let flow = rule.lower.iter().try_for_each(|delta| delta.from_changes(&mut run, Wanted::All, &mut tally));
+            let flow = rule.lower.iter().try_for_each(|delta| delta.go_on(&mut run, Wanted::All, &mut tally));
             if let Some(head) = tables.get_mut(rule.clause.head) {
                 *head = tally.table;
             }

@@ -44,14 +44,15 @@ pub(super) enum Wanted {
 }
 
 impl Delta {
-    /// A body from one of its conditions on, if that can change: `purpose` says all but where it begins.
+    /// A body from one of its conditions on, which can change; `purpose` says all but where it begins. None if a condition can
+    /// never be asked.
     pub(super) fn of(
         (literals, at): (&[Literal], usize),
         result: &[Term],
         purpose: Purpose<'_>,
         (folds, aggregates): (&Folds, &[Aggregate]),
         tables: &mut [Table],
-    ) -> Option<Option<Self>> {
+    ) -> Option<Self> {
         let mut known = BTreeSet::new();
         let (source, binds) = match literals.get(at) {
             Some(Literal::Rows(of, args)) => (Source::Rows(*of), binds_of(args, &mut known)),
@@ -67,12 +68,12 @@ impl Delta {
                 let bind = |(column, slot): (usize, &Slot)| Bind::Set { column, to: *slot };
                 (Source::Fold(*of), slots.iter().enumerate().map(bind).collect())
             }
-            _ => return Some(None),
+            _ => return None,
         };
         let known: Vec<Slot> = known.into_iter().collect();
         let purpose = Purpose { changed: Some(at), known: &known, ..purpose };
         let graph = Graph::of(literals, result, purpose, aggregates, tables)?;
-        Some(Some(Self { source, binds, graph }))
+        Some(Self { source, binds, graph })
     }
 
     /// The table whose rows it begins with, where it begins with rows that are there.
@@ -92,7 +93,7 @@ impl Delta {
     }
 
     /// Goes on from one row.
-    pub(super) fn from<V: Values>(
+    pub(super) fn go_on_from<V: Values>(
         &self,
         run: &mut Run<'_, '_, V>,
         row: &[Value],
@@ -104,12 +105,7 @@ impl Delta {
     }
 
     /// Goes on from all that changed.
-    pub(super) fn from_changes<V: Values>(
-        &self,
-        run: &mut Run<'_, '_, V>,
-        wanted: Wanted,
-        sink: &mut impl Sink,
-    ) -> Flow {
+    pub(super) fn go_on<V: Values>(&self, run: &mut Run<'_, '_, V>, wanted: Wanted, sink: &mut impl Sink) -> Flow {
         let is_wanted = |sign: i32| match wanted {
             Wanted::All => true,
             Wanted::Losses => sign < 0,
@@ -119,12 +115,12 @@ impl Delta {
         match &self.source {
             Source::Rows(of) => {
                 for (row, sign) in tables.get(*of).into_iter().flat_map(changes_of).filter(|of| is_wanted(of.1)) {
-                    self.from(run, row, (0, sign), sink)?;
+                    self.go_on_from(run, row, (0, sign), sink)?;
                 }
             }
             Source::No(of, None) => {
                 for (row, sign) in tables.get(*of).into_iter().flat_map(changes_of).filter(|of| is_wanted(-of.1)) {
-                    self.from(run, row, (0, -sign), sink)?;
+                    self.go_on_from(run, row, (0, -sign), sink)?;
                 }
             }
             Source::No(of, Some((index, columns))) => {
@@ -135,13 +131,13 @@ impl Delta {
                     let [was, is] = [View::Old, View::New].map(|view| has_any(table, *index, &key, view));
                     let sign = if was { 1 } else { -1 };
                     if was != is && is_wanted(sign) && seen.insert(key) {
-                        self.from(run, row, (0, sign), sink)?;
+                        self.go_on_from(run, row, (0, sign), sink)?;
                     }
                 }
             }
             Source::Fold(of) => {
                 for key in run.folds.affected(*of) {
-                    self.from(run, key, (0, 1), sink)?;
+                    self.go_on_from(run, key, (0, 1), sink)?;
                 }
             }
         }

@@ -59,9 +59,9 @@ impl Folds {
         let result: Vec<Term> = known.iter().copied().map(Term::Slot).collect();
         let mut deltas = Vec::new();
         for case in &aggregate.cases {
-            for at in 0..case.len() {
+            for at in (0..case.len()).filter(|at| case.get(*at).is_some_and(Literal::can_change)) {
                 let purpose = Purpose { known: &[], is_lenient: true, ..purpose };
-                deltas.extend(Delta::of((case, at), &result, purpose, (self, aggregates), tables)?);
+                deltas.push(Delta::of((case, at), &result, purpose, (self, aggregates), tables)?);
             }
         }
         self.all.push(Compiled { aggregate, graphs, deltas, known, affected: BTreeSet::new(), is_up_to_date: false });
@@ -106,7 +106,7 @@ impl Folds {
             for sight in [Sight::OLD, Sight::NEW] {
                 let mut run = Run { tables, folds: self, work: &mut *work, sight };
                 run.begin(compiled.aggregate.n_slots);
-                delta.from_changes(&mut run, Wanted::All, &mut keys)?;
+                delta.go_on(&mut run, Wanted::All, &mut keys)?;
             }
         }
         if let Some(compiled) = self.all.get_mut(of) {

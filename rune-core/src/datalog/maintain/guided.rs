@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A row that has another proof from lower rows is kept where it is, which spares most of what is deleted in vain by deleting
-//! first all that a loss may concern (DRed; Gupta, Mumick and Subrahmanian, 1993). Heights need not be least: a row may keep one
+//! first all that a loss may concern (`DRed`; Gupta, Mumick and Subrahmanian, 1993). Heights need not be least: a row may keep one
 //! when a shorter proof comes.
 
 use std::ops::ControlFlow;
@@ -17,7 +17,7 @@ use crate::base::{Value, Values};
 use super::{
     delta::Wanted,
     folds::Folds,
-    run::{First, Flow, Found, Run, Sight, Sink, Stop, Work},
+    run::{Flow, Found, Run, Sight, Sink, Stop, Work},
     stratum::{CompiledClause, Fault, Stratum},
     table::{RowId, Table, View, WEIGHT_MAX},
 };
@@ -64,6 +64,24 @@ impl Queue {
     }
 }
 
+/// A row that was taken away, and whether it may have another proof.
+type Dead = (usize, RowId, bool);
+
+/// The lowest of some proofs: of those that were looked at before one was low enough.
+#[derive(Debug)]
+struct Lowest {
+    lowest: Option<u32>,
+    /// A proof below this is enough.
+    enough: u32,
+}
+
+impl Sink for Lowest {
+    fn take(&mut self, _: &[Value], height: u32, _: i32) -> Flow {
+        self.lowest = Some(self.lowest.map_or(height, |lowest| lowest.min(height)));
+        if height < self.enough { Flow::Break(Stop::Enough) } else { Flow::Continue(()) }
+    }
+}
+
 /// A stratum while it is brought up to date.
 struct Guided<'g, 'w, V> {
     rules: &'g [CompiledClause],
@@ -83,11 +101,12 @@ impl Stratum {
         work: &mut Work<'_, V>,
     ) -> Result<(), Fault> {
         let n_rows: usize = self.tables.iter().filter_map(|at| tables.get(*at)).map(Table::len).sum();
-        let n_max = (self.n_steps / STEPS_PART).max(STEPS_FREE);
+        let n_max = if self.is_patient { u64::MAX } else { (self.n_steps / STEPS_PART).max(STEPS_FREE) };
+        let n_dead_max = if self.is_patient { usize::MAX } else { (n_rows / DEAD_PART).max(1) };
         let steps_min = work.steps_left.saturating_sub(n_max);
         let mut guided = Guided::new(&self.rules, tables, folds, work);
         guided.find_losses()?;
-        match guided.lose(steps_min, (n_rows / DEAD_PART).max(1))? {
+        match guided.lose(steps_min, n_dead_max)? {
             Some(dead) => {
                 guided.revive(&dead)?;
                 guided.find_gains()?;
@@ -165,7 +184,7 @@ impl<'g, 'w, V: Values> Guided<'g, 'w, V> {
                 let (mut run, found) = self.run(Sight::OLD);
                 found.clear();
                 run.begin(rule.clause.n_slots);
-                go(delta.from_changes(&mut run, Wanted::Losses, found), at)?;
+                go(delta.go_on(&mut run, Wanted::Losses, found), at)?;
                 self.look_at(rule.clause.head);
             }
         }
@@ -191,27 +210,30 @@ impl<'g, 'w, V: Values> Guided<'g, 'w, V> {
     }
 
     /// Takes away what has no proof from lower rows. Nothing if that is so much that all is better derived anew.
-    fn lose(&mut self, steps_min: u64, n_dead_max: usize) -> Result<Option<Vec<(usize, RowId)>>, Fault> {
-        let mut dead = Vec::new();
+    fn lose(&mut self, steps_min: u64, n_dead_max: usize) -> Result<Option<Vec<Dead>>, Fault> {
+        let mut dead: Vec<Dead> = Vec::new();
         while let Some((height, rows)) = self.queue.pop() {
             let n_before = dead.len();
             for (of, id) in rows {
                 if let Some(table) = self.tables.get_mut(of) {
                     table.unqueue(id);
                 }
-                if self.proof(of, id, height)?.is_some() {
+                let proof = self.proof(of, id, height)?;
+                if proof.lowest.is_some_and(|of_rows| of_rows < height) {
                     continue;
                 }
                 if let Some(table) = self.tables.get_mut(of) {
                     table.set_new(id, false);
                 }
-                dead.push((of, id));
+                // What has no proof now has none of what is left later.
+                dead.push((of, id, proof.lowest.is_some()));
                 if self.work.steps_left < steps_min || n_dead_max < dead.len() {
                     return Ok(None);
                 }
             }
             // What rests on them is higher: nothing of it was among them.
-            for rows in dead.get(n_before..).unwrap_or_default().chunks(ROWS_MAX) {
+            let new: Vec<(usize, RowId)> = dead.iter().skip(n_before).map(|(of, id, _)| (*of, *id)).collect();
+            for rows in new.chunks(ROWS_MAX) {
                 self.follow(rows, Sight::OLD, |guided, head, _| {
                     guided.look_at(head);
                     Ok(())
@@ -221,22 +243,22 @@ impl<'g, 'w, V: Values> Guided<'g, 'w, V> {
         Ok(Some(dead))
     }
 
-    /// The height of the rows of a proof, all of which are below some height.
-    fn proof(&mut self, of: usize, id: RowId, below: u32) -> Result<Option<u32>, Fault> {
+    /// A proof of a row whose rows are all below some height, or else whether there is any.
+    fn proof(&mut self, of: usize, id: RowId, below: u32) -> Result<Lowest, Fault> {
+        let mut lowest = Lowest { lowest: None, enough: below };
         for (at, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.clause.head == of) {
             let Some((binds, graph)) = &rule.back else { continue };
-            let (mut run, _) = self.run(Sight { below, ..Sight::NEW });
+            let (mut run, _) = self.run(Sight::NEW);
             run.begin(rule.clause.n_slots);
             let Some(table) = run.tables.get(of) else { continue };
-            let mut first = First::default();
             if run.bind(table.row(id), binds) {
-                go(run.through(graph, 0, 1, &mut first), at)?;
+                go(run.through(graph, 0, 1, &mut lowest), at)?;
             }
-            if first.0.is_some() {
-                return Ok(first.0);
+            if lowest.lowest.is_some_and(|of_rows| of_rows < below) {
+                break;
             }
         }
-        Ok(None)
+        Ok(lowest)
     }
 
     /// Goes on from rows to those that a rule derives from one of them.
@@ -253,7 +275,7 @@ impl<'g, 'w, V: Values> Guided<'g, 'w, V> {
                 run.begin(rule.clause.n_slots);
                 let Some((of, table)) = delta.table().and_then(|of| Some((of, run.tables.get(of)?))) else { continue };
                 for (_, id) in rows.iter().filter(|(table, _)| *table == of) {
-                    go(delta.from(&mut run, table.row(*id), (table.weight(*id), 1), found), at)?;
+                    go(delta.go_on_from(&mut run, table.row(*id), (table.weight(*id), 1), found), at)?;
                 }
                 then(self, rule.clause.head, at)?;
             }
@@ -262,9 +284,9 @@ impl<'g, 'w, V: Values> Guided<'g, 'w, V> {
     }
 
     /// Puts those dead rows back that have another proof.
-    fn revive(&mut self, dead: &[(usize, RowId)]) -> Result<(), Fault> {
-        for (of, id) in dead {
-            if let Some(height) = self.proof(*of, *id, u32::MAX)? {
+    fn revive(&mut self, dead: &[Dead]) -> Result<(), Fault> {
+        for (of, id, _) in dead.iter().filter(|(.., may_have_proof)| *may_have_proof) {
+            if let Some(height) = self.proof(*of, *id, u32::MAX)?.lowest {
                 self.raise(*of, *id, height + 1)?;
             }
         }
@@ -278,7 +300,7 @@ impl<'g, 'w, V: Values> Guided<'g, 'w, V> {
                 let (mut run, found) = self.run(Sight::NEW);
                 found.clear();
                 run.begin(rule.clause.n_slots);
-                go(delta.from_changes(&mut run, Wanted::Gains, found), at)?;
+                go(delta.go_on(&mut run, Wanted::Gains, found), at)?;
                 self.put_in_place(rule.clause.head, at)?;
             }
         }

@@ -13,9 +13,9 @@ const CLASS_MIN: u32 = 2;
 /// Many lists of rows.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
-    lists: Vec<List>,
+    all: Vec<List>,
     blocks: Vec<RowId>,
-    free_lists: Vec<u32>,
+    free: Vec<u32>,
     /// Where blocks begin that nobody uses, by the power of two that their size is.
     free_blocks: Vec<Vec<u32>>,
 }
@@ -35,20 +35,20 @@ impl Lists {
     /// A new list with one row.
     pub(super) fn open(&mut self, check: u32, row: RowId) -> u32 {
         let list = List { check, start: row, len: 1, class: 0 };
-        if let Some(id) = self.free_lists.pop() {
-            if let Some(place) = self.lists.get_mut(id as usize) {
+        if let Some(id) = self.free.pop() {
+            if let Some(place) = self.all.get_mut(id as usize) {
                 *place = list;
             }
             return id;
         }
-        self.lists.push(list);
-        u32::try_from(self.lists.len() - 1).unwrap_or(u32::MAX)
+        self.all.push(list);
+        u32::try_from(self.all.len() - 1).unwrap_or(u32::MAX)
     }
 
     /// The rows of a list.
     #[inline]
     pub(super) fn rows(&self, id: u32) -> &[RowId] {
-        let Some(list) = self.lists.get(id as usize) else { return &[] };
+        let Some(list) = self.all.get(id as usize) else { return &[] };
         if list.class == 0 {
             return std::slice::from_ref(&list.start).get(..list.len as usize).unwrap_or_default();
         }
@@ -59,12 +59,12 @@ impl Lists {
     /// What the key of a list is known by.
     #[inline]
     pub(super) fn check(&self, id: u32) -> u32 {
-        self.lists.get(id as usize).map_or(0, |list| list.check)
+        self.all.get(id as usize).map_or(0, |list| list.check)
     }
 
     /// Adds a row, and says at which place of the list.
     pub(super) fn push(&mut self, id: u32, row: RowId) -> u32 {
-        let Some(list) = self.lists.get(id as usize).copied() else { return 0 };
+        let Some(list) = self.all.get(id as usize).copied() else { return 0 };
         let room = if list.class == 0 { 1 } else { 1 << list.class };
         let mut grown = list;
         if list.len == room {
@@ -82,7 +82,7 @@ impl Lists {
             self.put(grown.start + grown.len, row);
         }
         grown.len += 1;
-        if let Some(place) = self.lists.get_mut(id as usize) {
+        if let Some(place) = self.all.get_mut(id as usize) {
             *place = grown;
         }
         list.len
@@ -91,7 +91,7 @@ impl Lists {
     /// Takes the row at a place out, and says which row stands there now; nothing if the place was the last. An empty list is
     /// gone.
     pub(super) fn take(&mut self, id: u32, place: u32) -> Option<RowId> {
-        let mut list = self.lists.get(id as usize).copied()?;
+        let mut list = self.all.get(id as usize).copied()?;
         list.len = list.len.saturating_sub(1);
         let moved = (place < list.len).then(|| self.at(list, list.len));
         if let Some(row) = moved {
@@ -99,10 +99,10 @@ impl Lists {
         }
         if list.len == 0 {
             self.give_back(list);
-            self.free_lists.push(id);
+            self.free.push(id);
             list.class = 0;
         }
-        if let Some(place) = self.lists.get_mut(id as usize) {
+        if let Some(place) = self.all.get_mut(id as usize) {
             *place = list;
         }
         moved
@@ -110,7 +110,7 @@ impl Lists {
 
     /// Whether a list has no row any more.
     pub(super) fn is_empty(&self, id: u32) -> bool {
-        self.lists.get(id as usize).is_none_or(|list| list.len == 0)
+        self.all.get(id as usize).is_none_or(|list| list.len == 0)
     }
 
     fn at(&self, list: List, at: u32) -> RowId {
@@ -170,7 +170,9 @@ mod tests {
         }
         let n_cells = lists.blocks.len();
         let c = lists.open(9, 5);
-        (0..39).for_each(|row| drop(lists.push(c, row)));
+        for row in 0..39 {
+            lists.push(c, row);
+        }
         assert_eq!((c, lists.check(c), lists.blocks.len()), (a, 9, n_cells));
         assert_eq!((lists.rows(c).len(), lists.rows(b).len()), (40, 40));
     }

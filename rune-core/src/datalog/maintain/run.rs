@@ -135,6 +135,9 @@ struct At {
     sign: i32,
 }
 
+/// A condition with its table, and the rows of it that may be; without those, all.
+type Chosen<'g, 'r> = (&'g Choice, &'r Table, Option<&'r [RowId]>);
+
 impl<'r, V: Values> Run<'r, '_, V> {
     pub(super) fn term(&self, term: Term) -> Value {
         match term {
@@ -238,16 +241,16 @@ impl<'r, V: Values> Run<'r, '_, V> {
     }
 
     /// The condition that has fewest rows, or the first that has few, with these; of one of which nothing is known, without.
-    fn choose<'g>(&self, choices: &'g [Choice]) -> Option<(&'g Choice, &'r Table, Option<&'r [RowId]>)> {
+    fn choose<'g>(&self, choices: &'g [Choice]) -> Option<Chosen<'g, 'r>> {
         let tables = self.tables;
-        let mut best: Option<(usize, (&Choice, &Table, Option<&[RowId]>))> = None;
+        let mut best: Option<(usize, Chosen<'g, 'r>)> = None;
         for choice in choices {
             let Some(table) = tables.get(choice.of) else { continue };
             let rows = choice.index.map(|index| {
                 let mut buffer = [Value::UNKNOWN; KEY_MAX];
                 match self.key(&choice.key, &mut buffer) {
                     Some(key) => table.probe(index, key),
-                    None => table.probe(index, &Vec::from_iter(choice.key.iter().map(|term| self.term(*term)))),
+                    None => table.probe(index, &self.long_key(&choice.key)),
                 }
             });
             let n = rows.map_or_else(|| table.len(), <[RowId]>::len);
@@ -268,12 +271,16 @@ impl<'r, V: Values> Run<'r, '_, V> {
         buffer.get(..key.len())
     }
 
+    fn long_key(&self, key: &[Term]) -> Vec<Value> {
+        key.iter().map(|term| self.term(*term)).collect()
+    }
+
     fn emit(&mut self, graph: &Graph, at: At, sink: &mut impl Sink) -> Flow {
         let mut buffer = [Value::UNKNOWN; KEY_MAX];
         match self.key(&graph.result, &mut buffer) {
             Some(row) => sink.take(row, at.height, at.sign),
             None => {
-                let row: Vec<Value> = graph.result.iter().map(|term| self.term(*term)).collect();
+                let row = self.long_key(&graph.result);
                 sink.take(&row, at.height, at.sign)
             }
         }
@@ -296,10 +303,7 @@ impl<'r, V: Values> Run<'r, '_, V> {
                 let Some(table) = self.tables.get(*of) else { return ControlFlow::Continue(None) };
                 match index {
                     None => self.find(table, key).is_none_or(|id| !table.is_in(id, view)),
-                    Some(index) => {
-                        let key: Vec<Value> = key.iter().map(|term| self.term(*term)).collect();
-                        !has_any(table, *index, &key, view)
-                    }
+                    Some(index) => !has_any(table, *index, &self.long_key(key), view),
                 }
             }
             Filter::Test(check) => check.holds(self.work.values, &|term| self.term(term)),
@@ -321,7 +325,7 @@ impl<'r, V: Values> Run<'r, '_, V> {
         let mut buffer = [Value::UNKNOWN; KEY_MAX];
         match self.key(key, &mut buffer) {
             Some(row) => table.find(row),
-            None => table.find(&Vec::from_iter(key.iter().map(|term| self.term(*term)))),
+            None => table.find(&self.long_key(key)),
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Stratum {
     pub(super) inputs: Vec<usize>,
     /// What deriving all of it took when that was last done.
     pub(super) n_steps: u64,
+    /// Whether it follows changes however many they are.
+    pub(super) is_patient: bool,
 }
 
 /// A rule, with the ways through its body.
@@ -68,28 +70,26 @@ impl Stratum {
                     Literal::Rows(of, _) | Literal::No(of, _) if !is_own(literal) => inputs.push(*of),
                     _ => {}
                 }
-                let delta = Delta::of((literals, at), args, purpose, (folds, aggregates), tables)?;
-                if is_own(literal) { &mut own } else { &mut lower }.extend(delta);
+                if literal.can_change() {
+                    let delta = Delta::of((literals, at), args, purpose, (folds, aggregates), tables)?;
+                    if is_own(literal) { &mut own } else { &mut lower }.push(delta);
+                }
             }
-            let whole = match own.is_empty() {
-                true => Some(Graph::of(literals, args, purpose, aggregates, tables)?),
-                false => None,
-            };
+            let whole =
+                if own.is_empty() { Some(Graph::of(literals, args, purpose, aggregates, tables)?) } else { None };
             let mut known = std::collections::BTreeSet::new();
             let binds = binds_of(args, &mut known);
             let known: Vec<Slot> = known.into_iter().collect();
             let of_head = Purpose { known: &known, ..purpose };
-            let back = match is_recursive {
-                true => Some((binds, Graph::of(literals, &[], of_head, aggregates, tables)?)),
-                false => None,
-            };
-            rules.push(CompiledClause { lower, own, whole, back, clause });
+            let back =
+                if is_recursive { Some((binds, Graph::of(literals, &[], of_head, aggregates, tables)?)) } else { None };
+            rules.push(CompiledClause { clause, lower, own, whole, back });
         }
         of_folds.sort_unstable();
         of_folds.dedup();
         inputs.sort_unstable();
         inputs.dedup();
-        Some(Self { tables: tables_of, rules, is_recursive, folds: of_folds, inputs, n_steps: 0 })
+        Some(Self { tables: tables_of, rules, is_recursive, folds: of_folds, inputs, n_steps: 0, is_patient: false })
     }
 
     /// Derives all that the rules which read nothing of their own stratum derive.

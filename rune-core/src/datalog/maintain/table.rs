@@ -385,8 +385,7 @@ fn check_of_row(columns: &[usize], hash: u64, row: &[Value]) -> u32 {
 /// Whether a list is that of a key, which one column says by itself.
 #[inline]
 fn is_list(lists: &Lists, list: u32, check: u32, columns: &[usize], has_key: impl Fn(RowId) -> bool) -> bool {
-    lists.check(list) == check
-        && (columns.len() == 1 || lists.rows(list).first().is_some_and(|of| has_key(*of)))
+    lists.check(list) == check && (columns.len() == 1 || lists.rows(list).first().is_some_and(|of| has_key(*of)))
 }
 
 fn key_of(columns: &[usize], row: &[Value]) -> impl Iterator<Item = Value> {
