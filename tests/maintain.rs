@@ -26,11 +26,14 @@ use rune_core::{
 use random_rules::{NAMES, Random, rules};
 
 /// About five seconds of an optimized build.
-const STEPS: u64 = 40_000;
+const STEPS: u64 = 20_000;
 /// Changes of one set of rules.
 const STEPS_PER_WORLD: u64 = 20;
 
 const BOUNDS: Bounds = Bounds { steps_max: 10_000_000, rows_max: 1_000_000 };
+
+/// Relations that rows are given of.
+const GIVEN: [&str; 9] = ["e0", "e1", "e2", "level", "p0", "p1", "p2", "p3", "p4"];
 
 type Rows = BTreeSet<Vec<Value>>;
 
@@ -88,6 +91,34 @@ impl<'p> World<'p> {
             changes.insert(id, &row);
             rows.insert(row);
         }
+    }
+
+    /// Some rows more, and some less.
+    fn change(&mut self, random: &mut Random, names: &[Value], values: &mut Scratch) -> Changes {
+        let ids: Vec<PredicateId> = self.given.keys().copied().collect();
+        let mut changes = Changes::default();
+        let mut touched = BTreeSet::new();
+        let n = if random.chance(10) { 12 } else { 1 + random.below(3) };
+        for _ in 0..n {
+            let id = ids[random.below(ids.len())];
+            let rows = &self.given[&id];
+            let row: Vec<Value> = if random.chance(50) && !rows.is_empty() {
+                rows.iter().nth(random.below(rows.len())).expect("it is there").clone()
+            } else if id == Names::PARENT {
+                // Nobody is above himself.
+                let low = random.below(NAMES);
+                vec![names[low], names[low + 1 + random.below(NAMES - low)]]
+            } else if Some(id) == self.engine.relation("level") {
+                vec![names[random.below(NAMES)], values.long(i64::try_from(random.below(4)).expect("small"))]
+            } else {
+                (0..self.engine.arity(id)).map(|_| names[random.below(NAMES)]).collect()
+            };
+            let may = id == Names::PARENT || self.engine.name(id).starts_with(['e', 'l']) || random.chance(30);
+            if may && touched.insert((id, row.clone())) {
+                self.toggle(id, row, &mut changes);
+            }
+        }
+        changes
     }
 
     /// Follows a change, and compares.
@@ -154,7 +185,7 @@ fn compare(text: &str, random: &mut Random, n_steps: u64, tally: &mut Tally) -> 
         tally.n_refused += 1;
         return Ok(());
     };
-    let mut world = World::of(&program, &["e0", "e1", "e2", "level", "p0", "p1", "p2", "p3", "p4"]);
+    let mut world = World::of(&program, &GIVEN);
     let mut values = Scratch::new(program.facts().values());
     let names: Vec<Value> = (0..=NAMES).map(|n| values.entity("User", &format!("u{n}"))).collect();
     let mut maintained = world.maintained(&mut values, BOUNDS).map_err(|error| error.to_string())?;
@@ -165,36 +196,88 @@ fn compare(text: &str, random: &mut Random, n_steps: u64, tally: &mut Tally) -> 
     tally.n_worlds += 1;
     tally.n_relations += heads.len();
     tally.n_maintained += maintained.relations().filter(|id| heads.contains(id)).count();
-    let ids: Vec<PredicateId> = world.given.keys().copied().collect();
     world.step(&mut maintained, &Changes::default(), &mut values, tally)?;
     for step in 0..n_steps {
-        let mut changes = Changes::default();
-        let mut touched = BTreeSet::new();
-        let n = if random.chance(10) { 12 } else { 1 + random.below(3) };
-        for _ in 0..n {
-            let id = ids[random.below(ids.len())];
-            let rows = &world.given[&id];
-            let row: Vec<Value> = if random.chance(50) && !rows.is_empty() {
-                rows.iter().nth(random.below(rows.len())).expect("it is there").clone()
-            } else if id == Names::PARENT {
-                // Nobody is above himself.
-                let low = random.below(NAMES);
-                vec![names[low], names[low + 1 + random.below(NAMES - low)]]
-            } else if Some(id) == world.engine.relation("level") {
-                vec![names[random.below(NAMES)], values.long(i64::try_from(random.below(4)).expect("small"))]
-            } else {
-                (0..world.engine.arity(id)).map(|_| names[random.below(NAMES)]).collect()
-            };
-            let may = id == Names::PARENT || world.engine.name(id).starts_with(['e', 'l']) || random.chance(30);
-            if may && touched.insert((id, row.clone())) {
-                world.toggle(id, row, &mut changes);
-            }
-        }
+        let changes = world.change(random, &names, &mut values);
         let done = world.step(&mut maintained, &changes, &mut values, tally);
         done.map_err(|difference| format!("step {step}: {difference}"))?;
         tally.n_steps += 1;
     }
     Ok(())
+}
+
+/// A text without some of its rules.
+fn without_some(text: &str, random: &mut Random) -> String {
+    let kept = |line: &&str| !(line.contains(":-") && random.chance(30));
+    text.lines().filter(kept).map(|line| format!("{line}\n")).collect()
+}
+
+/// Rows change under some rules, and then under others; says whether both sets of rules are accepted.
+fn change_rules(text: &str, random: &mut Random, tally: &mut Tally) -> Result<bool, String> {
+    let options = Options { derive_all: true, ..Options::default() };
+    let texts = [without_some(text, random), without_some(text, random)];
+    let [Ok(one), Ok(other)] = texts.each_ref().map(|text| Program::build(Sources::single("a.rune", text), options))
+    else {
+        return Ok(false);
+    };
+    let mut values = Scratch::new(one.facts().values());
+    let names: Vec<Value> = (0..=NAMES).map(|n| values.entity("User", &format!("u{n}"))).collect();
+    let mut of_other = Scratch::new(other.facts().values());
+    if (0..NAMES).any(|n| of_other.entity("User", &format!("u{n}")) != names[n]) {
+        return Ok(false);
+    }
+    let mut world = World::of(&one, &GIVEN);
+    let mut maintained = world.maintained(&mut values, BOUNDS).map_err(|error| error.to_string())?;
+    let mut next = World::of(&other, &GIVEN);
+    for _ in 0..3 {
+        let changes = world.change(random, &names, &mut values);
+        world.step(&mut maintained, &changes, &mut values, tally)?;
+    }
+    for (id, rows) in &mut next.given {
+        let known = world.engine.relation(&next.engine.name(*id)).unwrap_or(*id);
+        rows.clone_from(&world.given[&known]);
+    }
+    let rows = |maintained: &Maintained, id: PredicateId| maintained.rows(id).map(<[Value]>::to_vec).collect::<Rows>();
+    let before: BTreeMap<_, Rows> =
+        maintained.relations().map(|id| (world.engine.name(id), rows(&maintained, id))).collect();
+    let store = next.derived(&mut values);
+    let (mut maintained, told) = maintained
+        .under((next.engine, &store), &mut values, &next.heads(), BOUNDS)
+        .map_err(|error| error.to_string())?;
+    for id in maintained.relations().collect::<Vec<_>>() {
+        let name = next.engine.name(id);
+        let mut known = before.get(&name).cloned().unwrap_or_default();
+        if let Some(change) = told.of(id) {
+            let is_net = change.deleted.iter().all(|row| known.remove(row))
+                && change.inserted.iter().all(|row| known.insert(row.to_vec()));
+            assert!(is_net, "{name} is told {change:?}");
+        }
+        if known != rows(&maintained, id) {
+            return Err(format!("{name} is told other changes than it had, under\n{}\nand\n{}", texts[0], texts[1]));
+        }
+    }
+    next.step(&mut maintained, &Changes::default(), &mut values, tally)
+        .map_err(|difference| format!("{difference}\nunder\n{}\nand\n{}", texts[0], texts[1]))?;
+    for _ in 0..3 {
+        let changes = next.change(random, &names, &mut values);
+        next.step(&mut maintained, &changes, &mut values, tally)?;
+    }
+    Ok(true)
+}
+
+#[test]
+fn what_follows_by_other_rules_is_kept_too() {
+    let (mut n, mut tally) = (0, Tally::default());
+    for seed in 0..2_000 {
+        let mut random = Random(seed);
+        let text = rules(&mut random, true);
+        match change_rules(&text, &mut random, &mut tally) {
+            Ok(is_done) => n += usize::from(is_done),
+            Err(difference) => panic!("seed {seed}: {difference}"),
+        }
+    }
+    println!("other rules: {n}");
+    assert!(1_000 < n, "only {n} sets of rules");
 }
 
 /// Rules with their base relations, of users in two columns each.

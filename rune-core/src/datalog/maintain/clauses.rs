@@ -69,6 +69,8 @@ pub(super) enum Part {
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     pub(super) tables: Vec<(Part, usize)>,
+    /// The names of their relations.
+    pub(super) names: Vec<String>,
     pub(super) clauses: Vec<Clause>,
     pub(super) aggregates: Vec<Aggregate>,
     /// Tables with rules, those that derive one another together, those that others read first.
@@ -108,7 +110,13 @@ impl Rules {
             let taken = maintainable(engine, store, wanted, &left_out);
             let rules = Self::take(engine, &taken);
             match rules.and_then(Self::stratified) {
-                Ok(rules) => return rules,
+                Ok(mut rules) => {
+                    let name = |(part, _): &(Part, usize)| match part {
+                        Part::Given(id) | Part::Derived(id) => engine.name(*id).to_string(),
+                    };
+                    rules.names = rules.tables.iter().map(name).collect();
+                    return rules;
+                }
                 Err(id) => drop(left_out.insert(id)),
             }
         }

@@ -1,14 +1,12 @@
 //! Strata that are not recursive: each row has as many derivations as are counted, and is there while it has any (Gupta, Mumick and
 //! Subrahmanian, 1993).
 
-use std::ops::ControlFlow;
-
 use crate::base::{Value, Values};
 
 use super::{
     delta::Wanted,
     folds::Folds,
-    run::{Flow, Run, Sight, Sink, Stop, Work},
+    run::{Flow, Head, Sight, Sink, Stop, Work},
     stratum::{Fault, Stratum},
     table::Table,
 };
@@ -16,16 +14,32 @@ use super::{
 /// Adds derivations to rows.
 struct Tally {
     table: Table,
+    n_changed_max: u64,
 }
 
 impl Sink for Tally {
     fn take(&mut self, row: &[Value], _: u32, sign: i32) -> Flow {
         let id = self.table.place(row);
         self.table.note(id);
+        if self.n_changed_max < self.table.changed().len() as u64 {
+            return Flow::Break(Stop::TooManyRows);
+        }
         match self.table.add_weight(id, sign) {
             Some(()) => Flow::Continue(()),
             None => Flow::Break(Stop::TooMuch),
         }
+    }
+}
+
+impl Head for Tally {
+    // Rows that come and go again within one change are few, or too many.
+    fn of(table: Table, rows_left: u64) -> Self {
+        let n_changed_max = rows_left.saturating_mul(2).saturating_add(table.len() as u64);
+        Self { table, n_changed_max }
+    }
+
+    fn table(self) -> Table {
+        self.table
     }
 }
 
@@ -38,17 +52,10 @@ impl Stratum {
         work: &mut Work<'_, V>,
     ) -> Result<(), Fault> {
         for (at, rule) in self.rules.iter().enumerate() {
-            let Some(head) = tables.get_mut(rule.clause.head) else { continue };
-            let mut tally = Tally { table: std::mem::take(head) };
-            let mut run = Run { tables: &*tables, folds, work: &mut *work, sight: Sight::BOTH };
-            run.begin(rule.clause.n_slots);
-            let flow = rule.lower.iter().try_for_each(|delta| delta.go_on(&mut run, Wanted::All, &mut tally));
-            if let Some(head) = tables.get_mut(rule.clause.head) {
-                *head = tally.table;
-            }
-            if let ControlFlow::Break(stop) = flow {
-                return Err(Fault { stop, rule: at });
-            }
+            rule.into_head::<V, Tally>(tables, (folds, Sight::BOTH), work, |run, tally| {
+                rule.lower.iter().try_for_each(|delta| delta.go_on(run, Wanted::All, tally))
+            })
+            .map_err(|stop| Fault { stop, rule: at })?;
         }
         self.settle(tables, work)
     }
@@ -66,7 +73,7 @@ impl Stratum {
                 table.begin_anew();
             }
         }
-        self.exits(tables, folds, work, |_, table| Tally { table }, |_, tally| tally.table)?;
+        self.exits::<_, Tally>(tables, folds, work)?;
         self.n_steps = n_before - work.steps_left;
         self.settle(tables, work)
     }

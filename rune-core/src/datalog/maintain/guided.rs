@@ -17,7 +17,7 @@ use crate::base::{Value, Values};
 use super::{
     delta::Wanted,
     folds::Folds,
-    run::{Flow, Found, Run, Sight, Sink, Stop, Work},
+    run::{Flow, Found, Head, Run, Sight, Sink, Stop, Work},
     stratum::{CompiledClause, Fault, Stratum},
     table::{RowId, Table, View, WEIGHT_MAX},
 };
@@ -132,14 +132,16 @@ impl Stratum {
                 table.begin_anew();
             }
         }
-        let (mut queue, mut n_new) = (Queue::default(), 0);
-        let sink = |_, table| Raise { table, ids: Vec::new() };
-        let give_back = |of: usize, raise: Raise| {
-            n_new += raise.ids.len() as u64;
-            raise.ids.iter().for_each(|id| queue.push(1, of, *id));
-            raise.table
-        };
-        self.exits(tables, folds, work, sink, give_back)?;
+        self.exits::<_, Raise>(tables, folds, work)?;
+        let mut queue = Queue::default();
+        let mut n_new = 0;
+        for of in &self.tables {
+            let Some(table) = tables.get(*of) else { continue };
+            for id in table.changed().iter().filter(|id| table.is_in(**id, View::New)) {
+                queue.push(1, *of, *id);
+                n_new += u64::from(table.change(*id) == Some(true));
+            }
+        }
         work.rows_left = work.rows_left.checked_sub(n_new).ok_or(Fault { stop: Stop::TooManyRows, rule: 0 })?;
         let mut guided = Guided::new(&self.rules, tables, folds, work);
         guided.queue = queue;
@@ -152,7 +154,7 @@ impl Stratum {
 /// Puts rows in place that rest on nothing of their stratum.
 struct Raise {
     table: Table,
-    ids: Vec<RowId>,
+    rows_left: u64,
 }
 
 impl Sink for Raise {
@@ -161,9 +163,22 @@ impl Sink for Raise {
         if !self.table.is_in(id, View::New) {
             self.table.set_new(id, true);
             self.table.set_weight(id, 1);
-            self.ids.push(id);
+            if self.table.change(id) == Some(true) {
+                let Some(left) = self.rows_left.checked_sub(1) else { return Flow::Break(Stop::TooManyRows) };
+                self.rows_left = left;
+            }
         }
         Flow::Continue(())
+    }
+}
+
+impl Head for Raise {
+    fn of(table: Table, rows_left: u64) -> Self {
+        Self { table, rows_left }
+    }
+
+    fn table(self) -> Table {
+        self.table
     }
 }
 

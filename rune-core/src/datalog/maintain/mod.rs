@@ -19,12 +19,16 @@ mod folds;
 mod graph;
 mod guided;
 mod lists;
+mod reload;
 mod run;
 mod slots;
 mod stratum;
 mod table;
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use crate::{
     base::{Span, Value, Values},
@@ -35,6 +39,7 @@ use crate::{
 use super::{Bound, Bounds, DatalogEngine, DeriveError};
 use clauses::{Part, Rules};
 use folds::Folds;
+use reload::Label;
 use run::{Stop, Work};
 use stratum::{Fault, Stratum};
 use table::{Table, View};
@@ -90,51 +95,61 @@ impl Maintained {
         relations: &BTreeSet<PredicateId>,
         bounds: Bounds,
     ) -> Result<Self, MaintainError> {
-        let mut wanted = relations.clone();
-        let mut made = loop {
-            let rules = Rules::of(engine, store, &wanted);
-            match Self::compile(rules) {
-                Ok(made) => break made,
-                // Its conditions can be asked in no order that is looked for here.
-                Err(id) => drop(wanted.remove(&id)),
-            }
-        };
-        made.load(store);
+        let mut made = Self::make(engine, store, relations, &mut BTreeMap::new());
+        made.load(store, |_| true);
         let mut work = Work::new(values, bounds.steps_max, bounds.rows_max);
-        made.derive(&mut work, bounds, true)?;
+        made.derive(&mut work, bounds, |_| true)?;
         made.tables.iter_mut().for_each(Table::commit);
         Ok(made)
     }
 
-    /// The rules with the ways through their bodies; an error names a relation for which there is none.
-    fn compile(rules: Rules) -> Result<Self, PredicateId> {
-        let mut tables: Vec<Table> = rules.tables.iter().map(|(_, arity)| Table::new(*arity)).collect();
-        let mut folds = Folds::default();
-        let first = || rules.tables.iter().find_map(|(part, _)| part.derived()).ok_or(PredicateId(usize::MAX));
-        for at in 0..rules.aggregates.len() {
-            if folds.add(&rules.aggregates, at, &mut tables).is_none() {
-                return Err(first()?);
+    /// The rules with the ways through their bodies, over tables that there are or new ones.
+    fn make(
+        engine: &DatalogEngine,
+        store: &impl Store,
+        relations: &BTreeSet<PredicateId>,
+        pool: &mut BTreeMap<Label, Table>,
+    ) -> Self {
+        let mut wanted = relations.clone();
+        loop {
+            let rules = Rules::of(engine, store, &wanted);
+            let labels: Vec<Label> = (0..rules.tables.len()).map(|at| rules.label(at)).collect();
+            let mut tables: Vec<Table> =
+                labels.iter().map(|label| pool.remove(label).unwrap_or_else(|| Table::new(label.2))).collect();
+            match Self::compile(&rules, &mut tables) {
+                Ok((folds, strata)) => return Self { rules, tables, folds, strata, is_broken: false },
+                Err(id) => {
+                    // Its conditions can be asked in no order that is looked for here.
+                    wanted.remove(&id);
+                    pool.extend(labels.into_iter().zip(tables));
+                }
             }
+        }
+    }
+
+    /// The ways through the bodies of rules; an error names a relation for which there is none.
+    fn compile(rules: &Rules, tables: &mut [Table]) -> Result<(Folds, Vec<Stratum>), PredicateId> {
+        let mut folds = Folds::default();
+        let first = || rules.tables.iter().find_map(|(part, _)| part.derived()).unwrap_or(PredicateId(usize::MAX));
+        for at in 0..rules.aggregates.len() {
+            folds.add(&rules.aggregates, at, tables).ok_or_else(first)?;
         }
         let mut strata = Vec::new();
         for heads in &rules.strata {
             let clauses = rules.clauses.iter().filter(|clause| heads.contains(&clause.head)).cloned();
-            let aggregates = rules.aggregates.as_slice();
-            let Some(stratum) = Stratum::of(heads.clone(), clauses, (&folds, aggregates), &mut tables) else {
-                let derived = heads.iter().filter_map(|at| rules.tables.get(*at)?.0.derived());
-                return Err(derived.min().unwrap_or(first()?));
-            };
-            strata.push(stratum);
+            let stratum = Stratum::of(heads.clone(), clauses, (&folds, &rules.aggregates), tables);
+            let derived = || heads.iter().find_map(|at| rules.tables.get(*at)?.0.derived()).unwrap_or_else(first);
+            strata.push(stratum.ok_or_else(derived)?);
         }
-        Ok(Self { rules, tables, folds, strata, is_broken: false })
+        Ok((folds, strata))
     }
 
-    /// Puts what is given in place.
-    fn load(&mut self, store: &impl Store) {
-        for ((part, _), table) in self.rules.tables.iter().zip(&mut self.tables) {
-            let Part::Given(id) = part else { continue };
-            let Some(relation) = store.relation(*id) else { continue };
-            let is_derived = self.rules.table(Part::Derived(*id)).is_some();
+    /// Puts what is given of some tables in place.
+    fn load(&mut self, store: &impl Store, is_wanted: impl Fn(&Label) -> bool) {
+        for (at, table) in self.tables.iter_mut().enumerate() {
+            let Some((Part::Given(id), _)) = self.rules.tables.get(at).copied() else { continue };
+            let Some(relation) = store.relation(id).filter(|_| is_wanted(&self.rules.label(at))) else { continue };
+            let is_derived = self.rules.table(Part::Derived(id)).is_some();
             let n_given = if is_derived { relation.places.len() } else { relation.rows.len() };
             for row in relation.rows.rows().take(n_given as usize) {
                 let at = table.place(row);
@@ -200,17 +215,22 @@ impl Maintained {
         }
         let mut work = Work::new(values, bounds.steps_max, bounds.rows_max);
         self.is_broken = true;
-        self.derive(&mut work, bounds, false)?;
+        self.derive(&mut work, bounds, |_| false)?;
         self.is_broken = false;
         Ok(self.commit())
     }
 
-    /// Brings all strata up to date.
-    fn derive<V: Values>(&mut self, work: &mut Work<'_, V>, bounds: Bounds, is_all: bool) -> Result<(), MaintainError> {
+    /// Brings all strata up to date, some of them by deriving them anew.
+    fn derive<V: Values>(
+        &mut self,
+        work: &mut Work<'_, V>,
+        bounds: Bounds,
+        is_anew: impl Fn(usize) -> bool,
+    ) -> Result<(), MaintainError> {
         let Self { tables, folds, strata, .. } = self;
         folds.forget();
-        for stratum in strata {
-            let done = stratum.derive(tables, folds, work, is_all);
+        for (at, stratum) in strata.iter_mut().enumerate() {
+            let done = stratum.derive(tables, folds, work, is_anew(at));
             done.map_err(|Fault { stop, rule }| {
                 let clause = stratum.rules.get(rule).map(|rule| (rule.clause.name.clone(), rule.clause.span));
                 let (rule, span) = clause.unwrap_or_else(|| (String::new(), Span::NOWHERE));

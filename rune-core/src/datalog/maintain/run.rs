@@ -34,6 +34,12 @@ pub(super) trait Sink {
     fn take(&mut self, row: &[Value], height: u32, sign: i32) -> Flow;
 }
 
+/// Where results go straight into the table of their relation, of which so many may be new.
+pub(super) trait Head: Sink {
+    fn of(table: Table, rows_left: u64) -> Self;
+    fn table(self) -> Table;
+}
+
 /// Results side by side.
 #[derive(Debug, Default)]
 pub(super) struct Found {

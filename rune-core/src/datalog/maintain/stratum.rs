@@ -7,7 +7,7 @@ use super::{
     delta::Delta,
     folds::Folds,
     graph::{Bind, Graph, Purpose, binds_of},
-    run::{Run, Sight, Sink, Stop, Work},
+    run::{Flow, Head, Run, Sight, Stop, Work},
     table::Table,
 };
 
@@ -93,29 +93,42 @@ impl Stratum {
     }
 
     /// Derives all that the rules which read nothing of their own stratum derive.
-    pub(super) fn exits<V: Values, S: Sink>(
+    pub(super) fn exits<V: Values, H: Head>(
         &self,
         tables: &mut [Table],
         folds: &Folds,
         work: &mut Work<'_, V>,
-        mut sink: impl FnMut(usize, Table) -> S,
-        mut give_back: impl FnMut(usize, S) -> Table,
     ) -> Result<(), Fault> {
         for (at, rule) in self.rules.iter().enumerate() {
-            let Some(graph) = &rule.whole else { continue };
-            let Some(head) = tables.get_mut(rule.clause.head) else { continue };
-            // Nothing of the rule's body reads its head.
-            let mut to = sink(rule.clause.head, std::mem::take(head));
-            let mut run = Run { tables: &*tables, folds, work: &mut *work, sight: Sight::NEW };
-            run.begin(rule.clause.n_slots);
-            let flow = run.through(graph, 0, 1, &mut to);
-            if let Some(head) = tables.get_mut(rule.clause.head) {
-                *head = give_back(rule.clause.head, to);
-            }
-            if let std::ops::ControlFlow::Break(stop) = flow {
-                return Err(Fault { stop, rule: at });
+            if let Some(graph) = &rule.whole {
+                rule.into_head::<V, H>(tables, (folds, Sight::NEW), work, |run, head| run.through(graph, 0, 1, head))
+                    .map_err(|stop| Fault { stop, rule: at })?;
             }
         }
         Ok(())
+    }
+}
+
+impl CompiledClause {
+    /// Goes through ways that do not read the head of the rule, straight into that.
+    pub(super) fn into_head<V: Values, H: Head>(
+        &self,
+        tables: &mut [Table],
+        (folds, sight): (&Folds, Sight),
+        work: &mut Work<'_, V>,
+        go: impl FnOnce(&mut Run<'_, '_, V>, &mut H) -> Flow,
+    ) -> Result<(), Stop> {
+        let Some(table) = tables.get_mut(self.clause.head).map(std::mem::take) else { return Ok(()) };
+        let mut head = H::of(table, work.rows_left);
+        let mut run = Run { tables: &*tables, folds, work, sight };
+        run.begin(self.clause.n_slots);
+        let flow = go(&mut run, &mut head);
+        if let Some(table) = tables.get_mut(self.clause.head) {
+            *table = head.table();
+        }
+        match flow {
+            Flow::Break(stop) => Err(stop),
+            Flow::Continue(()) => Ok(()),
+        }
     }
 }
