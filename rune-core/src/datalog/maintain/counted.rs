@@ -52,7 +52,7 @@ impl Stratum {
         work: &mut Work<'_, V>,
     ) -> Result<(), Fault> {
         for (at, rule) in self.rules.iter().enumerate() {
-            rule.into_head::<V, Tally>(tables, (folds, Sight::BOTH), work, |run, tally| {
+            rule.run_to_head::<V, Tally>(tables, (folds, Sight::BOTH), work, |run, tally| {
                 rule.lower.iter().try_for_each(|delta| delta.go_on(run, Wanted::All, tally))
             })
             .map_err(|stop| Fault { stop, rule: at })?;

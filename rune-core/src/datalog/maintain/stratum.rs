@@ -101,7 +101,7 @@ impl Stratum {
     ) -> Result<(), Fault> {
         for (at, rule) in self.rules.iter().enumerate() {
             if let Some(graph) = &rule.whole {
-                rule.into_head::<V, H>(tables, (folds, Sight::NEW), work, |run, head| run.through(graph, 0, 1, head))
+                rule.run_to_head::<V, H>(tables, (folds, Sight::NEW), work, |run, head| run.through(graph, 0, 1, head))
                     .map_err(|stop| Fault { stop, rule: at })?;
             }
         }
@@ -111,7 +111,7 @@ impl Stratum {
 
 impl CompiledClause {
     /// Goes through ways that do not read the head of the rule, straight into that.
-    pub(super) fn into_head<V: Values, H: Head>(
+    pub(super) fn run_to_head<V: Values, H: Head>(
         &self,
         tables: &mut [Table],
         (folds, sight): (&Folds, Sight),
