@@ -9,7 +9,12 @@
 //! Each counts what there is at the end and asks again, so that a figure is one of right answers.
 
 #![expect(clippy::disallowed_methods, reason = "it takes times and reads its environment")]
-#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a benchmark tells what it saw")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a benchmark tells what it saw"
+)]
 #![expect(clippy::panic, reason = "an answer that is wrong ends it")]
 
 use std::{
@@ -237,7 +242,11 @@ fn churn(scale: u64) {
     }
     marks.push(resident());
     let (counts, seconds) = (engine.facts().counts(), begun.elapsed().as_secs_f64());
-    println!("churn: {} strings in {seconds:.1} s, {} values at the end, MB at each fifth: {marks:?}", 2 * n, counts.values);
+    println!(
+        "churn: {} strings in {seconds:.1} s, {} values at the end, MB at each fifth: {marks:?}",
+        2 * n,
+        counts.values
+    );
     assert_eq!(counts.rows, n_at_once);
     assert!(counts.values <= 4 * n_at_once, "what is gone is held: {counts:?}");
     let (first, last) = (marks[0], marks[marks.len() - 1]);

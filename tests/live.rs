@@ -48,7 +48,58 @@ struct Ruleset {
 }
 
 /// Types of columns: `u` a user, `g` a group, `d` a document, `n` a number, `s` a string.
-const RULESETS: [Ruleset; 6] = [
+const RULESETS: [Ruleset; 8] = [
+    Ruleset {
+        name: "what is kept derived",
+        text: r#"
+[rules]
+@live relation edge(User, User).
+@live relation mark(User, Long).
+relation seed(User, User).
+seed("u0", "u1").
+seed("u3", "u4").
+@materialize relation path(User, User).
+@materialize relation alone(User).
+@materialize relation weight(User, Long).
+path(U, V) :- edge(U, V).
+path(U, V) :- seed(U, V).
+path(U, W) :- path(U, V), path(V, W).
+alone(U) :- mark(U, _), not path(U, _).
+weight(U, N) :- mark(U, _), N = count { V : path(U, V) }.
+heavy(U) :- weight(U, N), N > 2.
+both(U) :- heavy(U), path(U, U).
+@id("heavy") permit(U, Action::"read", _) :- heavy(U).
+@id("both") permit(U, Action::"write", _) :- both(U).
+@id("alone") forbid(U, Action::"write", _) :- alone(U).
+"#,
+        relations: &[("edge", "uu", false), ("mark", "un", false)],
+        has_entities: false,
+        queries: &["path(U, V)", "alone(U)", "weight(U, N)", "heavy(U)", "both(U)"],
+    },
+    Ruleset {
+        name: "parents by rules that are kept derived",
+        text: r#"
+[schema]
+@live entity Group in [Group];
+@live entity User in [Group] { level: Long, boss?: User };
+entity Document in [Group];
+action read, write appliesTo { principal: [User], resource: [Document], context: { hour?: Long } };
+[entities]
+Document.d0 = { in = ['Group::"g0"'] }
+[rules]
+@live relation member(User, Group).
+parent(U, G) :- member(U, G).
+@materialize relation among(User, Group).
+among(U, G) :- User(U), U in G, Group(G).
+few(U) :- among(U, G), not Group::"g1" in G.
+@id("few") permit(U, Action::"read", _) :- few(U).
+[policies]
+@id("in") permit (principal in Group::"g4", action == Action::"write", resource in Group::"g1");
+"#,
+        relations: &[("member", "ug", false)],
+        has_entities: true,
+        queries: &["among(U, G)", "few(U)", "parent(X, Y)"],
+    },
     Ruleset {
         name: "recursion and negation",
         text: r#"

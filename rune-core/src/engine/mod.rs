@@ -19,7 +19,7 @@ use crate::{
         decision::{Decision, Generation},
     },
     explain::{self, Explanation, Proof},
-    facts::{cell::Cell, token::Token},
+    facts::{FactView, cell::Cell, token::Token},
     program::Program,
     query::{Asked, List, Listed, QueryError, Rows},
     store::{CarryError, FactStore, TokenError, View},
@@ -56,8 +56,12 @@ impl Over<'_> {
     }
 
     fn explain(self, request: &Request) -> Explanation {
-        let (pool, sources) = (self.view.facts().values(), self.lineup.stable.sources());
-        explain::explain(self.terms(), (pool, sources), request, self.decide(request))
+        let (facts, sources) = (self.view.ordered(&self.lineup.stable), self.lineup.stable.sources());
+        explain::explain(self.terms_over(facts), (facts.values(), sources), request, self.decide(request))
+    }
+
+    fn prove(self, query: &str, request: Option<&Request>) -> Result<Proof, QueryError> {
+        self.asked_over(self.view.ordered(&self.lineup.stable)).prove(query, request)
     }
 
     fn outline(self, request: &Request) -> Explanation {
@@ -65,14 +69,22 @@ impl Over<'_> {
     }
 
     fn asked(&self) -> Asked<'_> {
+        self.asked_over(self.view.facts())
+    }
+
+    fn asked_over<'o>(&'o self, facts: &'o Arc<FactView>) -> Asked<'o> {
         let Lineup { stable, .. } = self.lineup;
-        let (pool, sources, relations) = (self.view.facts().values(), stable.sources(), stable.relations());
-        Asked { terms: self.terms(), pool, sources, relations }
+        let (sources, relations) = (stable.sources(), stable.relations());
+        Asked { terms: self.terms_over(facts), pool: facts.values(), sources, relations }
     }
 
     fn terms(&self) -> Terms<'_> {
-        let facts = self.view.facts();
-        Terms { facts: facts.facts(), values: facts.values(), demand: self.view.demand(), ..self.lineup.stable.terms() }
+        self.terms_over(self.view.facts())
+    }
+
+    fn terms_over<'o>(&'o self, facts: &'o FactView) -> Terms<'o> {
+        let (facts, values) = (facts.facts(), facts.values());
+        Terms { facts, values, demand: self.view.demand(), ..self.lineup.stable.terms() }
     }
 }
 
@@ -137,7 +149,7 @@ impl Snapshot {
     ///
     /// Those of [`Self::query`].
     pub fn prove(&self, query: &str, request: Option<&Request>) -> Result<Proof, QueryError> {
-        self.over().asked().prove(query, request)
+        self.over().prove(query, request)
     }
 
     /// The entities for which a request with one side open is allowed.
@@ -204,7 +216,7 @@ impl Lineup {
     ///
     /// Those of [`Snapshot::query`].
     pub fn prove(&self, query: &str, request: Option<&Request>) -> Result<Proof, QueryError> {
-        Over { lineup: self, view: &self.cell.load() }.asked().prove(query, request)
+        Over { lineup: self, view: &self.cell.load() }.prove(query, request)
     }
 
     /// The entities for which a request with one side open is allowed.

@@ -161,7 +161,11 @@ impl<T> Revisions<T> {
     #[must_use]
     pub fn new(origin: Origin, bounds: Bounds, first: Revision, value: Arc<T>) -> Self {
         let (older, awaited) = (VecDeque::new(), BTreeMap::new());
-        Self { origin, bounds, state: Mutex::new(State { newest: (first, value), older, n_changes: 0, awaited, n_waiters: 0 }) }
+        Self {
+            origin,
+            bounds,
+            state: Mutex::new(State { newest: (first, value), older, n_changes: 0, awaited, n_waiters: 0 }),
+        }
     }
 
     /// The store.

@@ -307,6 +307,30 @@ mod tests {
     }
 
     #[test]
+    fn a_version_that_live_facts_have_no_place_in_is_refused_and_says_which() {
+        let text = |columns: &str| {
+            format!("version = \"rune/1.0\"\n[rules]\n@live relation seen({columns}).\npermit(U, _, _) :- seen(U).")
+        };
+        let mut coordinator = ReloadCoordinator::new(Options::default());
+        coordinator.on_sources(&sources(&[("a.rune", &text("User"))]), clock);
+        let engine = coordinator.served().engine().unwrap().clone();
+        let ada = crate::base::EntityRef::new("User", "ada");
+        engine.facts().apply(&crate::store::Batch::default().insert("seen", [ada.into()])).unwrap();
+        let Tried::Refused(refusal) = coordinator.on_sources(&sources(&[("a.rune", &text("Group"))]), clock) else {
+            panic!("it is refused");
+        };
+        let told = refusal.report.to_string();
+        assert!(
+            told.contains("live-facts-in-the-way") && told.contains("seen(User::\"ada\"): column 1 is Group"),
+            "{told}"
+        );
+        assert!(coordinator.served().status().is_refused);
+        assert_eq!(engine.facts().counts().rows, 1);
+        coordinator.on_sources(&sources(&[("a.rune", &text("User"))]), clock);
+        assert!(!coordinator.served().status().is_refused);
+    }
+
+    #[test]
     fn a_file_that_loses_its_last_policy_takes_effect() {
         check(&[&[("a.cedar", FORBID)], &[("a.cedar", "// nothing")]], &["live 1", "live 2"]);
     }

@@ -8,12 +8,12 @@ use std::{
 use hashbrown::HashMap;
 
 use crate::{
-    base::{LivePool, Value, Values as _, View as Datum, limits, value::each_entity},
+    base::{LivePool, Value, Values, View as Datum, limits, value::each_entity},
     check::{
         CheckedEntity,
         rules::{Names, PredicateId, PredicateKind},
     },
-    datalog::{self, Bounds, Demand, Strata},
+    datalog::{self, Bounds, Changes, DatalogEngine, Demand, Maintained, Strata},
     facts::{FactView, Facts, Relation, RowId, Store as _},
     program::Program,
 };
@@ -30,6 +30,8 @@ pub(super) struct Live {
     pub(super) values: LivePool,
     pub(super) facts: Facts,
     demand: Demand,
+    /// Relations that are kept derived, as far as rules allow it.
+    maintained: Option<Maintained>,
     /// How often live facts name each entity.
     n_named: HashMap<Value, u32>,
     /// How many rows there were when questions were planned.
@@ -43,6 +45,8 @@ pub(super) struct Live {
 struct Draft {
     facts: Facts,
     changed: BTreeSet<PredicateId>,
+    /// How often each row has come, less how often it has gone.
+    rows: BTreeMap<(PredicateId, Vec<Value>), i32>,
     /// Values that more names, and values that less names than before.
     held: Vec<Value>,
     released: Vec<Value>,
@@ -62,6 +66,7 @@ impl Draft {
         Self {
             facts: facts.next(),
             changed: BTreeSet::new(),
+            rows: BTreeMap::new(),
             held: Vec::new(),
             released: Vec::new(),
             named: HashMap::new(),
@@ -70,15 +75,17 @@ impl Draft {
         }
     }
 
-    /// Puts a row in place, or takes it away.
+    /// Puts a row in place, or takes it away. Of a relation that rules add to, what is given changes, and they follow.
     fn row(&mut self, id: PredicateId, row: &[Value], is_there: bool) -> bool {
         let change =
             |relation: &mut Relation| if is_there { relation.rows.insert(row) } else { relation.rows.remove(row) };
-        let is_new = self.facts.relation_mut(id).is_some_and(change);
+        let is_new = match self.facts.relations.given_mut(id) {
+            Some(given) => change(given),
+            None => self.facts.relation_mut(id).is_some_and(change),
+        };
         if is_new {
             self.changed.insert(id);
-            // What rules add to is kept as it was before they did.
-            self.facts.relations.given_mut(id).map(change);
+            *self.rows.entry((id, row.to_vec())).or_default() += if is_there { 1 } else { -1 };
         }
         is_new
     }
@@ -106,6 +113,7 @@ impl Live {
             values: LivePool::over(program.facts().values().clone()),
             facts: program.facts().facts().next(),
             demand: program.demand().share(),
+            maintained: None,
             n_named: HashMap::new(),
             planned: BTreeMap::new(),
             shared: program.facts().clone(),
@@ -118,9 +126,41 @@ impl Live {
                 relation.rows.index_on(&(0..n).collect::<Vec<_>>());
             }
         }
+        live.maintain(program);
         live.index(program);
         live.share();
         Some(live)
+    }
+
+    /// Keeps derived from now on what is derived ahead and follows from what changes.
+    fn maintain(&mut self, program: &Program) {
+        let engine = program.rules();
+        let follows = engine.changing.values().flatten().copied();
+        let ahead: BTreeSet<PredicateId> = follows.filter(|id| !self.demand.relations().contains(id)).collect();
+        if ahead.is_empty() {
+            return;
+        }
+        // What cannot be kept is derived anew each time.
+        let Ok(maintained) = Maintained::of(engine, &self.facts, &mut self.values, &ahead, BOUNDS) else { return };
+        let mut is_any = false;
+        for id in maintained.relations() {
+            let Some(relation) = self.facts.relation_mut(id) else { continue };
+            let mut shared = Relation::shared(engine.arity(id));
+            for row in relation.rows.rows() {
+                shared.rows.insert(row);
+            }
+            *relation = shared;
+            is_any = true;
+        }
+        if is_any {
+            self.maintained = Some(maintained);
+            self.plan(program);
+        }
+    }
+
+    /// The relations that are kept derived, of which is not known in which order rows follow from each other.
+    pub(super) fn maintained(&self) -> BTreeSet<PredicateId> {
+        self.maintained.iter().flat_map(Maintained::relations).collect()
     }
 
     pub(super) fn facts(&self) -> Arc<FactView> {
@@ -261,26 +301,57 @@ impl Live {
         let readers = draft.changed.iter().filter_map(|id| engine.changing.get(id)).flatten();
         let these: BTreeSet<PredicateId> =
             readers.copied().filter(|id| !self.demand.relations().contains(id)).collect();
+        let kept = self.keep_derived(draft);
+        let these: BTreeSet<PredicateId> = these.difference(&kept).copied().collect();
         if these.contains(&Names::PARENT) {
-            draft.parents.start_anew(&mut draft.facts);
-        } else if draft.parents.settle(&mut draft.facts) {
+            Parents::start_anew(&mut draft.facts);
+        } else if !kept.contains(&Names::IN) && draft.parents.settle(&mut draft.facts) {
             draft.changed.insert(Names::IN);
         }
         if these.is_empty() {
             return Ok(these);
         }
-        for id in these.iter().filter(|id| ![Names::PARENT, Names::IN].contains(id)) {
-            let given = draft.facts.relations.given(*id).cloned();
-            if let Some(relation) = draft.facts.relation_mut(*id) {
-                *relation = given.unwrap_or_else(|| Relation::new(engine.arity(*id)));
+        derive_anew(engine, &mut draft.facts, &mut self.values, &these).map_err(|message| {
+            // What is maintained has gone on without the draft.
+            self.maintained = None;
+            ApplyError::Derivation(message)
+        })?;
+        Ok(these)
+    }
+
+    /// Lets what is kept derived follow a draft's changes, and says which relations that are.
+    fn keep_derived(&mut self, draft: &mut Draft) -> BTreeSet<PredicateId> {
+        let Some(maintained) = &mut self.maintained else { return BTreeSet::new() };
+        let reads: BTreeSet<PredicateId> = maintained.reads().collect();
+        let mut changes = Changes::default();
+        for ((id, row), n) in draft.rows.iter().filter(|((id, _), _)| reads.contains(id)) {
+            match n {
+                0 => {}
+                1.. => changes.insert(*id, row),
+                _ => changes.delete(*id, row),
             }
         }
-        engine.prepare(&mut draft.facts);
-        let bounds = Bounds { steps_max: limits::LIVE_STEPS_MAX, rows_max: limits::ROWS_MAX };
-        let strata = Strata::Lasting { these: &these, n_before: 2 };
-        datalog::derive(engine, &mut draft.facts, &mut self.values, strata, bounds)
-            .map_err(|error| ApplyError::Derivation(error.to_string()))?;
-        Ok(these)
+        let Ok(derived) = maintained.apply(&changes, &mut self.values, BOUNDS) else {
+            self.maintained = None;
+            return BTreeSet::new();
+        };
+        for (id, change) in derived.iter() {
+            draft.changed.insert(id);
+            let Some(relation) = draft.facts.relation_mut(id) else { continue };
+            for row in change.deleted.iter() {
+                relation.rows.remove(row);
+                draft.released.extend(row);
+            }
+            for row in change.inserted.iter() {
+                relation.rows.insert(row);
+                draft.held.extend(row);
+            }
+            if id == Names::PARENT {
+                let rows = change.deleted.iter().chain(change.inserted.iter());
+                rows.filter_map(|row| row.first()).for_each(|child| draft.parents.note(*child));
+            }
+        }
+        maintained.relations().collect()
     }
 
     /// Makes a draft what is so from now on.
@@ -352,6 +423,26 @@ impl Live {
     fn share(&mut self) {
         self.shared = Arc::new(FactView::new(Arc::new(self.values.snapshot()), self.facts.next()));
     }
+}
+
+const BOUNDS: Bounds = Bounds { steps_max: limits::LIVE_STEPS_MAX, rows_max: limits::ROWS_MAX };
+
+/// Derives relations anew from what is given and what the others have. An error says in words what takes too much.
+pub(super) fn derive_anew(
+    engine: &DatalogEngine,
+    facts: &mut Facts,
+    values: &mut impl Values,
+    these: &BTreeSet<PredicateId>,
+) -> Result<(), String> {
+    for id in these.iter().filter(|id| ![Names::PARENT, Names::IN].contains(id)) {
+        let given = facts.relations.given(*id).cloned();
+        if let Some(relation) = facts.relation_mut(*id) {
+            *relation = given.unwrap_or_else(|| Relation::new(engine.arity(*id)));
+        }
+    }
+    engine.prepare(facts);
+    let strata = Strata::Lasting { these, n_before: 2 };
+    datalog::derive(engine, facts, values, strata, BOUNDS).map(drop).map_err(|error| error.to_string())
 }
 
 fn fault(at: usize, message: String) -> ApplyError {

@@ -56,7 +56,7 @@ impl Parents {
     }
 
     /// Leaves of parents what is given, and who is in what by them: rules derive the others anew.
-    pub(super) fn start_anew(&self, facts: &mut Facts) {
+    pub(super) fn start_anew(facts: &mut Facts) {
         let given =
             facts.relations.given(Names::PARENT).map(|given| given.rows.rows().map(<[Value]>::to_vec).collect());
         let given: Vec<Vec<Value>> = given.unwrap_or_default();

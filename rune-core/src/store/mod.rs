@@ -15,14 +15,16 @@ mod changes;
 mod hierarchy;
 
 use std::{
+    collections::BTreeSet,
     fmt,
     hash::{BuildHasher as _, RandomState},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
 use crate::{
-    base::LivePool,
+    base::{LivePool, Pool},
+    check::rules::{Names, PredicateId},
     datalog::Demand,
     facts::{
         FactView,
@@ -37,6 +39,7 @@ pub use batch::{ApplyError, Batch, BatchError, ChangeFault};
 pub use carried::CarryError;
 
 use changes::Live;
+use hierarchy::Parents;
 
 /// What decisions are made over at one revision.
 #[derive(Debug)]
@@ -45,6 +48,10 @@ pub struct View {
     revision: Revision,
     facts: Arc<FactView>,
     demand: Demand,
+    /// The relations that are maintained.
+    maintained: BTreeSet<PredicateId>,
+    /// The facts with the order in which rows follow from each other, once somebody has asked why.
+    ordered: OnceLock<Arc<FactView>>,
 }
 
 impl View {
@@ -64,6 +71,25 @@ impl View {
     #[must_use]
     pub fn facts(&self) -> &Arc<FactView> {
         &self.facts
+    }
+
+    /// The facts, each younger than those that it follows from: what is maintained is derived once more for that, which takes its
+    /// time. Decisions do not ask for it.
+    pub(crate) fn ordered(&self, program: &Program) -> &Arc<FactView> {
+        if self.maintained.is_empty() {
+            return &self.facts;
+        }
+        self.ordered.get_or_init(|| {
+            let (mut facts, mut values) = (self.facts.facts().next(), Pool::over(self.facts.values().clone()));
+            if self.maintained.contains(&Names::PARENT) {
+                Parents::start_anew(&mut facts);
+            }
+            match changes::derive_anew(program.rules(), &mut facts, &mut values, &self.maintained) {
+                Ok(()) => Arc::new(FactView::new(Arc::new(values), facts)),
+                // What was maintained step by step takes too much at once: then reasons are not found.
+                Err(_) => self.facts.clone(),
+            }
+        })
     }
 
     /// What is not derived from them ahead.
@@ -242,10 +268,11 @@ impl FactStore {
 }
 
 fn view(program: &Program, live: Option<&Live>, (generation, revision): (u64, Revision)) -> View {
-    match live {
-        Some(live) => View { generation, revision, facts: live.facts(), demand: live.demand().share() },
-        None => View { generation, revision, facts: program.facts().clone(), demand: program.demand().share() },
-    }
+    let (facts, demand, maintained) = match live {
+        Some(live) => (live.facts(), live.demand().share(), live.maintained()),
+        None => (program.facts().clone(), program.demand().share(), BTreeSet::new()),
+    };
+    View { generation, revision, facts, demand, maintained, ordered: OnceLock::new() }
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long revisions are retained; no decision depends on it")]

@@ -310,7 +310,8 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
 
     /// The place of what finds the rows of a relation by these columns.
     pub(super) fn lookup(&mut self, id: PredicateId, columns: &[usize]) -> usize {
-        let wanted = Wanted { id, columns: columns.into() };
+        let is_whole = self.store.relation(id).is_some_and(|relation| relation.rows.is_shared());
+        let wanted = Wanted { id, columns: columns.into(), is_whole };
         if let Some(known) = self.built.on_columns.get(&wanted) {
             return *known;
         }

@@ -188,7 +188,7 @@ impl<V: Values> Show<'_, V> {
     }
 
     fn rows(&self, lookup: usize, key: &[Operand], binds: &[Bind]) -> String {
-        let Some(Wanted { id, columns }) = self.built.wanted.get(lookup) else { return "rows".to_owned() };
+        let Some(Wanted { id, columns, .. }) = self.built.wanted.get(lookup) else { return "rows".to_owned() };
         let mut key = self.operands(key).into_iter();
         // Of many columns the rows are whole, those of the key among what is bound.
         let is_whole = binds.len() == self.engine.arity(*id);

@@ -21,6 +21,8 @@ use super::directory::{Directory, Run};
 pub(super) struct Wanted {
     pub(super) id: PredicateId,
     pub(super) columns: Box<[usize]>,
+    /// Whether rows are to come whole, as those of an index do.
+    pub(super) is_whole: bool,
 }
 
 /// Finds rows by some of their columns, in one view of the facts.
@@ -32,18 +34,16 @@ pub(super) enum Lookup {
 }
 
 impl Lookup {
-    /// As the rows of a store are. Whether rows come whole depends on the relation and the columns alone.
     pub(super) fn of(wanted: &Wanted, store: &impl Store, arity: usize) -> Self {
-        let Wanted { id, columns } = wanted;
+        let Wanted { id, columns, is_whole } = wanted;
         let Some(relation) = store.share(*id) else {
             return Self::Directory(Arc::new(Directory::of(&Table::default(), arity, columns, false)));
         };
-        let is_changing = relation.rows.is_shared();
-        let index = if is_changing { relation.rows.find_index(columns) } else { None };
+        let index = if *is_whole && relation.rows.is_shared() { relation.rows.find_index(columns) } else { None };
         match index {
             _ if columns.len() == arity => Self::Row(relation),
             Some(index) => Self::Index(relation, index),
-            None => Self::Directory(Arc::new(Directory::of(&relation.rows, arity, columns, is_changing))),
+            None => Self::Directory(Arc::new(Directory::of(&relation.rows, arity, columns, *is_whole))),
         }
     }
 
