@@ -259,6 +259,8 @@ fn the_reference_says_each_limit_as_it_is() {
         ("ANSWER_ROWS_MAX", in_words(limits::ANSWER_ROWS_MAX as u64)),
         ("TREE_DEPTH_MAX", in_words(limits::TREE_DEPTH_MAX as u64)),
         ("FOLDED_ROWS_MAX", in_words(limits::FOLDED_ROWS_MAX as u64)),
+        ("MINIMAL_STEPS_MAX", in_words(limits::MINIMAL_STEPS_MAX)),
+        ("MINIMAL_OPTIONS_MAX", in_words(limits::MINIMAL_OPTIONS_MAX as u64)),
         ("CANDIDATES_MAX", in_words(limits::CANDIDATES_MAX as u64)),
         ("ATTEMPTS_HEIGHT_MAX", in_words(limits::ATTEMPTS_HEIGHT_MAX as u64)),
         ("MISSING_FACTS_MAX", in_words(limits::MISSING_FACTS_MAX as u64)),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use rune_core::{Engine, Options};
+use rune_core::{Engine, ExplainOptions, Options};
 use serde_json::json;
 
 use crate::{Outcome, output::Output, report, request};
@@ -17,6 +17,9 @@ pub(crate) struct Arguments {
     /// Show how questions about derived relations are answered, and what trials found that to take.
     #[arg(long, required_unless_present = "Whole", conflicts_with = "Whole")]
     plan: bool,
+    /// Show the smallest proof alone: the fewest given facts, and of those proofs the fewest derived ones.
+    #[arg(long, conflicts_with = "plan")]
+    minimal: bool,
     /// Show rules below rules so deep; 0 shows none.
     #[arg(long, value_name = "N", default_value_t = 3)]
     depth: usize,
@@ -34,7 +37,9 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
         output.result(text, || json!(plan));
         return Ok(Outcome::Yes);
     };
-    let explanation = Engine::new(program).explain(&request);
+    let options = ExplainOptions::default();
+    let options = if arguments.minimal { options.minimal() } else { options };
+    let explanation = Engine::new(program).explain_with(&request, options);
     output.result(explanation.tree(arguments.depth).trim_end(), || json!(explanation));
     Ok(if explanation.decision.is_allowed() { Outcome::Yes } else { Outcome::No })
 }

@@ -73,6 +73,7 @@ Examples:
   rune explain policies --principal 'User::\"ada\"' --action 'Action::\"read\"' \\
       --resource 'Document::\"plan\"'
   rune explain policies … --depth 9    with rules below rules, nine deep
+  rune explain policies … --minimal    the smallest proof alone
   rune explain policies --plan         how questions about derived relations are answered
 
 Exit codes:
@@ -85,6 +86,7 @@ Examples:
   rune query policies 'can_read(User::\"ada\", D)?'
   rune query policies 'viewer(S, F), User::\"ada\" in S' --count
   rune query policies 'can_read(User::\"ada\", D)' --why
+  rune query policies 'can_read(User::\"ada\", D)' --why --minimal
   rune query policies 'User(U), not can_read(U, Document::\"plan\")' --limit 10
 
 Exit codes:

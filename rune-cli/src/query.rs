@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use rune_core::{Engine, Options, OwnedValue, Proof, QueryError, Rows};
+use rune_core::{Engine, ExplainOptions, Options, OwnedValue, Proof, QueryError, Rows};
 use serde_json::{Value as Json, json};
 
 use crate::{Outcome, check::number, output::Output, report, request, shown::Shown};
@@ -21,6 +21,9 @@ pub(crate) struct Arguments {
     /// Say why there is a row: what makes the first of them true; or why there is none.
     #[arg(long, conflicts_with_all = ["count", "limit", "stats"])]
     why: bool,
+    /// With `--why`, the smallest proof of all rows: the fewest given facts, and of those proofs the fewest derived ones.
+    #[arg(long, requires = "why")]
+    minimal: bool,
     /// With `--why`, show rules below rules so deep; 0 shows none.
     #[arg(long, value_name = "N", default_value_t = 3, requires = "why")]
     depth: usize,
@@ -33,7 +36,9 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     };
     let engine = Engine::new(program);
     let answered = if arguments.why {
-        engine.prove(&arguments.query, request.as_ref()).map(|proof| tell_why(&proof, arguments, output))
+        let options = ExplainOptions::default();
+        let options = if arguments.minimal { options.minimal() } else { options };
+        engine.prove_with(&arguments.query, request.as_ref(), options).map(|proof| tell_why(&proof, arguments, output))
     } else {
         engine.query(&arguments.query, request.as_ref()).map(|rows| tell(&rows, arguments, output))
     };

@@ -40,7 +40,8 @@ const CASES: [Case; 15] = [
     }),
     ("`rune query`", |dir| {
         let query = ["query", "first", "can_read(U, D)"];
-        vec![rune(dir, &query), rune(dir, &[query.as_slice(), &["--why"]].concat())]
+        let smallest = ["query", "first", "viewer(S, D)", "--why", "--minimal"];
+        vec![rune(dir, &query), rune(dir, &[query.as_slice(), &["--why"]].concat()), rune(dir, &smallest)]
     }),
     ("`rune repl`", repl),
     ("`rune list`", |dir| {

@@ -138,7 +138,7 @@ pub use diag::{Finding, Severity};
 #[doc(inline)]
 pub use engine::Lineup;
 #[doc(inline)]
-pub use explain::Proof;
+pub use explain::{ExplainOptions, Minimal, Proof};
 #[doc(inline)]
 pub use program::BuildError;
 #[doc(inline)]

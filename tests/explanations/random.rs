@@ -1,6 +1,9 @@
 //! Explanations of random rulesets: the checker accepts each and none of its mutants, and what is missing is what is needed.
 
-use rune_core::{Engine, explain::Atom};
+use rune_core::{
+    Engine, ExplainOptions, Explanation, Why,
+    explain::{Atom, Because, Fact},
+};
 
 use super::{Tally, checker::Checker, cited, denial, ground, mutants::mutants, questions};
 use crate::datalog::{
@@ -52,6 +55,7 @@ pub fn explain_all(world: &World, asks: &[Ask], tally: &mut Tally) -> Result<(),
             }
             *tally.mutants.entry(flaw).or_default() += 1;
         }
+        smallest(&mut checker, &engine, ask, &explanation, tally)?;
         tally.count(&explanation);
         for candidate in &explanation.candidates {
             tally.candidates += 1;
@@ -61,6 +65,39 @@ pub fn explain_all(world: &World, asks: &[Ask], tally: &mut Tally) -> Result<(),
             }
         }
     }
+    Ok(())
+}
+
+/// The smallest proof is one, and is no larger than the others.
+fn smallest(
+    checker: &mut Checker<'_, '_>,
+    engine: &Engine,
+    ask: &Ask,
+    of: &Explanation,
+    tally: &mut Tally,
+) -> Result<(), String> {
+    let mut smallest = engine.explain_with(&request(ask), ExplainOptions::default().minimal());
+    if smallest.decision != of.decision {
+        return Err(format!("when asked for the smallest proof it decides {:?}", smallest.decision));
+    }
+    let Some(minimal) = smallest.minimal else {
+        let has_none = matches!(of.decision.why, Why::NotPermitted | Why::Error(_));
+        return if has_none { Ok(()) } else { Err(format!("there is no smallest proof\nwhen asked {ask}\nin {of}")) };
+    };
+    // The others are named alone.
+    smallest.determining.truncate(1);
+    if let Some(fault) = checker.fault(&smallest) {
+        return Err(format!("the checker refuses {fault}\nwhen asked {ask}\nin the smallest {smallest}"));
+    }
+    let is_leaf = |fact: &&Fact| matches!(fact.because, Because::Given(_) | Because::Schema | Because::Request);
+    let n_given = |of: &Explanation| of.facts.iter().filter(is_leaf).count();
+    let is_counted = minimal.given == n_given(&smallest) && minimal.given + minimal.derived == smallest.facts.len();
+    if !is_counted || of.determining.len() == 1 && of.forbids.is_empty() && n_given(of) < minimal.given {
+        return Err(format!("the smallest proof is no such\nwhen asked {ask}\nin {smallest}\nfor {of}"));
+    }
+    tally.smallest += 1;
+    tally.proven += usize::from(minimal.is_proven);
+    tally.smaller += usize::from(smallest.facts.len() < of.facts.len());
     Ok(())
 }
 

@@ -90,6 +90,13 @@ pub const ASKED_MAX: usize = 10;
 /// Rules that one explanation tries for what does not hold: where each of many conditions has many rules, they multiply.
 pub const ATTEMPTS_MAX: usize = 300;
 
+/// Steps that looking for the smallest proof may take: finding what there is to choose from, and choosing. A tenth of the
+/// explanation's.
+pub const MINIMAL_STEPS_MAX: u64 = 10_000_000;
+
+/// Instances of rules that looking for the smallest proof chooses from. Each takes some hundred bytes.
+pub const MINIMAL_OPTIONS_MAX: usize = 100_000;
+
 /// Permits that an explanation of a denial goes into, those that come nearest first. A ruleset may have thousands.
 pub const CANDIDATES_MAX: usize = 10;
 

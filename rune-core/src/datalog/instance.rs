@@ -4,6 +4,8 @@
 //! Rows know when they came ([`Tick`]), so that an instance can be looked for among older rows only. What follows from older
 //! rows, and those from older ones still, is a proof without a circle.
 
+use std::collections::BTreeSet;
+
 use crate::{
     base::{Value, Values, limits},
     check::rules::{Names, PredicateId, Slot, Term},
@@ -84,27 +86,13 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         row: &[Option<Value>],
         before: Tick,
     ) -> Result<Option<Instance>, Stop> {
-        let row: Vec<Value> = row.iter().map(|value| value.unwrap_or(Value::UNKNOWN)).collect();
-        let known: Vec<Slot> = rule.args.iter().zip(&row).filter_map(|(arg, value)| known_slot(*arg, *value)).collect();
-        let plan = plan::order(&rule.body, &known, None, &|id| n_rows(self.store, id));
-        self.begin(rule);
-        self.before = before;
         self.furthest = Some(Furthest { n_left: usize::MAX, slots: Vec::new() });
         let mut whole = None;
-        let flow = self.unify(&rule.args, &row, &mut |solver| {
-            solver.solve(&rule.body, &plan, &mut |solver| {
-                let mut derived = Vec::new();
-                solver.row(&rule.args, &mut derived);
-                // What does not fit its column is not derived.
-                if solver.fit(rule, &mut derived).is_some() {
-                    return Flow::Continue(());
-                }
-                whole = Some(solver.slots.clone());
-                Flow::Break(Stop::Enough)
-            })
+        let (plan, flow) = self.each_instance(rule, row, before, &mut |slots| {
+            whole = Some(slots.to_vec());
+            Flow::Break(Stop::Enough)
         });
         let furthest = self.furthest.take();
-        self.before = Tick::END;
         if flow == Flow::Break(Stop::TooManySteps) {
             return Err(Stop::TooManySteps);
         }
@@ -121,6 +109,89 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
             }
             _ => None,
         })
+    }
+
+    /// The instances of a rule that derive a row, each once, `n_max` of them at most; and whether there are more.
+    ///
+    /// # Errors
+    ///
+    /// If that takes more steps than there are.
+    pub fn instances(
+        &mut self,
+        rule: &'a CompiledRule,
+        row: &[Option<Value>],
+        n_max: usize,
+    ) -> Result<(Vec<Instance>, bool), Stop> {
+        let mut found: BTreeSet<Vec<Value>> = BTreeSet::new();
+        let mut is_cut = false;
+        let (plan, flow) = self.each_instance(rule, row, Tick::END, &mut |slots| {
+            is_cut = found.len() == n_max && !found.contains(slots);
+            if is_cut {
+                return Flow::Break(Stop::Enough);
+            }
+            found.insert(slots.to_vec());
+            Flow::Continue(())
+        });
+        if flow == Flow::Break(Stop::TooManySteps) {
+            return Err(Stop::TooManySteps);
+        }
+        let done: Vec<usize> = plan.steps.iter().map(|step| step.ask).collect();
+        let instance = |slots| Instance { slots, done: done.clone(), failing: None };
+        Ok((found.into_iter().map(instance).collect(), is_cut))
+    }
+
+    /// Visits the values of the variables of each instance of a rule that derives a row from rows older than `before`, in the
+    /// order of the plan.
+    fn each_instance(
+        &mut self,
+        rule: &'a CompiledRule,
+        row: &[Option<Value>],
+        before: Tick,
+        visit: &mut dyn FnMut(&[Value]) -> Flow,
+    ) -> (Plan, Flow) {
+        let row: Vec<Value> = row.iter().map(|value| value.unwrap_or(Value::UNKNOWN)).collect();
+        let known: Vec<Slot> = rule.args.iter().zip(&row).filter_map(|(arg, value)| known_slot(*arg, *value)).collect();
+        let plan = plan::order(&rule.body, &known, None, &|id| n_rows(self.store, id));
+        self.begin(rule);
+        self.before = before;
+        let flow = self.unify(&rule.args, &row, &mut |solver| {
+            solver.solve(&rule.body, &plan, &mut |solver| {
+                let mut derived = Vec::new();
+                solver.row(&rule.args, &mut derived);
+                // What does not fit its column is not derived.
+                if solver.fit(rule, &mut derived).is_some() {
+                    return Flow::Continue(());
+                }
+                visit(&solver.slots)
+            })
+        });
+        self.before = Tick::END;
+        (plan, flow)
+    }
+
+    /// The places of all rows of a relation that have these values.
+    ///
+    /// # Errors
+    ///
+    /// If that takes more steps than there are.
+    pub fn rows_with(&mut self, id: PredicateId, key: &[Option<Value>]) -> Result<Vec<RowId>, Stop> {
+        let store = self.store;
+        if store.is_demanded(id) {
+            let rows = store.demanded(self.values, id, key, Tick::END).map_err(|_| Stop::TooManySteps)?;
+            return Ok(rows.into_iter().map(|(at, _)| at).collect());
+        }
+        let Some(relation) = store.relation(id) else { return Ok(Vec::new()) };
+        let columns: Vec<usize> = (0..key.len()).filter(|at| key.get(*at).is_some_and(Option::is_some)).collect();
+        let mut candidates: Vec<RowId> = match relation.rows.find_index(&columns) {
+            Some(index) => relation.rows.probe(index, &key.iter().copied().flatten().collect::<Vec<_>>()).collect(),
+            None => (0..relation.rows.len()).collect(),
+        };
+        if self.spend(candidates.len() as u64).is_break() {
+            return Err(Stop::TooManySteps);
+        }
+        candidates.sort_unstable();
+        candidates.retain(|at| matches(relation.rows.row(*at), key));
+        Ok(candidates)
     }
 
     /// Whether a rule that decides is about such a request: about its action, and about entities of its types if that matters.

@@ -17,7 +17,7 @@ use crate::{
         Request, Terms,
         decision::{Decision, Generation},
     },
-    explain::{self, Explanation, Proof},
+    explain::{self, ExplainOptions, Explanation, Proof},
     facts::FactView,
     program::Program,
     query::{Asked, List, Listed, QueryError, Rows},
@@ -67,8 +67,14 @@ impl Lineup {
     /// Decides a request and says why: see [`Explanation`].
     #[must_use]
     pub fn explain(&self, request: &Request) -> Explanation {
+        self.explain_with(request, ExplainOptions::default())
+    }
+
+    /// Decides a request and says why, going into more: see [`ExplainOptions`].
+    #[must_use]
+    pub fn explain_with(&self, request: &Request, options: ExplainOptions) -> Explanation {
         let (pool, sources) = (self.facts.values(), self.stable.sources());
-        explain::explain(self.terms(), (pool, sources), request, self.decide(request))
+        explain::explain(self.terms(), (pool, sources), (request, options), self.decide(request))
     }
 
     /// Decides a request and names what determines that and what failed, without their clauses and facts: an [`Explanation`] at
@@ -103,7 +109,21 @@ impl Lineup {
     ///
     /// Those of [`Self::query`].
     pub fn prove(&self, query: &str, request: Option<&Request>) -> Result<Proof, QueryError> {
-        self.asked().prove(query, request)
+        self.prove_with(query, request, ExplainOptions::default())
+    }
+
+    /// Why a query has rows, or has none, going into more: see [`ExplainOptions`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::query`].
+    pub fn prove_with(
+        &self,
+        query: &str,
+        request: Option<&Request>,
+        options: ExplainOptions,
+    ) -> Result<Proof, QueryError> {
+        self.asked().prove(query, request, options)
     }
 
     /// The entities for which a request with one side open is allowed.
@@ -162,6 +182,12 @@ impl Engine {
         self.lineup().explain(request)
     }
 
+    /// Decides a request by what is served now, and says why, going into more: see [`ExplainOptions`].
+    #[must_use]
+    pub fn explain_with(&self, request: &Request, options: ExplainOptions) -> Explanation {
+        self.lineup().explain_with(request, options)
+    }
+
     /// The rows that satisfy a query, by what is served now: see [`Lineup::query`].
     ///
     /// # Errors
@@ -178,6 +204,20 @@ impl Engine {
     /// Those of [`Lineup::query`].
     pub fn prove(&self, query: &str, request: Option<&Request>) -> Result<Proof, QueryError> {
         self.lineup().prove(query, request)
+    }
+
+    /// Why a query has rows, or has none, by what is served now, going into more: see [`ExplainOptions`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Lineup::query`].
+    pub fn prove_with(
+        &self,
+        query: &str,
+        request: Option<&Request>,
+        options: ExplainOptions,
+    ) -> Result<Proof, QueryError> {
+        self.lineup().prove_with(query, request, options)
     }
 
     /// The entities for which a request with one side open is allowed, by what is served now.

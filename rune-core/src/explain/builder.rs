@@ -13,8 +13,9 @@ use crate::{
 };
 
 use super::{
-    Clause, Explanation, Failed, Instance, Outcome, Place, Proof, RuleRef,
+    Clause, ExplainOptions, Explanation, Failed, Instance, Minimal, Outcome, Place, Proof, RuleRef,
     ledger::{Ledger, renumber},
+    minimal::Chosen,
     recorder::{Read, Recorder},
 };
 
@@ -22,7 +23,7 @@ use super::{
 pub(super) fn explain(
     terms: Terms<'_>,
     (pool, sources): (&Arc<Pool>, &Sources),
-    request: &Request,
+    (request, options): (&Request, ExplainOptions),
     mut explanation: Explanation,
 ) -> Explanation {
     let Ok(mut bound) = bind(terms, request) else { return explanation };
@@ -33,20 +34,31 @@ pub(super) fn explain(
     explanation.ignored = reasons.ignored;
     explanation.n_rows_touched = reasons.n_touched;
     explanation.unknown = builder.unknown();
-    explanation.determining = reasons.determining.into_iter().map(|reason| builder.reason(reason)).collect();
+    let is_proven = matches!(explanation.decision.why, Why::AllowedBy(_) | Why::ForbiddenBy(_));
+    let is_minimal = options.is_minimal && is_proven;
+    let smallest = if is_minimal { builder.smallest_reason(&reasons.determining) } else { None };
+    let all = || reasons.determining.iter().map(|reason| builder.reason(*reason)).collect();
+    explanation.determining = smallest.unwrap_or_else(all);
     let failed = reasons.failed.into_iter();
-    explanation.failed = failed.map(|(reason, message)| Failed { instance: builder.reason(reason), message }).collect();
+    let failed = failed.map(|(reason, message)| {
+        let instance = if is_minimal { builder.named(reason) } else { builder.reason(reason) };
+        Failed { instance, message }
+    });
+    explanation.failed = failed.collect();
     let failed: Vec<_> = explanation.failed.iter().map(|of| of.instance.rule.id.clone()).collect();
     match explanation.decision.why {
         Why::NotPermitted => {
             (explanation.candidates, explanation.candidates_beyond) = builder.candidates(request, &failed);
         }
+        Why::AllowedBy(_) if is_minimal => explanation.forbids_beyond = builder.n_forbids(&failed),
         Why::AllowedBy(_) => (explanation.forbids, explanation.forbids_beyond) = builder.forbids(&failed),
         Why::ForbiddenBy(_) | Why::Error(_) => {}
     }
     builder.settle();
     explanation.is_incomplete = builder.is_incomplete || builder.world.is_cut();
+    let is_smallest = is_minimal.then(|| builder.is_smallest());
     let places = builder.ledger.finish(&mut explanation.facts);
+    explanation.minimal = is_smallest.map(|is_proven| Minimal::of(&explanation.facts, is_proven));
     explanation.renumber(&places);
     explanation
 }
@@ -74,7 +86,7 @@ pub(super) fn outline(
 }
 
 impl RuleRef {
-    fn of(reason: Reason<'_>, sources: &Sources) -> Self {
+    pub(super) fn of(reason: Reason<'_>, sources: &Sources) -> Self {
         Self {
             id: reason.id().clone(),
             effect: Some(reason.effect()),
@@ -96,12 +108,15 @@ pub(super) fn prove<'p>(
     (terms, relations): (Terms<'p>, &CheckedRules),
     (pool, sources): (&Arc<Pool>, &Sources),
     bound: &mut Bound<'p>,
-    rule: &'p CompiledRule,
+    (rule, options): (&'p CompiledRule, ExplainOptions),
 ) -> Proof {
     let mut builder = Builder::new(terms, (pool, sources), bound, limits::EXPLANATION_STEPS_MAX);
     builder.relations = Some(relations);
     let row = vec![None; rule.n_args()];
     let found = builder.find_instance(rule, &row, Tick::END);
+    let is_minimal = options.is_minimal && found.as_ref().is_some_and(|found| found.failing.is_none());
+    let smallest = if is_minimal { builder.smallest_instance(rule) } else { None };
+    let found = smallest.or(found);
     let mut proof = Proof {
         holds: found.as_ref().is_some_and(|found| found.failing.is_none()),
         columns: Vec::new(),
@@ -109,6 +124,7 @@ pub(super) fn prove<'p>(
         clauses: Vec::new(),
         facts: Vec::new(),
         is_incomplete: false,
+        minimal: None,
     };
     if let Some(found) = found {
         let Instance { bindings, clauses, .. } = builder.instance(rule, &found, Tick::END, 0);
@@ -116,7 +132,9 @@ pub(super) fn prove<'p>(
     }
     builder.settle();
     proof.is_incomplete = builder.is_incomplete || builder.world.is_cut();
+    let is_smallest = is_minimal.then(|| builder.is_smallest());
     let places = builder.ledger.finish(&mut proof.facts);
+    proof.minimal = is_smallest.map(|is_proven| Minimal::of(&proof.facts, is_proven));
     renumber(&mut proof.clauses, &places);
     proof
 }
@@ -124,7 +142,7 @@ pub(super) fn prove<'p>(
 pub(super) struct Builder<'x, 'p> {
     pub(super) terms: Terms<'p>,
     pub(super) pool: &'x Arc<Pool>,
-    sources: &'x Sources,
+    pub(super) sources: &'x Sources,
     pub(super) values: &'x mut Scratch<'p>,
     pub(super) world: Recorder<'x, RequestWorld<'p>>,
     pub(super) parts: [Value; 4],
@@ -139,8 +157,12 @@ pub(super) struct Builder<'x, 'p> {
     /// How many more rules may be tried for what does not hold.
     attempts_left: usize,
     /// How many more bytes of values may be shown.
-    bytes_left: usize,
+    pub(super) bytes_left: usize,
     pub(super) is_incomplete: bool,
+    /// The smallest proof, if that is what is shown.
+    pub(super) chosen: Option<Chosen<'p>>,
+    /// Whether something kept a smaller proof from being found.
+    pub(super) is_cut: bool,
 }
 
 impl<'x, 'p> Builder<'x, 'p> {
@@ -167,6 +189,8 @@ impl<'x, 'p> Builder<'x, 'p> {
             attempts_left: limits::ATTEMPTS_MAX,
             bytes_left: limits::EXPLANATION_BYTES_MAX,
             is_incomplete: false,
+            chosen: None,
+            is_cut: false,
         }
     }
 
@@ -327,7 +351,7 @@ impl<'x, 'p> Builder<'x, 'p> {
         found.ok().flatten()
     }
 
-    fn condition(
+    pub(super) fn condition(
         &mut self,
         rule: &'p CompiledRule,
         at: usize,
@@ -388,7 +412,7 @@ impl<'x, 'p> Builder<'x, 'p> {
             None => (rule.type_filter(at, self.values), rule.span),
         };
         self.is_incomplete |= condition.is_cut;
-        let rows = condition.rows.into_iter();
+        let rows = self.rows_of(&condition).into_iter();
         let mut facts: Vec<usize> = rows.filter_map(|(id, row)| self.cite_row(id, row)).collect();
         for fact in self.cite(&reads) {
             if !facts.contains(&fact) {

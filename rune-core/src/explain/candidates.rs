@@ -32,6 +32,12 @@ impl<'p> Builder<'_, 'p> {
         (forbids, beyond)
     }
 
+    /// How many forbids there are that do not hold, without those that failed.
+    pub(super) fn n_forbids(&mut self, failed: &[Arc<str>]) -> usize {
+        let (nearest, beyond) = self.nearest(Effect::Forbid, failed);
+        nearest.len() + beyond
+    }
+
     fn nearest(&mut self, effect: Effect, failed: &[Arc<str>]) -> (Vec<Reason<'p>>, usize) {
         let mut all: Vec<([usize; 3], Reason<'p>)> = Vec::new();
         for policy in self.terms.policies.iter().filter(|policy| policy.effect == effect) {

@@ -48,6 +48,11 @@ impl Ledger {
         })
     }
 
+    /// The facts that have been named.
+    pub(super) fn into_keys(self) -> Vec<Key> {
+        self.keys
+    }
+
     /// The next fact that is to be explained.
     pub(super) fn next(&self) -> Option<Key> {
         self.keys.get(self.done.len()).copied()

@@ -13,8 +13,11 @@ mod builder;
 mod candidates;
 mod facts;
 mod ledger;
+mod minimal;
 mod missing;
+mod options;
 mod recorder;
+mod smallest;
 mod tree;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, thread};
@@ -29,6 +32,8 @@ use crate::{
     policy,
 };
 
+pub use minimal::Minimal;
+pub use options::ExplainOptions;
 pub use tree::{ByFile, Cite};
 
 /// A decision and all that led to it.
@@ -66,6 +71,9 @@ pub struct Explanation {
     /// How many rows of relations rules looked at for the decision.
     #[serde(rename = "rows_touched")]
     pub n_rows_touched: u64,
+    /// If the smallest proof was asked for and there is one: how small it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minimal: Option<Minimal>,
 }
 
 /// A policy or a rule: what it is called and where it stands.
@@ -272,6 +280,9 @@ pub struct Proof {
     /// Whether a limit was passed: then there may be a row all the same, and more facts.
     #[serde(rename = "incomplete")]
     pub is_incomplete: bool,
+    /// If the smallest proof was asked for and there is one: how small it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minimal: Option<Minimal>,
 }
 
 /// Explains the answer to a query that was compiled into a rule; `relations` are all that it is about, `columns` its variables.
@@ -280,8 +291,9 @@ pub(crate) fn prove<'p>(
     (pool, sources): (&Arc<Pool>, &Sources),
     bound: &mut Bound<'p>,
     (rule, columns): (&'p CompiledRule, Vec<String>),
+    options: ExplainOptions,
 ) -> Proof {
-    Proof { columns, ..builder::prove((terms, relations), (pool, sources), bound, rule) }
+    Proof { columns, ..builder::prove((terms, relations), (pool, sources), bound, (rule, options)) }
 }
 
 /// Explains a decision that was made of a request by these terms; `pool` has their values, `sources` their text. The result may
@@ -290,7 +302,7 @@ pub(crate) fn prove<'p>(
 pub fn explain(
     terms: Terms<'_>,
     (pool, sources): (&Arc<Pool>, &Sources),
-    request: &Request,
+    (request, options): (&Request, ExplainOptions),
     decision: Decision,
 ) -> Explanation {
     // What it takes depends on rules, not on the caller's stack.
@@ -298,7 +310,7 @@ pub fn explain(
         let builder = thread::Builder::new().name("rune-explain".to_owned());
         let builder = builder.stack_size(limits::EXPLANATION_STACK_BYTES);
         let explained = builder.spawn_scoped(scope, || {
-            builder::explain(terms, (pool, sources), request, Explanation::of(decision.clone()))
+            builder::explain(terms, (pool, sources), (request, options), Explanation::of(decision.clone()))
         });
         explained.ok().and_then(|thread| thread.join().ok())
     });
@@ -328,6 +340,7 @@ impl Explanation {
             ignored: Vec::new(),
             is_incomplete: false,
             n_rows_touched: 0,
+            minimal: None,
         }
     }
 }

@@ -16,7 +16,7 @@ use std::{collections::BTreeSet, fmt};
 
 use crate::{base::limits, decide::Why};
 
-use super::{Because, Candidate, Clause, Explanation, Fact, Failed, Instance, Outcome, Place, Proof, RuleRef};
+use super::{Because, Candidate, Clause, Explanation, Fact, Failed, Instance, Minimal, Outcome, Place, Proof, RuleRef};
 
 /// How a tree says where something stands. Whoever makes up files can say what people know of them instead.
 pub trait Cite {
@@ -80,6 +80,7 @@ impl Proof {
             (false, _) => "no rows".to_owned(),
         };
         let mut below: Vec<Tree> = self.clauses.iter().map(|clause| shower.clause(clause, 0)).collect();
+        below.extend(self.minimal.map(smallness));
         if self.is_incomplete {
             below.push(Tree::leaf("note: a limit was passed, so this may not be all"));
         }
@@ -148,6 +149,10 @@ impl<'e> Shower<'e> {
             Why::Error(error) => format!("deny: {error}"),
         };
         let mut below: Vec<Tree> = explanation.determining.iter().map(|of| self.instance(of)).collect();
+        if explanation.minimal.is_some() {
+            let is_named = |tree: &&mut Tree| tree.below.iter().all(|line| line.below.is_empty());
+            below.iter_mut().skip(1).filter(is_named).for_each(|tree| tree.line.insert_str(0, "also "));
+        }
         for Failed { instance, message } in &explanation.failed {
             let mut tree = self.instance(instance);
             tree.line = format!("without a value: {}: {message}", tree.line);
@@ -179,6 +184,7 @@ impl<'e> Shower<'e> {
         below.extend(explanation.ignored.iter().map(|name| {
             Tree::leaf(format!("note: the request supplies `{name}`, which the schema does not take from requests"))
         }));
+        below.extend(explanation.minimal.map(smallness));
         if explanation.is_incomplete {
             below.push(Tree::leaf("note: a limit was passed, so this may not be all"));
         }
@@ -262,6 +268,19 @@ impl<'e> Shower<'e> {
             }
         }
     }
+}
+
+/// How small a proof is, and whether any is smaller.
+fn smallness(minimal: Minimal) -> Tree {
+    let Minimal { given, derived, is_proven } = minimal;
+    let many = |n: usize| if n == 1 { "" } else { "s" };
+    let size = format!("{given} given fact{}, {derived} derived", many(given));
+    let verdict = if is_proven {
+        "no proof is smaller"
+    } else {
+        "the smallest proof that was found, and a smaller one is not ruled out"
+    };
+    Tree::leaf(format!("note: {size}: {verdict}"))
 }
 
 fn beyond(n: usize, what: &str) -> String {

@@ -15,7 +15,7 @@ use crate::{
     datalog::{self, Solver, Stop, give},
     decide::{Bound, Request, RequestWorld, Terms, bind},
     diag::{Findings, Report},
-    explain::{self, Proof},
+    explain::{self, ExplainOptions, Proof},
     expr::Failure,
     facts::{Relation, Store as _},
     syntax::{cedar::Piece, rules},
@@ -139,11 +139,17 @@ impl Asked<'_> {
     /// # Errors
     ///
     /// Those of [`Self::query`].
-    pub fn prove(&self, text: &str, request: Option<&Request>) -> Result<Proof, QueryError> {
+    pub fn prove(&self, text: &str, request: Option<&Request>, options: ExplainOptions) -> Result<Proof, QueryError> {
         self.put(text, request, |put| {
             let Put { terms, sources, question, query, bound, .. } = put;
             bound.keep_rows();
-            Ok(explain::prove((terms, &question.rules), (self.pool, sources), bound, (query.rule(), columns(question))))
+            Ok(explain::prove(
+                (terms, &question.rules),
+                (self.pool, sources),
+                bound,
+                (query.rule(), columns(question)),
+                options,
+            ))
         })
     }
 
