@@ -5,167 +5,50 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests read the environment")]
 
+mod small;
+
 use std::collections::BTreeSet;
 
 use rune_core::{
-    Engine, EntityRef, ExplainOptions, Options, Program, Proof, Request, Sources,
+    Engine, EntityRef, ExplainOptions, Proof, Request,
     explain::{Because, Fact},
 };
+use small::{Dice, Row, World, engine, world};
 
 /// About a second of an optimized build.
 const WORLDS: u64 = 400;
-const CONSTANTS: [&str; 4] = ["a", "b", "c", "d"];
 
-type Row = (&'static str, &'static str, &'static str);
-
-/// Rows of two relations and a few rules; heads and bodies are pairs of a relation and of two variables.
-#[derive(Debug)]
-struct World {
-    given: Vec<Row>,
-    rules: Vec<(Atom, Vec<Atom>)>,
+/// The fewest given facts from which a row follows, and the fewest derived ones on the way.
+fn by_force(world: &World, goal: Row) -> (usize, usize) {
+    let sets = |all: &[Row]| -> Vec<BTreeSet<Row>> {
+        let mut sets: Vec<BTreeSet<Row>> = (0..1_u32 << all.len())
+            .map(|bits| all.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1).map(|(_, row)| *row).collect())
+            .collect();
+        sets.sort_by_key(BTreeSet::len);
+        sets
+    };
+    let enough: Vec<BTreeSet<Row>> =
+        sets(&world.given).into_iter().filter(|set| world.closure(set).contains(&goal)).collect();
+    let n_given = enough[0].len();
+    let n_derived = enough.iter().take_while(|set| set.len() == n_given).map(|set| {
+        let derived: Vec<Row> = world.closure(set).difference(set).copied().collect();
+        assert!(derived.len() <= 20, "too many to try");
+        let leads_there = |way: &&BTreeSet<Row>| way.contains(&goal) && follows(world, set, way);
+        sets(&derived).iter().find(leads_there).expect("all of them").len()
+    });
+    (n_given, n_derived.min().expect("one"))
 }
 
-type Atom = (&'static str, char, char);
-/// The values of variables.
-type Env = Vec<(char, &'static str)>;
-
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).expect("a small number") % sides
-    }
-
-    fn one<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.roll(of.len())]
-    }
-}
-
-fn world(seed: u64) -> World {
-    let mut dice = Dice(seed);
-    let mut given: Vec<Row> =
-        (0..3 + dice.roll(5)).map(|_| (dice.one(&["e", "f"]), dice.one(&CONSTANTS), dice.one(&CONSTANTS))).collect();
-    given.sort_unstable();
-    given.dedup();
-    let mut rules = vec![(("p", 'X', 'Y'), vec![("e", 'X', 'Y')]), (("q", 'X', 'Y'), vec![("f", 'X', 'Y')])];
-    for _ in 0..2 + dice.roll(3) {
-        let head = dice.one(&["p", "q"]);
-        let relations = ["e", "f", "p", "q"];
-        let body = match dice.roll(4) {
-            0 => vec![(dice.one(&relations), 'Y', 'X')],
-            1 => vec![(dice.one(&relations), 'X', 'Y'), (dice.one(&relations), 'Y', '_')],
-            2 => vec![(dice.one(&relations), 'X', 'Z'), (dice.one(&relations), 'Z', 'Y')],
-            _ => vec![
-                (dice.one(&relations), 'X', 'Y'),
-                (dice.one(&relations), 'X', 'Z'),
-                (dice.one(&relations), 'Z', 'Z'),
-            ],
-        };
-        rules.push(((head, 'X', 'Y'), body));
-    }
-    World { given, rules }
-}
-
-impl World {
-    fn text(&self) -> String {
-        let mut lines = vec![
-            "version = \"rune/1.0\"\n[rules]\nrelation e(String, String).\nrelation f(String, String).".to_owned(),
-        ];
-        lines.extend(self.given.iter().map(|(name, x, y)| format!("{name}({x}, {y}).")));
-        let atom = |(name, x, y): &Atom| format!("{name}({x}, {y})");
-        for (head, body) in &self.rules {
-            lines.push(format!("{} :- {}.", atom(head), body.iter().map(atom).collect::<Vec<_>>().join(", ")));
+/// Whether all of some rows follow from others and from one another.
+fn follows(world: &World, from: &BTreeSet<Row>, way: &BTreeSet<Row>) -> bool {
+    let mut rows = from.clone();
+    loop {
+        let more: BTreeSet<Row> = world.step(&rows).intersection(way).copied().collect();
+        if more.is_subset(&rows) {
+            return way.is_subset(&rows);
         }
-        lines.join("\n")
+        rows.extend(more);
     }
-
-    /// All that follows in one step.
-    fn step(&self, rows: &BTreeSet<Row>) -> BTreeSet<Row> {
-        let mut found = BTreeSet::new();
-        for (head, body) in &self.rules {
-            self.join(body, rows, &mut Vec::new(), &mut |env| {
-                let of = |name: char| env.iter().find(|(known, _)| *known == name).expect("a bound variable").1;
-                found.insert((head.0, of(head.1), of(head.2)));
-            });
-        }
-        found
-    }
-
-    fn join(
-        &self,
-        body: &[Atom],
-        rows: &BTreeSet<Row>,
-        env: &mut Env,
-        found: &mut dyn FnMut(&Env),
-    ) {
-        let Some(((name, x, y), rest)) = body.split_first() else { return found(env) };
-        for row in rows.iter().filter(|row| row.0 == *name) {
-            let n = env.len();
-            let agrees = [(*x, row.1), (*y, row.2)].into_iter().all(|(variable, value)| {
-                match env.iter().find(|(known, _)| *known == variable && variable != '_') {
-                    Some((_, known)) => *known == value,
-                    None => {
-                        env.push((variable, value));
-                        true
-                    }
-                }
-            });
-            if agrees {
-                self.join(rest, rows, env, found);
-            }
-            env.truncate(n);
-        }
-    }
-
-    fn closure(&self, of: &BTreeSet<Row>) -> BTreeSet<Row> {
-        let mut rows = of.clone();
-        loop {
-            let more = self.step(&rows);
-            if more.is_subset(&rows) {
-                return rows;
-            }
-            rows.extend(more);
-        }
-    }
-
-    /// The fewest given facts from which a row follows, and the fewest derived ones on the way.
-    fn by_force(&self, goal: Row) -> (usize, usize) {
-        let sets = |all: &[Row]| -> Vec<BTreeSet<Row>> {
-            let mut sets: Vec<BTreeSet<Row>> = (0..1_u32 << all.len())
-                .map(|bits| all.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1).map(|(_, row)| *row).collect())
-                .collect();
-            sets.sort_by_key(BTreeSet::len);
-            sets
-        };
-        let enough: Vec<BTreeSet<Row>> =
-            sets(&self.given).into_iter().filter(|set| self.closure(set).contains(&goal)).collect();
-        let n_given = enough[0].len();
-        let n_derived = enough.iter().take_while(|set| set.len() == n_given).map(|set| {
-            let derived: Vec<Row> = self.closure(set).difference(set).copied().collect();
-            assert!(derived.len() <= 20, "too many to try");
-            let leads_there = |way: &&BTreeSet<Row>| way.contains(&goal) && self.follows(set, way);
-            sets(&derived).iter().find(leads_there).expect("all of them").len()
-        });
-        (n_given, n_derived.min().expect("one"))
-    }
-
-    /// Whether all of some rows follow from others and from one another.
-    fn follows(&self, from: &BTreeSet<Row>, way: &BTreeSet<Row>) -> bool {
-        let mut rows = from.clone();
-        loop {
-            let more: BTreeSet<Row> = self.step(&rows).intersection(way).copied().collect();
-            if more.is_subset(&rows) {
-                return way.is_subset(&rows);
-            }
-            rows.extend(more);
-        }
-    }
-}
-
-fn engine(text: &str) -> Engine {
-    let program = Program::build(Sources::single("a.rune", text), Options::default());
-    Engine::new(program.unwrap_or_else(|error| panic!("{error}\n{text}")))
 }
 
 fn smallest(engine: &Engine, query: &str) -> Proof {
@@ -185,7 +68,7 @@ fn no_proof_of_random_rules_is_smaller() {
     let first = first.unwrap_or(0);
     let (mut n_proofs, mut n_smaller, mut n_skipped) = (0, 0, 0);
     for seed in first..first + n_worlds {
-        let world = world(seed);
+        let world = world(seed, false);
         let all = world.closure(&world.given.iter().copied().collect());
         if 17 < all.len() - world.given.len() {
             n_skipped += 1;
@@ -198,7 +81,7 @@ fn no_proof_of_random_rules_is_smaller() {
             let minimal = proof.minimal.expect("a proof");
             let told = format!("seed {seed}: {query}\n{}\n{proof}", world.text());
             assert!(proof.holds && !proof.is_incomplete && minimal.is_proven, "{told}");
-            assert_eq!((minimal.given, minimal.derived), world.by_force(*row), "{told}");
+            assert_eq!((minimal.given, minimal.derived), by_force(&world, *row), "{told}");
             assert_eq!(proof.facts.iter().filter(|fact| is_derived(fact)).count(), minimal.derived, "{told}");
             for (at, fact) in proof.facts.iter().enumerate() {
                 assert!(fact.because.facts().iter().all(|of| *of < at), "{told}");

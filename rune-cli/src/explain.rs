@@ -20,6 +20,9 @@ pub(crate) struct Arguments {
     /// Show the smallest proof alone: the fewest given facts, and of those proofs the fewest derived ones.
     #[arg(long, conflicts_with = "plan")]
     minimal: bool,
+    /// Of what is not permitted, show what would have it allowed: sets of so many facts at most, and facts in the way.
+    #[arg(long, value_name = "K", conflicts_with = "plan", value_parser = clap::value_parser!(u8).range(1..=8))]
+    missing: Option<u8>,
     /// Show rules below rules so deep; 0 shows none.
     #[arg(long, value_name = "N", default_value_t = 3)]
     depth: usize,
@@ -39,6 +42,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     };
     let options = ExplainOptions::default();
     let options = if arguments.minimal { options.minimal() } else { options };
+    let options = arguments.missing.map_or(options, |n| options.missing(n.into()));
     let explanation = Engine::new(program).explain_with(&request, options);
     output.result(explanation.tree(arguments.depth).trim_end(), || json!(explanation));
     Ok(if explanation.decision.is_allowed() { Outcome::Yes } else { Outcome::No })

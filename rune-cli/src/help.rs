@@ -74,6 +74,7 @@ Examples:
       --resource 'Document::\"plan\"'
   rune explain policies … --depth 9    with rules below rules, nine deep
   rune explain policies … --minimal    the smallest proof alone
+  rune explain policies … --missing 3  what would have it allowed, within three facts
   rune explain policies --plan         how questions about derived relations are answered
 
 Exit codes:

@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
     /// With `--why`, the smallest proof of all rows: the fewest given facts, and of those proofs the fewest derived ones.
     #[arg(long, requires = "why")]
     minimal: bool,
+    /// With `--why`, if there is no row: what would have there be one, of so many facts at most.
+    #[arg(long, value_name = "K", requires = "why", value_parser = clap::value_parser!(u8).range(1..=8))]
+    missing: Option<u8>,
     /// With `--why`, show rules below rules so deep; 0 shows none.
     #[arg(long, value_name = "N", default_value_t = 3, requires = "why")]
     depth: usize,
@@ -38,6 +41,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     let answered = if arguments.why {
         let options = ExplainOptions::default();
         let options = if arguments.minimal { options.minimal() } else { options };
+        let options = arguments.missing.map_or(options, |n| options.missing(n.into()));
         engine.prove_with(&arguments.query, request.as_ref(), options).map(|proof| tell_why(&proof, arguments, output))
     } else {
         engine.query(&arguments.query, request.as_ref()).map(|rows| tell(&rows, arguments, output))

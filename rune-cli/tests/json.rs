@@ -35,7 +35,8 @@ const CASES: [Case; 15] = [
         vec![rune(dir, &ask("cedar", "{}")), rune(dir, &ask(&example("cedar"), wrong))]
     }),
     ("`rune explain`", |dir| {
-        let [ada, bob] = ["User::\"ada\"", "User::\"bob\""].map(|who| rune(dir, &explain(who)));
+        let ada = rune(dir, &explain("User::\"ada\""));
+        let bob = rune(dir, &[explain("User::\"bob\"").as_slice(), &["--missing", "1"]].concat());
         vec![ada, bob, rune(dir, &["explain", "--plan", "first"])]
     }),
     ("`rune query`", |dir| {

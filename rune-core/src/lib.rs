@@ -138,7 +138,7 @@ pub use diag::{Finding, Severity};
 #[doc(inline)]
 pub use engine::Lineup;
 #[doc(inline)]
-pub use explain::{ExplainOptions, Minimal, Proof};
+pub use explain::{ExplainOptions, Minimal, Proof, WhyNot};
 #[doc(inline)]
 pub use program::BuildError;
 #[doc(inline)]

@@ -119,6 +119,15 @@ pub const SUPPOSED_SETS_MAX: usize = 8;
 /// Facts that are looked for at once to make a permit hold: what takes more is another policy.
 pub const MISSING_FACTS_MAX: usize = 3;
 
+/// Facts that are looked for at once if somebody asks for so many. Each more multiplies what there is to try.
+pub const MISSING_FACTS_ASKED_MAX: usize = 8;
+
+/// Sets of missing facts that are shown if somebody asks for them. The first few say what to do.
+pub const MISSING_SETS_MAX: usize = 5;
+
+/// Sets of missing facts that are tried then. Each is a derivation.
+pub const SUPPOSED_SETS_ASKED_MAX: usize = 100;
+
 /// Nodes visited while one decision is explained: every policy is looked at, where a decision stops at the first.
 pub const EXPLANATION_STEPS_MAX: u64 = 10 * DECISION_STEPS_MAX;
 

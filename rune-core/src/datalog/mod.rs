@@ -43,7 +43,7 @@ pub use demand::{Demand, PlannedDemand, PlannedProcedure, PlannedRule, QueryPlan
 pub use derive::{Bound, Bounds, DeriveError, Strata, Work, derive, derive_ahead, give, insert};
 pub use goal::{Answer, Answers};
 pub use instance::{Condition, Instance};
-pub use missing::{Missing, Wanted};
+pub use missing::{Blocked, Missing, Offer, Wanted};
 pub use solve::{Solver, Stop};
 pub use suppose::suppose;
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     base::{EntityRef, OwnedValue, Pool, Scratch, Sources, Span, Value, Values as _, limits},
     check::rules::{CheckedRules, Names, PredicateId},
-    datalog::{self, CompiledRule, Condition, Solver, Stop},
+    datalog::{self, CompiledRule, Condition, Solver, Stop, Wanted},
     decide::{Bound, Reason, Request, RequestWorld, Terms, Why, bind},
     expr::{Evaluator, Failure, Want},
     facts::{RowId, Store as _, Tick},
@@ -16,6 +16,7 @@ use super::{
     Clause, ExplainOptions, Explanation, Failed, Instance, Minimal, Outcome, Place, Proof, RuleRef,
     ledger::{Ledger, renumber},
     minimal::Chosen,
+    missing::Try,
     recorder::{Read, Recorder},
 };
 
@@ -48,10 +49,19 @@ pub(super) fn explain(
     let failed: Vec<_> = explanation.failed.iter().map(|of| of.instance.rule.id.clone()).collect();
     match explanation.decision.why {
         Why::NotPermitted => {
-            (explanation.candidates, explanation.candidates_beyond) = builder.candidates(request, &failed);
+            (explanation.candidates, explanation.candidates_beyond) =
+                builder.candidates((request, options, false), &failed);
         }
         Why::AllowedBy(_) if is_minimal => explanation.forbids_beyond = builder.n_forbids(&failed),
         Why::AllowedBy(_) => (explanation.forbids, explanation.forbids_beyond) = builder.forbids(&failed),
+        Why::ForbiddenBy(_) if options.n_missing.is_some() => {
+            let permits = reasons.forbidden.iter().map(|reason| RuleRef::of(*reason, sources));
+            explanation.forbidden = permits.collect();
+            if explanation.forbidden.is_empty() {
+                (explanation.candidates, explanation.candidates_beyond) =
+                    builder.candidates((request, options, true), &failed);
+            }
+        }
         Why::ForbiddenBy(_) | Why::Error(_) => {}
     }
     builder.settle();
@@ -108,7 +118,7 @@ pub(super) fn prove<'p>(
     (terms, relations): (Terms<'p>, &CheckedRules),
     (pool, sources): (&Arc<Pool>, &Sources),
     bound: &mut Bound<'p>,
-    (rule, options): (&'p CompiledRule, ExplainOptions),
+    (rule, options, attempt): (&'p CompiledRule, ExplainOptions, Try<'_>),
 ) -> Proof {
     let mut builder = Builder::new(terms, (pool, sources), bound, limits::EXPLANATION_STEPS_MAX);
     builder.relations = Some(relations);
@@ -125,10 +135,15 @@ pub(super) fn prove<'p>(
         facts: Vec::new(),
         is_incomplete: false,
         minimal: None,
+        why_not: None,
     };
     if let Some(found) = found {
         let Instance { bindings, clauses, .. } = builder.instance(rule, &found, Tick::END, 0);
         (proof.bindings, proof.clauses) = (bindings, clauses);
+    }
+    if !proof.holds && options.n_missing.is_some() {
+        let wanted = [Wanted::Row(rule, row)];
+        proof.why_not = Some(builder.within(&wanted, options.n_missing, attempt));
     }
     builder.settle();
     proof.is_incomplete = builder.is_incomplete || builder.world.is_cut();
@@ -136,6 +151,7 @@ pub(super) fn prove<'p>(
     let places = builder.ledger.finish(&mut proof.facts);
     proof.minimal = is_smallest.map(|is_proven| Minimal::of(&proof.facts, is_proven));
     renumber(&mut proof.clauses, &places);
+    proof.why_not.iter_mut().for_each(|of| of.renumber(&places));
     proof
 }
 
@@ -305,6 +321,7 @@ impl<'x, 'p> Builder<'x, 'p> {
             let (id, row) = match want {
                 Want::Row(relation, row) => (PredicateId(relation), row),
                 Want::Below(low, high) => (Names::IN, vec![low, high]),
+                Want::NoRow(..) | Want::NotBelow(..) => continue,
             };
             let row: Vec<_> = row.into_iter().map(Some).collect();
             clause.asked.push(self.pattern(id, &row, &[]));

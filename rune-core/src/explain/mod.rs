@@ -33,6 +33,8 @@ use crate::{
 };
 
 pub use minimal::Minimal;
+pub use missing::{InTheWay, Searched, WhyNot};
+pub(crate) use missing::{Tried, Try};
 pub use options::ExplainOptions;
 pub use tree::{ByFile, Cite};
 
@@ -51,7 +53,10 @@ pub struct Explanation {
     pub determining: Vec<Instance>,
     /// The policies and rules that have no value.
     pub failed: Vec<Failed>,
-    /// If no policy permits: the permits, those that come nearest first.
+    /// If it is forbidden and what is missing was asked for: the permits that hold all the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub forbidden: Vec<RuleRef>,
+    /// If no policy permits: the permits, those that come nearest first. Of what is forbidden, if what is missing was asked for.
     pub candidates: Vec<Candidate>,
     /// How many permits there are besides [`Self::candidates`].
     pub candidates_beyond: usize,
@@ -185,6 +190,9 @@ pub struct Candidate {
     /// A few facts with which the request would be allowed, if some were found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<Atom>,
+    /// If it was asked for: all that would have it allowed, within so many facts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why_not: Option<WhyNot>,
 }
 
 /// A row of a relation: `viewer(User::"ada", Folder::"specs")`, `in(User::"ada", Group::"eng")`, `User.level(User::"ada", 3)`.
@@ -283,6 +291,9 @@ pub struct Proof {
     /// If the smallest proof was asked for and there is one: how small it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minimal: Option<Minimal>,
+    /// If it was asked for and there is no row: what would have there be one, within so many facts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why_not: Option<WhyNot>,
 }
 
 /// Explains the answer to a query that was compiled into a rule; `relations` are all that it is about, `columns` its variables.
@@ -291,9 +302,19 @@ pub(crate) fn prove<'p>(
     (pool, sources): (&Arc<Pool>, &Sources),
     bound: &mut Bound<'p>,
     (rule, columns): (&'p CompiledRule, Vec<String>),
-    options: ExplainOptions,
+    (options, attempt): (ExplainOptions, Try<'_>),
 ) -> Proof {
-    Proof { columns, ..builder::prove((terms, relations), (pool, sources), bound, (rule, options)) }
+    Proof { columns, ..builder::prove((terms, relations), (pool, sources), bound, (rule, options, attempt)) }
+}
+
+/// Does something on a stack that is large enough for explanations: what they take depends on rules, not on the caller's stack.
+/// None if there is none to be had.
+pub(crate) fn with_stack<R: Send>(work: impl FnOnce() -> R + Send) -> Option<R> {
+    thread::scope(|scope| {
+        let builder = thread::Builder::new().name("rune-explain".to_owned());
+        let thread = builder.stack_size(limits::EXPLANATION_STACK_BYTES).spawn_scoped(scope, work);
+        thread.ok().and_then(|thread| thread.join().ok())
+    })
 }
 
 /// Explains a decision that was made of a request by these terms; `pool` has their values, `sources` their text. The result may
@@ -305,15 +326,8 @@ pub fn explain(
     (request, options): (&Request, ExplainOptions),
     decision: Decision,
 ) -> Explanation {
-    // What it takes depends on rules, not on the caller's stack.
-    let explained = thread::scope(|scope| {
-        let builder = thread::Builder::new().name("rune-explain".to_owned());
-        let builder = builder.stack_size(limits::EXPLANATION_STACK_BYTES);
-        let explained = builder.spawn_scoped(scope, || {
-            builder::explain(terms, (pool, sources), (request, options), Explanation::of(decision.clone()))
-        });
-        explained.ok().and_then(|thread| thread.join().ok())
-    });
+    let explained =
+        with_stack(|| builder::explain(terms, (pool, sources), (request, options), Explanation::of(decision.clone())));
     explained.unwrap_or_else(|| Explanation { is_incomplete: true, ..Explanation::of(decision) })
 }
 
@@ -331,6 +345,7 @@ impl Explanation {
             decision,
             determining: Vec::new(),
             failed: Vec::new(),
+            forbidden: Vec::new(),
             candidates: Vec::new(),
             candidates_beyond: 0,
             forbids: Vec::new(),

@@ -16,7 +16,10 @@ use std::{collections::BTreeSet, fmt};
 
 use crate::{base::limits, decide::Why};
 
-use super::{Because, Candidate, Clause, Explanation, Fact, Failed, Instance, Minimal, Outcome, Place, Proof, RuleRef};
+use super::{
+    Atom, Because, Candidate, Clause, Explanation, Fact, Failed, InTheWay, Instance, Minimal, Outcome, Place, Proof,
+    RuleRef, Searched, WhyNot,
+};
 
 /// How a tree says where something stands. Whoever makes up files can say what people know of them instead.
 pub trait Cite {
@@ -80,6 +83,9 @@ impl Proof {
             (false, _) => "no rows".to_owned(),
         };
         let mut below: Vec<Tree> = self.clauses.iter().map(|clause| shower.clause(clause, 0)).collect();
+        if let Some(why_not) = &self.why_not {
+            below.extend(shower.why_not(why_not, "there would be a row"));
+        }
         below.extend(self.minimal.map(smallness));
         if self.is_incomplete {
             below.push(Tree::leaf("note: a limit was passed, so this may not be all"));
@@ -162,11 +168,20 @@ impl<'e> Shower<'e> {
         if matches!(decision.why, Why::Error(_)) {
             below.rotate_left(explanation.determining.len());
         }
-        for Candidate { instance, missing } in &explanation.candidates {
+        let is_forbidden = matches!(decision.why, Why::ForbiddenBy(_));
+        let permits = explanation.forbidden.iter();
+        below.extend(permits.map(|of| Tree::leaf(format!("note: permit {} holds but for that", self.cite.rule(of)))));
+        for Candidate { instance, missing, why_not } in &explanation.candidates {
             let mut tree = self.instance(instance);
-            if !missing.is_empty() {
-                let facts = missing.iter().map(|atom| Tree::leaf(format!("+ {atom}"))).collect();
-                tree.below.push(Tree { line: "would be allowed with".to_owned(), below: facts });
+            match why_not {
+                Some(why_not) => tree.below.extend({
+                    self.why_not(
+                        why_not,
+                        if is_forbidden { "but for that would be allowed" } else { "would be allowed" },
+                    )
+                }),
+                None if missing.is_empty() => {}
+                None => tree.below.push(added("would be allowed with", missing)),
             }
             below.push(tree);
         }
@@ -203,6 +218,39 @@ impl<'e> Shower<'e> {
             said.filter(|text| !text.is_empty()).map(|text| Tree::leaf(format!("“{}”", one_line(text)))).collect();
         below.extend(instance.clauses.iter().map(|clause| self.clause(clause, 0)));
         Tree { line: format!("{effect}{}", self.cite.rule(&instance.rule)), below }
+    }
+
+    /// What would have something hold that does not, and how far that was looked for.
+    fn why_not(&mut self, why_not: &WhyNot, would: &str) -> Vec<Tree> {
+        let WhyNot { within, sets, blocked, search } = why_not;
+        let mut trees: Vec<Tree> = Vec::new();
+        for set in sets {
+            let line = if trees.is_empty() { format!("{would} with") } else { "or with".to_owned() };
+            trees.push(added(&line, set));
+        }
+        for InTheWay { blockers, missing } in blocked {
+            let or = if trees.is_empty() { would } else { "or" };
+            let with = if missing.is_empty() { "" } else { " with" };
+            let mut tree = added(&format!("{or}{with}, if this were not so"), missing);
+            tree.below.extend(blockers.iter().map(|at| {
+                let mut fact = self.fact(*at, 0);
+                fact.line.insert_str(0, "− ");
+                fact
+            }));
+            trees.push(tree);
+        }
+        let facts = format!("{within} fact{}", if *within == 1 { "" } else { "s" });
+        let note = match (trees.is_empty(), search) {
+            (true, Searched::Complete) => format!("note: no {facts} or fewer would do"),
+            (true, _) => format!("note: no {facts} or fewer were found that would do, and a limit ended the search"),
+            (false, Searched::Complete) => return trees,
+            (false, Searched::Enough) => format!("note: there may be more ways of {facts} or fewer"),
+            (false, Searched::Cut) => {
+                format!("note: there may be more ways of {facts} or fewer: a limit ended the search")
+            }
+        };
+        trees.push(Tree::leaf(note));
+        trees
     }
 
     /// A forbid that does not hold, with what it does not hold for.
@@ -268,6 +316,12 @@ impl<'e> Shower<'e> {
             }
         }
     }
+}
+
+/// Facts that would have to be given.
+fn added(line: &str, missing: &[Atom]) -> Tree {
+    let below = missing.iter().map(|atom| Tree::leaf(format!("+ {atom}"))).collect();
+    Tree { line: line.to_owned(), below }
 }
 
 /// How small a proof is, and whether any is smaller.

@@ -10,12 +10,12 @@ use std::{fmt, sync::Arc};
 use serde::Serialize;
 
 use crate::{
-    base::{OwnedValue, Pool, Sources, Span, Value, Values, limits, value::each_entity},
+    base::{OwnedValue, Pool, Scratch, Sources, Span, Value, Values, limits, value::each_entity},
     check::rules::{CheckedRules, Goal, Names, PredicateId, PredicateKind, Question, Term},
-    datalog::{self, Solver, Stop, give},
+    datalog::{self, Bounds, Missing, Solver, Stop, give},
     decide::{Bound, Request, RequestWorld, Terms, bind},
     diag::{Findings, Report},
-    explain::{self, ExplainOptions, Proof},
+    explain::{self, ExplainOptions, Proof, Tried},
     expr::Failure,
     facts::{Relation, Store as _},
     syntax::{cedar::Piece, rules},
@@ -140,17 +140,58 @@ impl Asked<'_> {
     ///
     /// Those of [`Self::query`].
     pub fn prove(&self, text: &str, request: Option<&Request>, options: ExplainOptions) -> Result<Proof, QueryError> {
+        if !options.is_deep() {
+            return self.prove_here(text, request, options);
+        }
+        // Without a stack for it, it goes into no more than usual.
+        let proof = explain::with_stack(|| self.prove_here(text, request, options));
+        proof.unwrap_or_else(|| self.prove_here(text, request, ExplainOptions::default()))
+    }
+
+    fn prove_here(&self, text: &str, request: Option<&Request>, options: ExplainOptions) -> Result<Proof, QueryError> {
         self.put(text, request, |put| {
             let Put { terms, sources, question, query, bound, .. } = put;
             bound.keep_rows();
+            let attempt = |values: &Scratch<'_>, rows: &[Missing], steps: &mut u64| {
+                self.holds_with((text, request), (values, rows), steps)
+            };
             Ok(explain::prove(
                 (terms, &question.rules),
                 (self.pool, sources),
                 bound,
                 (query.rule(), columns(question)),
-                options,
+                (options, &attempt),
             ))
         })
+    }
+
+    /// Whether a query would have a row if these were given.
+    fn holds_with(
+        &self,
+        (text, request): (&str, Option<&Request>),
+        (values, rows): (&Scratch<'_>, &[Missing]),
+        steps: &mut u64,
+    ) -> Tried {
+        let mut pool = Pool::over(self.pool.clone());
+        let bounds = Bounds { steps_max: *steps, rows_max: limits::ROWS_MAX };
+        let Terms { rules, facts, demand, .. } = self.terms;
+        let supposed = datalog::suppose(rules, facts, &mut pool, (values, rows), demand.is_empty(), bounds);
+        let Ok((facts, demand, work)) = supposed else {
+            *steps = 0;
+            return Tried::GivenUp;
+        };
+        let pool = Arc::new(pool);
+        let terms = Terms { facts: &facts, demand: &demand, values: &pool, ..self.terms };
+        match (Asked { terms, pool: &pool, ..*self }).query(text, request) {
+            Ok(found) => {
+                *steps = work.steps_left.saturating_sub(found.stats.steps);
+                if found.rows.is_empty() { Tried::Fails } else { Tried::Holds }
+            }
+            Err(_) => {
+                *steps = work.steps_left;
+                Tried::GivenUp
+            }
+        }
     }
 
     /// Checks a query, and answers it over all that it asks for.
