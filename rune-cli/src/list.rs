@@ -6,7 +6,13 @@ use anyhow::Result;
 use rune_core::{Engine, EntityRef, List, Listed, Options};
 use serde_json::{Value as Json, json};
 
-use crate::{Outcome, check::number, output::Output, report, request, shown::Shown};
+use crate::{
+    Outcome,
+    check::number,
+    output::Output,
+    report, request,
+    shown::{Meter, Shown},
+};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -87,7 +93,9 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
         None => list,
     };
     let Some(program) = report::program(&common.dir, Options::default(), output)? else { return Ok(Outcome::Unusable) };
-    let listed = Engine::new(program).list(&list)?;
+    let (engine, meter) = (Engine::new(program), Meter::start(common.shown.stats, output));
+    let listed = engine.list(&list)?;
+    meter.tell(&[("list", listed.stats)]);
     output.result(&text(&listed, common.shown), || json(&listed, common.shown));
     output.note(&note(of, &listed));
     for message in open(&listed) {
@@ -143,15 +151,6 @@ pub(crate) fn text(listed: &Listed, shown: Shown) -> String {
         lines.push(format!("none of {}", number(listed.candidates, "candidate")));
     } else {
         lines.extend(shown.rest_of(n));
-    }
-    if shown.stats {
-        let stats = listed.stats;
-        lines.push(format!(
-            "{}, {} steps, {} rows looked at",
-            number(listed.candidates, "candidate"),
-            stats.steps,
-            stats.rows_touched
-        ));
     }
     lines.join("\n")
 }

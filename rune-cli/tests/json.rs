@@ -36,12 +36,12 @@ const CASES: [Case; 15] = [
     }),
     ("`rune explain`", |dir| {
         let ada = rune(dir, &explain("User::\"ada\""));
-        let bob = rune(dir, &[explain("User::\"bob\"").as_slice(), &["--missing", "1"]].concat());
+        let bob = rune(dir, &[explain("User::\"bob\"").as_slice(), &["--missing", "1", "--stats"]].concat());
         vec![ada, bob, rune(dir, &["explain", "--plan", "first"])]
     }),
     ("`rune query`", |dir| {
         let query = ["query", "first", "can_read(U, D)"];
-        let smallest = ["query", "first", "viewer(S, D)", "--why", "--minimal"];
+        let smallest = ["query", "first", "viewer(S, D)", "--why", "--minimal", "--stats"];
         vec![rune(dir, &query), rune(dir, &[query.as_slice(), &["--why"]].concat()), rune(dir, &smallest)]
     }),
     ("`rune repl`", repl),

@@ -127,7 +127,7 @@ pub use reload::Watch;
 
 // What they are made of, and what goes wrong.
 #[doc(inline)]
-pub use base::{File, OwnedValue, Span, Version};
+pub use base::{File, OwnedValue, Span, Stats, Version};
 #[doc(inline)]
 pub use decide::{
     EntityRefError, Why,
@@ -138,7 +138,7 @@ pub use diag::{Finding, Severity};
 #[doc(inline)]
 pub use engine::Lineup;
 #[doc(inline)]
-pub use explain::{ExplainOptions, Minimal, Proof, WhyNot};
+pub use explain::{ExplainOptions, ExplanationStats, Minimal, Proof, WhyNot};
 #[doc(inline)]
 pub use program::BuildError;
 #[doc(inline)]

@@ -49,6 +49,8 @@ pub struct Tally {
     pub queries: usize,
     pub rows: usize,
     pub listed: usize,
+    /// Aggregates.
+    pub counted: usize,
     /// Smallest proofs, those of them that are proven to be, and those that are smaller than what is shown otherwise.
     pub smallest: usize,
     pub proven: usize,
@@ -126,7 +128,11 @@ impl fmt::Display for Tally {
         )?;
         write!(f, "{queries} queries with {rows} rows; {listed} listed; ")?;
         let Self { smallest, proven, smaller, .. } = self;
-        write!(f, "{proven} of {smallest} smallest proofs are proven, {smaller} are smaller")
+        write!(
+            f,
+            "{proven} of {smallest} smallest proofs are proven, {smaller} are smaller; {} aggregates",
+            self.counted
+        )
     }
 }
 

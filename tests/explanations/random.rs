@@ -1,7 +1,7 @@
 //! Explanations of random rulesets: the checker accepts each and none of its mutants, and what is missing is what is needed.
 
 use rune_core::{
-    Engine, ExplainOptions, Explanation, Why,
+    Engine, ExplainOptions, Explanation, OwnedValue, Why,
     explain::{Atom, Because, Fact},
 };
 
@@ -55,6 +55,9 @@ pub fn explain_all(world: &World, asks: &[Ask], tally: &mut Tally) -> Result<(),
             }
             *tally.mutants.entry(flaw).or_default() += 1;
         }
+        if let Some(fault) = counted(&explanation, tally) {
+            return Err(format!("what is counted is something else, {fault}\nwhen asked {ask}\nin {explanation}"));
+        }
         smallest(&mut checker, &engine, ask, &explanation, tally)?;
         tally.count(&explanation);
         for candidate in &explanation.candidates {
@@ -66,6 +69,34 @@ pub fn explain_all(world: &World, asks: &[Ask], tally: &mut Tally) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// The aggregate whose value is not that of the tuples that it is said to be made of.
+fn counted(of: &Explanation, tally: &mut Tally) -> Option<String> {
+    let derived = of.facts.iter().filter_map(|fact| match &fact.because {
+        Because::Rule(instance) => Some(instance),
+        _ => None,
+    });
+    let candidates = of.candidates.iter().map(|candidate| &candidate.instance);
+    let clauses = of.determining.iter().chain(derived).chain(candidates).flat_map(|of| &of.clauses);
+    for clause in clauses {
+        let (Some(counted), Some(value)) = (&clause.counted, &clause.value) else { continue };
+        let firsts = || counted.tuples.iter().filter_map(|tuple| tuple.first());
+        let longs = || firsts().map(|value| if let OwnedValue::Long(n) = value { *n } else { 0 });
+        let (_, fold) = clause.text.split_once('=').expect("an aggregate gives a variable its value");
+        let is_it = match (fold.split_whitespace().next().expect("a word"), value) {
+            ("count", OwnedValue::Long(n)) => usize::try_from(*n) == Ok(counted.tuples.len() + counted.beyond),
+            ("sum", OwnedValue::Long(n)) => longs().sum::<i64>() == *n,
+            ("min" | "max", value) => firsts().any(|first| first == value),
+            ("collect", OwnedValue::Set(set)) => firsts().all(|first| set.contains(first)),
+            (other, _) => panic!("{other} is no aggregate: {}", clause.text),
+        };
+        tally.counted += 1;
+        if !is_it {
+            return Some(format!("{} is {value} of {counted:?}", clause.text));
+        }
+    }
+    None
 }
 
 /// The smallest proof is one, and is no larger than the others.

@@ -4,18 +4,21 @@
 //! Rows know when they came ([`Tick`]), so that an instance can be looked for among older rows only. What follows from older
 //! rows, and those from older ones still, is a proof without a circle.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::ControlFlow};
 
 use crate::{
-    base::{Value, Values, limits},
+    base::{Value, Values},
     check::rules::{Names, PredicateId, Slot, Term},
     expr::Failure,
     facts::{RowId, Store, Tick, matches},
     schema::Types,
+    syntax::rules::Fold,
 };
 
 use super::{
-    Ask, AskKind, Body, CompiledRule, Plan, is_known, n_rows, plan,
+    Ask, AskKind, CompiledRule, Plan,
+    counted::{Counted, Folded},
+    is_known, n_rows, plan,
     solve::{Flow, Solver, Stop},
 };
 
@@ -42,7 +45,9 @@ pub struct Condition {
     pub rows: Vec<(PredicateId, RowId)>,
     /// Whether there are more such rows than may be shown.
     pub is_cut: bool,
-    /// The row that an atom asks for, denied or not: none for a value that is not known.
+    /// What an aggregate was made of, if it is one.
+    pub counted: Option<Counted>,
+    /// The row that an atom asks for, denied or not, or in vain one of an aggregate of nothing: none for a value that is not known.
     pub asked: Option<(PredicateId, Vec<Option<Value>>)>,
     /// Whether there are such rows, with values of types that the atom's variables do not have.
     pub is_of_other_types: bool,
@@ -69,7 +74,15 @@ impl Default for Condition {
     /// One that is false, and rests on nothing.
     fn default() -> Self {
         let rows = Vec::new();
-        Self { holds: Ok(false), value: None, rows, is_cut: false, asked: None, is_of_other_types: false }
+        Self {
+            holds: Ok(false),
+            value: None,
+            rows,
+            is_cut: false,
+            counted: None,
+            asked: None,
+            is_of_other_types: false,
+        }
     }
 }
 
@@ -277,24 +290,7 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
                 }
                 Err(failure) => Err(failure),
             },
-            AskKind::Aggregate { result, fold, tuple, body, plan } => {
-                let folded = match self.aggregate(*fold, tuple, body, plan) {
-                    std::ops::ControlFlow::Continue(folded) => folded,
-                    std::ops::ControlFlow::Break(stop) => return Err(stop),
-                };
-                let Folded { rows, asked, is_cut } = self.folded(body, plan)?;
-                // What was found on the way to tuples that do not count is none of it.
-                self.store.forget();
-                let slots = self.slots.clone();
-                for (ask, of_tuple) in asked {
-                    self.slots = of_tuple;
-                    let _: Condition = self.condition_of(rule, ask)?;
-                }
-                self.slots = slots;
-                let known = self.term(Term::Slot(*result));
-                let holds = folded.map(|value| value.is_some_and(|value| !is_known(known) || known == value));
-                return Ok(Condition { holds, value: folded.ok().flatten(), rows, is_cut, ..Condition::default() });
-            }
+            AskKind::Aggregate { .. } => return self.condition_of_aggregate(rule, ask),
             AskKind::Guard(_) | AskKind::Is(..) => self.test(ask),
         };
         match holds {
@@ -303,8 +299,32 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         }
     }
 
+    fn condition_of_aggregate(&mut self, rule: &CompiledRule, ask: &Ask) -> Result<Condition, Stop> {
+        let AskKind::Aggregate { result, fold, tuple, body, plan } = &ask.kind else { return Ok(Condition::default()) };
+        let folded = match self.aggregate(*fold, tuple, body, plan) {
+            ControlFlow::Continue(folded) => folded,
+            ControlFlow::Break(stop) => return Err(stop),
+        };
+        let value = folded.ok().flatten();
+        let best = value.filter(|_| matches!(fold, Fold::Min | Fold::Max));
+        let Folded { rows, conditions, tuples, n_tuples, absent, is_cut } = self.folded((tuple, best), body, plan)?;
+        // What was found on the way to tuples that do not count is none of it.
+        self.store.forget();
+        let slots = self.slots.clone();
+        for (ask, of_tuple) in conditions {
+            self.slots = of_tuple;
+            let _: Condition = self.condition_of(rule, ask)?;
+        }
+        self.slots = slots;
+        let known = self.term(Term::Slot(*result));
+        let holds = folded.map(|value| value.is_some_and(|value| !is_known(known) || known == value));
+        let name = |slot: &Slot| rule.variables.get(slot.0).cloned().unwrap_or_default();
+        let counted = Some(Counted { columns: tuple.iter().map(name).collect(), tuples, n_tuples });
+        Ok(Condition { holds, value, rows, is_cut, counted, asked: absent, ..Condition::default() })
+    }
+
     /// The first row that is what an atom asks for, with values of these types in some columns.
-    fn row_of(
+    pub(super) fn row_of(
         &mut self,
         id: PredicateId,
         args: &[Term],
@@ -348,66 +368,11 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         let mut doubts = relation.doubts.candidates(&key).filter(|(row, _)| matches(row, &key) && repeats(args, row));
         doubts.next().map_or(Ok(false), |(_, cause)| Err(Failure::Undetermined(cause)))
     }
-
-    /// What the tuples of an aggregate rest on: rows, and conditions to be asked again; and whether there is more than may be shown.
-    // Recurses once per aggregate within another, whose number is limited.
-    fn folded<'b>(&mut self, body: &'b Body, plan: &'b Plan) -> Result<Folded<'b>, Stop> {
-        let mut folded = Folded::default();
-        let flow = self.solve(body, plan, &mut |solver| {
-            for ask in &body.asks {
-                let inner = match &ask.kind {
-                    AskKind::Atom(id, args) => solver
-                        .row_of(*id, args, &[])
-                        .map(|row| Folded { rows: Vec::from_iter(row), ..Folded::default() }),
-                    AskKind::Aggregate { body, plan, .. } => solver.folded(body, plan),
-                    _ => Ok(Folded { asked: vec![(ask, solver.slots.clone())], ..Folded::default() }),
-                };
-                match inner {
-                    Ok(inner) => folded.add(inner),
-                    Err(stop) => return Flow::Break(stop),
-                }
-            }
-            if folded.is_full() { Flow::Break(Stop::Enough) } else { Flow::Continue(()) }
-        });
-        match flow {
-            Flow::Break(Stop::TooManySteps) => Err(Stop::TooManySteps),
-            _ => {
-                folded.rows.sort_unstable();
-                folded.is_cut |= flow != Flow::Continue(());
-                Ok(folded)
-            }
-        }
-    }
 }
 
 /// Whether columns have values of these types.
 fn fits(values: &impl Values, types: &[(usize, &Types)], row: &[Value]) -> bool {
     types.iter().all(|(column, types)| row.get(*column).is_some_and(|of| types.has(values, *of)))
-}
-
-/// What the tuples of an aggregate rest on.
-#[derive(Debug, Default)]
-struct Folded<'b> {
-    rows: Vec<(PredicateId, RowId)>,
-    /// Conditions, and the values of the variables with which they hold.
-    asked: Vec<(&'b Ask, Vec<Value>)>,
-    is_cut: bool,
-}
-
-impl Folded<'_> {
-    fn is_full(&self) -> bool {
-        limits::FOLDED_ROWS_MAX < self.rows.len() || limits::FOLDED_ROWS_MAX < self.asked.len()
-    }
-
-    fn add(&mut self, other: Self) {
-        for row in other.rows {
-            if !self.rows.contains(&row) {
-                self.rows.push(row);
-            }
-        }
-        self.asked.extend(other.asked);
-        self.is_cut |= other.is_cut;
-    }
 }
 
 impl CompiledRule {

@@ -11,6 +11,7 @@
 //! text.
 
 mod bulk;
+mod counted;
 mod demand;
 mod derive;
 mod doubt;
@@ -39,6 +40,7 @@ use crate::{
     syntax::rules::{Choice, Fold},
 };
 
+pub use counted::Counted;
 pub use demand::{Demand, PlannedDemand, PlannedProcedure, PlannedRule, QueryPlan, Session};
 pub use derive::{Bound, Bounds, DeriveError, Strata, Work, derive, derive_ahead, give, insert};
 pub use goal::{Answer, Answers};

@@ -13,8 +13,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::{
+    base::{Stats, limits},
     decide::{
-        Request, Terms,
+        Decided, Request, Terms, Why,
         decision::{Decision, Generation},
     },
     explain::{self, ExplainOptions, Explanation, Proof},
@@ -60,7 +61,10 @@ impl Lineup {
     /// Decides a request, and stops as soon as the decision is certain.
     #[must_use]
     pub fn decide(&self, request: &Request) -> Decision {
-        let why = self.terms().decide(request);
+        self.decision(self.terms().decide(request))
+    }
+
+    fn decision(&self, why: Why) -> Decision {
         Decision { why, generation: self.generation, version: self.stable.version() }
     }
 
@@ -74,7 +78,10 @@ impl Lineup {
     #[must_use]
     pub fn explain_with(&self, request: &Request, options: ExplainOptions) -> Explanation {
         let (pool, sources) = (self.facts.values(), self.stable.sources());
-        explain::explain(self.terms(), (pool, sources), (request, options), self.decide(request))
+        let Decided { why, n_steps, n_touched } = self.terms().decide_within(request, limits::DECISION_STEPS_MAX);
+        let mut explanation = explain::explain(self.terms(), (pool, sources), (request, options), self.decision(why));
+        explanation.stats.decision = Stats::new(n_steps, n_touched);
+        explanation
     }
 
     /// Decides a request and names what determines that and what failed, without their clauses and facts: an [`Explanation`] at

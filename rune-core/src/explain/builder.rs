@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    base::{EntityRef, OwnedValue, Pool, Scratch, Sources, Span, Value, Values as _, limits},
+    base::{EntityRef, OwnedValue, Pool, Scratch, Sources, Span, Stats, Value, Values as _, limits},
     check::rules::{CheckedRules, Names, PredicateId},
     datalog::{self, CompiledRule, Condition, Solver, Stop, Wanted},
     decide::{Bound, Reason, Request, RequestWorld, Terms, Why, bind},
@@ -13,7 +13,7 @@ use crate::{
 };
 
 use super::{
-    Clause, ExplainOptions, Explanation, Failed, Instance, Minimal, Outcome, Place, Proof, RuleRef,
+    Clause, Counted, ExplainOptions, Explanation, Failed, Instance, Minimal, Outcome, Place, Proof, RuleRef,
     ledger::{Ledger, renumber},
     minimal::Chosen,
     missing::Try,
@@ -66,6 +66,7 @@ pub(super) fn explain(
     }
     builder.settle();
     explanation.is_incomplete = builder.is_incomplete || builder.world.is_cut();
+    explanation.stats.explanation = builder.stats(reasons.n_touched);
     let is_smallest = is_minimal.then(|| builder.is_smallest());
     let places = builder.ledger.finish(&mut explanation.facts);
     explanation.minimal = is_smallest.map(|is_proven| Minimal::of(&explanation.facts, is_proven));
@@ -136,6 +137,7 @@ pub(super) fn prove<'p>(
         is_incomplete: false,
         minimal: None,
         why_not: None,
+        stats: Stats::default(),
     };
     if let Some(found) = found {
         let Instance { bindings, clauses, .. } = builder.instance(rule, &found, Tick::END, 0);
@@ -147,6 +149,7 @@ pub(super) fn prove<'p>(
     }
     builder.settle();
     proof.is_incomplete = builder.is_incomplete || builder.world.is_cut();
+    proof.stats = builder.stats(0);
     let is_smallest = is_minimal.then(|| builder.is_smallest());
     let places = builder.ledger.finish(&mut proof.facts);
     proof.minimal = is_smallest.map(|is_proven| Minimal::of(&proof.facts, is_proven));
@@ -163,6 +166,8 @@ pub(super) struct Builder<'x, 'p> {
     pub(super) world: Recorder<'x, RequestWorld<'p>>,
     pub(super) parts: [Value; 4],
     pub(super) steps: u64,
+    /// Rows that were looked at.
+    pub(super) n_touched: u64,
     pub(super) ledger: Ledger,
     /// The relations that a query is about: those of the rules and its own.
     relations: Option<&'x CheckedRules>,
@@ -198,6 +203,7 @@ impl<'x, 'p> Builder<'x, 'p> {
             world,
             parts,
             steps,
+            n_touched: 0,
             ledger: Ledger::default(),
             relations: None,
             parents: None,
@@ -217,6 +223,13 @@ impl<'x, 'p> Builder<'x, 'p> {
         let mut unknown: Vec<_> = entities.filter_map(|entity| EntityRef::of(self.values, entity)).collect();
         unknown.dedup();
         unknown
+    }
+
+    /// What was taken so far; of the rows that were looked at before, there were so many.
+    fn stats(&self, n_touched: u64) -> Stats {
+        let n_asked = self.world.world.session.n_taken();
+        let steps = limits::EXPLANATION_STEPS_MAX.saturating_sub(self.steps) + n_asked;
+        Stats::new(steps, n_touched + self.n_touched + n_asked)
     }
 
     pub(super) fn reason(&mut self, reason: Reason<'p>) -> Instance {
@@ -278,6 +291,7 @@ impl<'x, 'p> Builder<'x, 'p> {
             outcome: Outcome::Unreached,
             value: None,
             facts: Vec::new(),
+            counted: None,
             asked: Vec::new(),
             attempts: Vec::new(),
             operands: Vec::new(),
@@ -363,7 +377,7 @@ impl<'x, 'p> Builder<'x, 'p> {
     ) -> Option<datalog::Instance> {
         let mut solver = Solver::new(&mut *self.values, &self.world, self.parts, self.steps);
         let found = solver.instance(rule, row, before);
-        self.steps = solver.steps_left();
+        (self.steps, self.n_touched) = (solver.steps_left(), self.n_touched + solver.n_touched());
         self.is_incomplete |= found.is_err();
         found.ok().flatten()
     }
@@ -378,7 +392,7 @@ impl<'x, 'p> Builder<'x, 'p> {
         self.world.take();
         let mut solver = Solver::new(&mut *self.values, &self.world, self.parts, self.steps);
         let condition = solver.condition(rule, at, found, before);
-        self.steps = solver.steps_left();
+        (self.steps, self.n_touched) = (solver.steps_left(), self.n_touched + solver.n_touched());
         Ok((condition?, self.world.take()))
     }
 
@@ -442,6 +456,7 @@ impl<'x, 'p> Builder<'x, 'p> {
             outcome: self.outcome(condition.holds),
             value: condition.value.map(|value| self.own(value)),
             facts,
+            counted: condition.counted.map(|counted| self.counted(counted)),
             asked: Vec::new(),
             attempts: Vec::new(),
             operands: Vec::new(),
@@ -449,7 +464,8 @@ impl<'x, 'p> Builder<'x, 'p> {
         let holds = clause.outcome == Outcome::True;
         if let (Some((id, row)), []) = (condition.asked, clause.facts.as_slice()) {
             let open_places = rule.open_places(at, condition.is_of_other_types, self.values);
-            if holds && rule.denies(at) || clause.outcome == Outcome::False {
+            let is_of_nothing = clause.counted.is_some();
+            if holds && (is_of_nothing || rule.denies(at)) || clause.outcome == Outcome::False {
                 clause.asked.push(self.pattern(id, &row, &open_places));
             }
             if clause.outcome == Outcome::False {
@@ -460,6 +476,14 @@ impl<'x, 'p> Builder<'x, 'p> {
             }
         }
         Ok(clause)
+    }
+
+    fn counted(&mut self, of: datalog::Counted) -> Counted {
+        let datalog::Counted { columns, tuples, n_tuples } = of;
+        let own = |row: Vec<Value>| row.into_iter().map(|value| self.own(value)).collect();
+        let mut tuples: Vec<Vec<OwnedValue>> = tuples.into_iter().map(own).collect();
+        tuples.sort();
+        Counted { columns, beyond: n_tuples - tuples.len(), tuples }
     }
 
     /// The value that a key has instead of the one that is asked for.

@@ -331,7 +331,7 @@ impl<'p> Builder<'_, 'p> {
     fn instances(&mut self, rule: &'p CompiledRule, row: &[Option<Value>]) -> Result<Vec<datalog::Instance>, Stop> {
         let mut solver = Solver::new(&mut *self.values, &self.world, self.parts, self.steps);
         let found = solver.instances(rule, row, limits::MINIMAL_OPTIONS_MAX);
-        self.steps = solver.steps_left();
+        (self.steps, self.n_touched) = (solver.steps_left(), self.n_touched + solver.n_touched());
         let (found, is_cut) = found?;
         self.is_cut |= is_cut;
         Ok(found)

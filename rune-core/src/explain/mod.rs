@@ -25,7 +25,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, thread};
 use serde::Serialize;
 
 use crate::{
-    base::{EntityRef, OwnedValue, Pool, Sources, limits},
+    base::{EntityRef, OwnedValue, Pool, Sources, Stats, limits},
     check::rules::CheckedRules,
     datalog::CompiledRule,
     decide::{Bound, Request, Terms, decision::Decision},
@@ -79,6 +79,19 @@ pub struct Explanation {
     /// If the smallest proof was asked for and there is one: how small it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minimal: Option<Minimal>,
+    /// What it took.
+    #[serde(skip)]
+    pub stats: ExplanationStats,
+}
+
+/// What an explanation took, and the decision by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct ExplanationStats {
+    /// The decision.
+    pub decision: Stats,
+    /// All that says why.
+    pub explanation: Stats,
 }
 
 /// A policy or a rule: what it is called and where it stands.
@@ -140,6 +153,9 @@ pub struct Clause {
     pub value: Option<OwnedValue>,
     /// The facts that it was found to rest on, by their places in [`Explanation::facts`].
     pub facts: Vec<usize>,
+    /// Of an aggregate: what it was made of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Counted>,
     /// If it is what it is for want of rows: those that were asked for and are not there, `_` for any value, and a variable for
     /// any that is the same in all its columns.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -150,6 +166,18 @@ pub struct Clause {
     /// If it is, or denies, a chain of `&&` or `||` in a policy: its operands, each with what it comes to by itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub operands: Vec<Clause>,
+}
+
+/// What an aggregate was made of: tuples of the values of its variables, each once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Counted {
+    /// The variables: `X` in `count { X : p(X, Y) }`.
+    pub columns: Vec<String>,
+    /// Their values, tuple by tuple; of the smallest or largest of many, one that is it is among them.
+    pub tuples: Vec<Vec<OwnedValue>>,
+    /// How many tuples there are besides.
+    pub beyond: usize,
 }
 
 /// What a clause comes to.
@@ -294,6 +322,9 @@ pub struct Proof {
     /// If it was asked for and there is no row: what would have there be one, within so many facts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why_not: Option<WhyNot>,
+    /// What it took.
+    #[serde(skip)]
+    pub stats: Stats,
 }
 
 /// Explains the answer to a query that was compiled into a rule; `relations` are all that it is about, `columns` its variables.
@@ -356,6 +387,7 @@ impl Explanation {
             is_incomplete: false,
             n_rows_touched: 0,
             minimal: None,
+            stats: ExplanationStats::default(),
         }
     }
 }

@@ -14,11 +14,14 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use crate::{base::limits, decide::Why};
+use crate::{
+    base::{OwnedValue, limits},
+    decide::Why,
+};
 
 use super::{
-    Atom, Because, Candidate, Clause, Explanation, Fact, Failed, InTheWay, Instance, Minimal, Outcome, Place, Proof,
-    RuleRef, Searched, WhyNot,
+    Atom, Because, Candidate, Clause, Counted, Explanation, Fact, Failed, InTheWay, Instance, Minimal, Outcome, Place,
+    Proof, RuleRef, Searched, WhyNot,
 };
 
 /// How a tree says where something stands. Whoever makes up files can say what people know of them instead.
@@ -276,6 +279,7 @@ impl<'e> Shower<'e> {
         // What a chain rests on stands below its operands.
         let facts = if clause.operands.is_empty() { clause.facts.as_slice() } else { &[] };
         let mut below: Vec<Tree> = facts.iter().map(|fact| self.fact(*fact, depth)).collect();
+        below.splice(..0, clause.counted.as_ref().filter(|_| clause.asked.is_empty()).map(of_tuples));
         below.extend(clause.operands.iter().map(|operand| self.clause(operand, depth)));
         let is_folded = self.depth_max <= depth && !clause.attempts.is_empty();
         if !is_folded {
@@ -316,6 +320,19 @@ impl<'e> Shower<'e> {
             }
         }
     }
+}
+
+/// What an aggregate was made of.
+fn of_tuples(counted: &Counted) -> Tree {
+    let Counted { columns, tuples, beyond } = counted;
+    let tuple = |row: &Vec<OwnedValue>| {
+        let values: Vec<String> = row.iter().map(ToString::to_string).collect();
+        if columns.len() == 1 { values.concat() } else { format!("({})", values.join(", ")) }
+    };
+    let shown: Vec<String> = tuples.iter().map(tuple).collect();
+    let more = if *beyond == 0 { String::new() } else { format!(", … and {beyond} more") };
+    let list = if shown.is_empty() { "nothing".to_owned() } else { shown.join(", ") };
+    Tree::leaf(format!("of {list}{more}"))
 }
 
 /// Facts that would have to be given.

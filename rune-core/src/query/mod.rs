@@ -21,6 +21,7 @@ use crate::{
     syntax::{cedar::Piece, rules},
 };
 
+pub use crate::base::Stats;
 pub use list::{List, Listed};
 
 /// What questions are put to.
@@ -49,16 +50,6 @@ pub struct Rows {
     pub undetermined: Option<String>,
     /// What finding them took.
     pub stats: Stats,
-}
-
-/// What answering a question took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Steps, of which there is a limit.
-    pub steps: u64,
-    /// Rows of relations that were looked at.
-    pub rows_touched: u64,
 }
 
 /// Why a question has no answer.
@@ -115,12 +106,16 @@ impl Asked<'_> {
         self.put(text, request, |put| {
             let Put { question, query, bound, work, .. } = put;
             let (values, world, parts) = bound.parts();
+            let n_asked = world.session.n_taken();
             let mut solver = Solver::new(&mut *values, world, parts, work.steps_left);
             let answers = solver.query(query, limits::ANSWER_ROWS_MAX).map_err(|stop| match stop {
                 Stop::Enough => QueryError::TooManyRows(limits::ANSWER_ROWS_MAX),
                 Stop::TooManySteps => QueryError::TooManySteps(STEPS_MAX),
             })?;
-            let (steps, rows_touched) = (STEPS_MAX - solver.steps_left(), work.n_touched + solver.n_touched());
+            // What is found on demand is paid for apart.
+            let n_asked = world.session.n_taken() - n_asked;
+            let steps = STEPS_MAX - solver.steps_left() + n_asked;
+            let stats = Stats::new(steps, work.n_touched + solver.n_touched() + n_asked);
             let shown = |row: &Vec<Value>| row.iter().map(|value| OwnedValue::of(values, *value)).collect();
             let mut rows: Vec<Vec<OwnedValue>> = answers.rows.iter().map(shown).collect();
             rows.sort();
@@ -128,7 +123,7 @@ impl Asked<'_> {
                 columns: columns(question),
                 rows,
                 undetermined: answers.undetermined.map(|cause| Failure::Undetermined(cause).describe(values)),
-                stats: Stats { steps, rows_touched },
+                stats,
             })
         })
     }
