@@ -119,6 +119,7 @@ pub(crate) const LIST: &str = "\
 Examples:
   rune list resources policies --principal 'User::\"ada\"' --action 'Action::\"read\"'
   rune list principals policies --action 'Action::\"read\"' --resource 'Document::\"plan\"'
+  rune list principals policies … --limit 100 --after 'User::\"ada\"'   the next page
   rune list actions policies --principal 'User::\"ada\"' --resource 'Document::\"plan\"'
 
 Exit codes:

@@ -125,6 +125,29 @@ fn a_list_is_whole_or_exits_with_two() {
 }
 
 #[test]
+fn a_list_is_had_page_by_page() {
+    let list = ["list", "resources", ".", "--principal", "User::\"ada\"", "--action", "Action::\"read\""];
+    let page = |after: Option<&str>| {
+        let mut arguments = [&list[..], &["--limit", "1"]].concat();
+        arguments.extend(after.into_iter().flat_map(|after| ["--after", after]));
+        rune(&arguments)
+    };
+    let first = page(None);
+    assert_eq!(String::from_utf8_lossy(&first.stdout), "Document::\"notes\"\n… and 1 more\n", "{first:?}");
+    let told = String::from_utf8_lossy(&first.stderr);
+    assert!(told.contains("note: the next page: --after 'Document::\"notes\"'\n"), "{first:?}");
+    let second = page(Some("Document::\"notes\""));
+    assert_eq!(String::from_utf8_lossy(&second.stdout), "Document::\"plan\"\n", "{second:?}");
+    assert!(!String::from_utf8_lossy(&second.stderr).contains("next page"), "{second:?}");
+    let none = page(Some("Document::\"plan\""));
+    assert_eq!((none.status.code(), &*String::from_utf8_lossy(&none.stdout)), (Some(1), "none of 0 candidates\n"));
+    let run = rune(&[&list[..], &["--limit", "1", "--json"]].concat());
+    let json: serde_json::Value = serde_json::from_slice(&run.stdout).expect("JSON");
+    assert_eq!((&json["count"], &json["next"]["id"]), (&2.into(), &"notes".into()), "{json}");
+    assert_eq!(json["version"].as_str().map(str::len), Some(64), "{json}");
+}
+
+#[test]
 fn a_list_for_a_name_that_the_schema_does_not_have_is_no_empty_list() {
     let list = ["list", "principals", ".", "--resource", "Document::\"plan\"", "--action"];
     check(&[&list[..], &["Action::\"fly\""]].concat(), 2, "", "the schema has no action Action::\"fly\"");
