@@ -10,9 +10,9 @@ use std::{
 use rune_core::{Options, Program, Sources};
 
 /// The modules of `rune-core`: each uses itself and those above it.
-const LAYERS: [&str; 16] = [
+const LAYERS: [&str; 17] = [
     "base", "diag", "syntax", "expr", "schema", "check", "facts", "datalog", "policy", "decide", "explain", "query",
-    "program", "engine", "watch", "reload",
+    "program", "store", "engine", "watch", "reload",
 ];
 
 /// Longer files are split by role; tests may have a file of their own.
@@ -24,6 +24,9 @@ const LONG_FUNCTIONS: [(&str, &str); 2] = [
     ("rune-cli/tests/edits.rs: every_answer_is_the_one_that_its_version_gives_while_the_folder_is_edited", "one story"),
 ];
 const FUNCTION_LINES_MAX: usize = 70;
+
+/// The one file with unsafe code.
+const UNSAFE_FILE: &str = "rune-core/src/facts/cell.rs";
 
 struct Source {
     /// Path from the root of the repository.
@@ -201,14 +204,15 @@ fn what_is_banned_stands_nowhere() {
         ("Authorizer", &["rune-core/src", "rune-cli/src"][..], "Cedar's authorizer is an oracle for tests, not a part"),
         ("#[ignore", &["rune-core", "rune-cli", "tests"], "a test that is not run is none"),
         ("#[allow(", &["rune-core/src", "rune-cli/src"], "`#[expect]` says when it is no longer needed"),
-        ("unsafe ", &["rune-core/src", "rune-cli/src"], "there is no unsafe code yet"),
+        ("unsafe ", &["rune-core/src", "rune-cli/src"], "it stands in one file, which argues"),
         ("todo!(", &["rune-core/src", "rune-cli/src"], "a stub"),
         ("unimplemented!(", &["rune-core/src", "rune-cli/src"], "a stub"),
     ];
     for source in all().into_iter().filter(|source| source.path != "tests/tidy.rs") {
         let code = || source.text.lines().filter(|line| !line.trim_start().starts_with("//"));
         for (text, folders, why) in &banned {
-            let applies = folders.iter().any(|folder| source.path.starts_with(folder));
+            let is_where_it_may = *text == "unsafe " && source.path == UNSAFE_FILE;
+            let applies = !is_where_it_may && folders.iter().any(|folder| source.path.starts_with(folder));
             assert!(!applies || !code().any(|line| line.contains(text)), "{}: `{text}`: {why}", source.path);
         }
     }

@@ -99,6 +99,7 @@ pub mod decide;
 pub mod explain;
 pub mod query;
 pub mod program;
+pub mod store;
 pub mod engine;
 #[cfg(feature = "watch")]
 #[doc(hidden)]
@@ -136,9 +137,11 @@ pub use decide::{
 #[doc(inline)]
 pub use diag::{Finding, Severity};
 #[doc(inline)]
-pub use engine::Lineup;
+pub use engine::{Lineup, Snapshot};
 #[doc(inline)]
 pub use explain::{ExplainOptions, ExplanationStats, Minimal, Proof, WhyNot};
+#[doc(inline)]
+pub use facts::token::Token;
 #[doc(inline)]
 pub use program::BuildError;
 #[doc(inline)]
@@ -146,6 +149,8 @@ pub use query::{Listed, QueryError};
 #[cfg(feature = "watch")]
 #[doc(inline)]
 pub use reload::{OpenError, Status, WatchOptions};
+#[doc(inline)]
+pub use store::{ApplyError, Batch, BatchError, CarryError, FactStore};
 /// What a request says besides its three sides: its context, and attributes that it supplies.
 ///
 /// It is made of booleans, numbers, strings, entities, lists and tables, by `into` or from JSON:

@@ -119,6 +119,7 @@ fn is_grounded(world: &World, Fact { atom, because }: &Fact, before: &[Fact]) ->
                 (name, _) => name.split_once('.').is_some_and(|(_, name)| entity["attrs"].get(name).is_some()),
             })
         }
+        Because::Live => false,
         Because::Schema => world.has_schema && owner.kind.ends_with("Action") && &*atom.relation == "parent",
         Because::Parents { facts } => is_way(atom, facts.iter().map(|at| before.get(*at))),
         _ => false,

@@ -77,7 +77,7 @@ impl Tally {
             self.facts += 1;
             *match fact.because {
                 Because::Given(_) => &mut self.given,
-                Because::Schema => &mut self.schema,
+                Because::Schema | Because::Live => &mut self.schema,
                 Because::Request => &mut self.requested,
                 Because::Parents { .. } => &mut self.parents,
                 Because::Rule(_) => &mut self.derived,

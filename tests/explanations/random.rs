@@ -120,7 +120,8 @@ fn smallest(
     if let Some(fault) = checker.fault(&smallest) {
         return Err(format!("the checker refuses {fault}\nwhen asked {ask}\nin the smallest {smallest}"));
     }
-    let is_leaf = |fact: &&Fact| matches!(fact.because, Because::Given(_) | Because::Schema | Because::Request);
+    let is_leaf =
+        |fact: &&Fact| matches!(fact.because, Because::Given(_) | Because::Schema | Because::Live | Because::Request);
     let n_given = |of: &Explanation| of.facts.iter().filter(is_leaf).count();
     let is_counted = minimal.given == n_given(&smallest) && minimal.given + minimal.derived == smallest.facts.len();
     if !is_counted || of.determining.len() == 1 && of.forbids.is_empty() && n_given(of) < minimal.given {

@@ -126,6 +126,7 @@ fn follows(sources: &Sources, Fact { atom, because }: &Fact, before: &[Fact]) ->
                 holds(sources, instance) && head.is_some_and(|(head, _)| head.contains(&*atom.relation))
             }
             Because::Request => true,
+            Because::Live => false,
             Because::Schema => matches!(&*atom.row, [OwnedValue::Entity(of), ..] if &*of.kind == "Action"),
             Because::Unshown => false,
         }

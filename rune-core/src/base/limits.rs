@@ -154,3 +154,25 @@ pub const REQUEST_BYTES_MAX: usize = 1 << 20;
 
 /// Distinct values that a pool holds: ids are 30 bits wide, and each value takes some forty bytes.
 pub const VALUES_MAX: usize = 1 << 27;
+
+/// Changes of one batch of live facts: it is applied at once, while other writers wait.
+pub const BATCH_CHANGES_MAX: usize = 1_000_000;
+
+/// Rows of live relations and entities of live types together.
+pub const LIVE_ROWS_MAX: u64 = 50_000_000;
+
+/// Steps that deriving anew may take after a batch of live facts. What takes more is no rule to keep derived.
+pub const LIVE_STEPS_MAX: u64 = 1_000_000_000;
+
+/// Revisions of live facts that are retained, the newest among them: at a thousand writes a second this is still a second in which
+/// an answer can be asked about.
+pub const REVISIONS_MAX: usize = 1_000;
+
+/// Changes that lead from the oldest revision that is retained to the newest: each takes some ten kilobytes as long as both are there.
+pub const RETAINED_CHANGES_MAX: usize = 20_000;
+
+/// How long a revision is retained after the next one: time enough to ask why about an answer, or for the next page of a list.
+pub const REVISION_AGE_MAX: std::time::Duration = std::time::Duration::from_secs(300);
+
+/// Threads that wait for a revision at once. Each has a stack, and a server that lends out its own has some five hundred.
+pub const WAITERS_MAX: usize = 256;

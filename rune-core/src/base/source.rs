@@ -153,6 +153,8 @@ pub struct Span {
 impl Span {
     /// The place of what stands in no file.
     pub const NOWHERE: Self = Self { file: FileId(u32::MAX), start: 0, end: 0 };
+    /// The place of what comes through the API: in no file.
+    pub const LIVE: Self = Self { file: FileId(u32::MAX), start: 1, end: 1 };
 
     /// The bytes `range` of `file`. Files are far below 4 GiB; what is beyond is cut.
     #[must_use]

@@ -9,18 +9,16 @@
 //! Equal values have equal ids: a pool holds each value once, and a scratch first asks its pool. So `==` on ids is Cedar's
 //! `==`, sets are sorted ids, and a request never grows the pool.
 
-use std::{borrow::Cow, cmp::Ordering, hash::BuildHasher, net::IpAddr, sync::Arc};
-
-use hashbrown::{DefaultHashBuilder, HashTable};
+use std::{borrow::Cow, cmp::Ordering, net::IpAddr};
 
 use super::limits;
 
 /// The id of a value, meaningful to the [`Values`] that gave it out. Its order is arbitrary but fixed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Value(u32);
+pub struct Value(pub(super) u32);
 
-const INLINE: u32 = 1 << 31;
-const LOCAL: u32 = 1 << 30;
+pub(super) const INLINE: u32 = 1 << 31;
+pub(super) const LOCAL: u32 = 1 << 30;
 const INLINE_MIN: i64 = -(1 << 30);
 const INLINE_MAX: i64 = (1 << 30) - 1;
 
@@ -58,7 +56,7 @@ impl Value {
         self.0 & INLINE != 0 && self != Self::UNKNOWN
     }
 
-    fn inline(number: i64) -> Option<Self> {
+    pub(super) fn inline(number: i64) -> Option<Self> {
         if !(INLINE_MIN..=INLINE_MAX).contains(&number) {
             return None;
         }
@@ -67,7 +65,7 @@ impl Value {
         Some(Self(bits | INLINE))
     }
 
-    fn as_inline(self) -> Option<i64> {
+    pub(super) fn as_inline(self) -> Option<i64> {
         // Shifting the tag out and back in copies the sign bit of the 31-bit number.
         (self.0 & INLINE != 0).then(|| i64::from((self.0 << 1).cast_signed() >> 1))
     }
@@ -81,7 +79,7 @@ impl From<bool> for Value {
 
 /// An interned string that is used as a name: a type, an attribute, an action. The [`Value`] of that string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Symbol(Value);
+pub struct Symbol(pub(super) Value);
 
 impl Symbol {
     /// The string as a value.
@@ -142,10 +140,10 @@ pub enum View<'a> {
 }
 
 /// What stands behind an id that no store gave out. There is none; should there be, it is nothing that could be true.
-const NOTHING: View<'static> = View::Record(&[]);
+pub(super) const NOTHING: View<'static> = View::Record(&[]);
 
 impl Datum {
-    fn view(&self) -> View<'_> {
+    pub(super) fn view(&self) -> View<'_> {
         match self {
             Self::Bool(truth) => View::Bool(*truth),
             Self::Long(number) => View::Long(*number),
@@ -292,194 +290,30 @@ pub fn each_entity(values: &impl Values, value: Value, visit: &mut dyn FnMut(Sym
     }
 }
 
-/// Each value of a program and its facts, once. Frozen when the program is built.
-#[derive(Debug)]
-pub struct Pool {
-    /// The pool that this one adds to, if it adds to one.
-    below: Option<Arc<Pool>>,
-    n_below: u32,
-    data: Vec<Datum>,
-    index: HashTable<u32>,
-    hasher: DefaultHashBuilder,
-}
-
-impl Default for Pool {
-    fn default() -> Self {
-        let (data, index, hasher) = (Vec::new(), HashTable::new(), DefaultHashBuilder::default());
-        let mut pool = Self { below: None, n_below: 0, data, index, hasher };
-        let (no, yes) = (pool.intern(Datum::Bool(false)), pool.intern(Datum::Bool(true)));
-        debug_assert!(no == Value::FALSE && yes == Value::TRUE, "booleans have fixed ids");
-        pool
-    }
-}
-
-impl Pool {
-    /// A pool that has all values of another, and takes more.
-    #[must_use]
-    pub fn over(below: Arc<Self>) -> Self {
-        let n_below = u32::try_from(below.len()).unwrap_or(u32::MAX);
-        let hasher = below.hasher.clone();
-        Self { below: Some(below), n_below, data: Vec::new(), index: HashTable::new(), hasher }
-    }
-
-    /// How many values are held.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.n_below as usize + self.data.len()
-    }
-
-    /// Whether nothing but the booleans is held.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() <= 2
-    }
-
-    /// Visits each entity that is held, with its type.
-    // Recurses once per pool below, of which there is one.
-    pub fn each_entity(&self, visit: &mut dyn FnMut(Symbol, Value)) {
-        if let Some(below) = &self.below {
-            below.each_entity(visit);
+/// A value of one store in another.
+// Recurses once per level of a value, whose number is limited.
+pub fn carry(from: &impl Values, value: Value, to: &mut impl Values) -> Value {
+    match from.view(value) {
+        View::Bool(truth) => truth.into(),
+        View::Long(number) => to.long(number),
+        View::Text(text) => to.text(text),
+        View::Entity(kind, id) => to.entity(from.name(kind), from.name(id)),
+        View::Set(elements) => {
+            let elements = elements.iter().map(|element| carry(from, *element, to)).collect();
+            to.set(elements)
         }
-        for (at, datum) in (self.n_below..).zip(&self.data) {
-            if let Datum::Entity(kind, _) = datum {
-                visit(*kind, Value(at));
-            }
+        View::Record(members) => {
+            let members = members.iter().map(|(name, value)| {
+                let name = to.symbol(from.name(*name));
+                (name, carry(from, *value, to))
+            });
+            let members = members.collect();
+            to.record(members)
         }
-    }
-
-    // Recurses once per pool below, of which there is one.
-    fn find(&self, hash: u64, is_it: &impl Fn(&Datum) -> bool) -> Option<Value> {
-        let below = self.below.as_ref().and_then(|below| below.find(hash, is_it));
-        let here = || self.index.find(hash, |at| self.data.get(*at as usize).is_some_and(is_it));
-        below.or_else(|| here().map(|at| Value(*at + self.n_below)))
-    }
-
-    fn find_text(&self, text: &str) -> Option<Value> {
-        self.find(hash_text(&self.hasher, text), &|held| matches!(held, Datum::Text(held) if **held == *text))
-    }
-}
-
-impl Values for Pool {
-    fn n_values(&self) -> usize {
-        self.len()
-    }
-
-    fn intern(&mut self, datum: Datum) -> Value {
-        if let Datum::Long(number) = datum
-            && let Some(value) = Value::inline(number)
-        {
-            return value;
-        }
-        let hash = hash_of(&self.hasher, &datum);
-        if let Some(value) = self.find(hash, &|held| *held == datum) {
-            return value;
-        }
-        Value(push(&mut self.data, &mut self.index, &self.hasher, hash, datum) + self.n_below)
-    }
-
-    fn text(&mut self, text: &str) -> Value {
-        let hash = hash_text(&self.hasher, text);
-        let known = self.find(hash, &|held| matches!(held, Datum::Text(held) if **held == *text));
-        known.unwrap_or_else(|| {
-            Value(push(&mut self.data, &mut self.index, &self.hasher, hash, Datum::Text(text.into())) + self.n_below)
-        })
-    }
-
-    fn view(&self, value: Value) -> View<'_> {
-        match value.as_inline() {
-            Some(number) => View::Long(number),
-            None => match (value.0.checked_sub(self.n_below), &self.below) {
-                (None, Some(below)) => below.view(value),
-                (at, _) => self.data.get(at.unwrap_or_default() as usize).map_or(NOTHING, Datum::view),
-            },
-        }
-    }
-}
-
-/// What one request adds to a pool: the strings, sets and records that only it knows.
-#[derive(Debug)]
-pub struct Scratch<'p> {
-    pool: &'p Pool,
-    data: Vec<Datum>,
-    index: HashTable<u32>,
-}
-
-impl<'p> Scratch<'p> {
-    /// An empty scratch over `pool`.
-    #[must_use]
-    pub fn new(pool: &'p Pool) -> Self {
-        Self { pool, data: Vec::new(), index: HashTable::new() }
-    }
-}
-
-impl Values for Scratch<'_> {
-    fn n_values(&self) -> usize {
-        self.pool.len() + self.data.len()
-    }
-
-    fn intern(&mut self, datum: Datum) -> Value {
-        if let Datum::Long(number) = datum
-            && let Some(value) = Value::inline(number)
-        {
-            return value;
-        }
-        let hash = hash_of(&self.pool.hasher, &datum);
-        if let Some(value) = self.pool.find(hash, &|held| *held == datum) {
-            return value;
-        }
-        let local = self.index.find(hash, |at| self.data.get(*at as usize).is_some_and(|held| *held == datum));
-        if let Some(at) = local {
-            return Value(at | LOCAL);
-        }
-        Value(push(&mut self.data, &mut self.index, &self.pool.hasher, hash, datum) | LOCAL)
-    }
-
-    fn text(&mut self, text: &str) -> Value {
-        if let Some(value) = self.pool.find_text(text) {
-            return value;
-        }
-        let is_it = |held: &Datum| matches!(held, Datum::Text(held) if **held == *text);
-        let hash = hash_text(&self.pool.hasher, text);
-        let local = self.index.find(hash, |at| self.data.get(*at as usize).is_some_and(is_it));
-        match local {
-            Some(at) => Value(at | LOCAL),
-            None => self.intern(Datum::Text(text.into())),
-        }
-    }
-
-    fn view(&self, value: Value) -> View<'_> {
-        if value.is_local() {
-            self.data.get((value.0 & !LOCAL) as usize).map_or(NOTHING, Datum::view)
-        } else {
-            self.pool.view(value)
-        }
-    }
-}
-
-/// Appends a value that is not yet held and returns its place. What reads values is bounded far below the number of ids:
-/// by the bytes of sources and of requests, and by the steps of a decision.
-fn push(
-    data: &mut Vec<Datum>,
-    index: &mut HashTable<u32>,
-    hasher: &DefaultHashBuilder,
-    hash: u64,
-    datum: Datum,
-) -> u32 {
-    debug_assert!(data.len() < LOCAL as usize, "more values than ids");
-    let at = u32::try_from(data.len()).unwrap_or(u32::MAX) & !(INLINE | LOCAL);
-    data.push(datum);
-    index.insert_unique(hash, at, |at| data.get(*at as usize).map_or(0, |held| hash_of(hasher, held)));
-    at
-}
-
-fn hash_text(hasher: &DefaultHashBuilder, text: &str) -> u64 {
-    hasher.hash_one(text)
-}
-
-fn hash_of(hasher: &DefaultHashBuilder, datum: &Datum) -> u64 {
-    match datum {
-        Datum::Text(text) => hash_text(hasher, text),
-        datum => hasher.hash_one(datum),
+        View::Decimal(units) => to.intern(Datum::Decimal(units)),
+        View::Datetime(ms) => to.intern(Datum::Datetime(ms)),
+        View::Duration(ms) => to.intern(Datum::Duration(ms)),
+        View::Ip(net) => to.intern(Datum::Ip(net)),
     }
 }
 
@@ -545,7 +379,10 @@ pub fn cut(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{Pool, Scratch},
+        *,
+    };
 
     #[test]
     fn equal_values_have_equal_ids_across_a_pool_and_its_scratch() {

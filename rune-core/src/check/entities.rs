@@ -63,6 +63,20 @@ pub fn check(
     checker.entities.into_values().collect()
 }
 
+/// Checks an entity that comes through the API, written as in a `*.entities.json` file. `place` is where findings are said to be.
+pub fn check_live(
+    entity: &Node,
+    place: FileId,
+    schema: Option<&Schema>,
+    values: &mut impl Values,
+    findings: &mut Findings,
+) -> Option<CheckedEntity> {
+    let mut checker = Checker { schema, values, findings, is_test: true, entities: BTreeMap::new() };
+    let written = checker.json(place, entity)?;
+    checker.entity(place, &written);
+    checker.entities.into_values().next()
+}
+
 struct Checker<'a, V> {
     schema: Option<&'a Schema>,
     values: &'a mut V,

@@ -18,6 +18,7 @@ mod doubt;
 mod fold;
 mod goal;
 mod instance;
+mod maintain;
 mod missing;
 mod plan;
 mod solve;
@@ -45,6 +46,7 @@ pub use demand::{Demand, PlannedDemand, PlannedProcedure, PlannedRule, QueryPlan
 pub use derive::{Bound, Bounds, DeriveError, Strata, Work, derive, derive_ahead, give, insert};
 pub use goal::{Answer, Answers};
 pub use instance::{Condition, Instance};
+pub use maintain::{Change, Changes, MaintainError, Maintained, RowList};
 pub use missing::{Blocked, Missing, Offer, Wanted};
 pub use solve::{Solver, Stop};
 pub use suppose::suppose;
@@ -60,6 +62,10 @@ pub struct DatalogEngine {
     forbids: Vec<usize>,
     /// The types whose known entities rules ask for.
     pub known: Vec<KnownType>,
+    /// The relations whose given rows may change while this serves, each with what follows from it.
+    pub changing: BTreeMap<PredicateId, BTreeSet<PredicateId>>,
+    /// The relations that may come to be undetermined when they change.
+    unsure: BTreeSet<PredicateId>,
     /// What is known of each relation.
     relations: Vec<RelationInfo>,
     names: BTreeMap<String, PredicateId>,
@@ -203,6 +209,7 @@ impl DatalogEngine {
         engine.strata.clone_from(&checked.strata);
         engine.request_strata.clone_from(&checked.request_strata);
         engine.known.clone_from(&checked.known);
+        engine.changing.clone_from(&checked.changing);
         let names = checked.predicates.iter().enumerate().map(|(at, of)| (of.name.clone(), PredicateId(at)));
         engine.names = names.collect();
         // What rules derive may be as large as all that is given.
@@ -237,6 +244,7 @@ impl DatalogEngine {
             engine.rules.push(compiled);
         }
         engine.plan(&size, |_| true);
+        engine.unsure = engine.unsure();
         engine
     }
 

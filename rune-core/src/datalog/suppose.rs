@@ -1,7 +1,12 @@
 //! Facts with a few rows more: what would follow if they were given.
 
+use std::collections::BTreeSet;
+
 use crate::{
-    base::{Datum, Pool, Span, Value, Values, View, value::each_entity},
+    base::{
+        Pool, Span, Values,
+        value::{carry, each_entity},
+    },
     check::rules::{Names, PredicateId},
     facts::{Facts, Relation},
 };
@@ -62,39 +67,12 @@ pub fn suppose(
     Ok((supposed, demand, work))
 }
 
-/// A value of one store in another.
-// Recurses once per level of a value, whose number is limited.
-fn carry(from: &impl Values, value: Value, to: &mut Pool) -> Value {
-    match from.view(value) {
-        View::Bool(truth) => truth.into(),
-        View::Long(number) => to.long(number),
-        View::Text(text) => to.text(text),
-        View::Entity(kind, id) => to.entity(from.name(kind), from.name(id)),
-        View::Set(elements) => {
-            let elements = elements.iter().map(|element| carry(from, *element, to)).collect();
-            to.set(elements)
-        }
-        View::Record(members) => {
-            let members = members.iter().map(|(name, value)| {
-                let name = to.symbol(from.name(*name));
-                (name, carry(from, *value, to))
-            });
-            let members = members.collect();
-            to.record(members)
-        }
-        View::Decimal(units) => to.intern(Datum::Decimal(units)),
-        View::Datetime(ms) => to.intern(Datum::Datetime(ms)),
-        View::Duration(ms) => to.intern(Datum::Duration(ms)),
-        View::Ip(net) => to.intern(Datum::Ip(net)),
-    }
-}
-
 impl DatalogEngine {
     /// Keeps the relations that requests may have to derive anew as they are before anything is derived.
     pub fn keep_given(&self, facts: &mut Facts) {
-        let followers: std::collections::BTreeSet<PredicateId> =
-            self.known.iter().flat_map(|of| of.followers.iter().copied()).collect();
-        for id in followers {
+        let of_known = self.known.iter().flat_map(|of| &of.followers);
+        let followers: BTreeSet<&PredicateId> = of_known.chain(self.changing.values().flatten()).collect();
+        for id in followers.into_iter().copied() {
             facts.relations.keep_given(id);
         }
     }

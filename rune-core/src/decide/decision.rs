@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
-use crate::base::Version;
+use crate::{base::Version, facts::token::Revision};
 
 use super::Why;
 
@@ -62,6 +62,8 @@ pub struct Decision {
     pub generation: Generation,
     /// The version that answered.
     pub version: Version,
+    /// The revision of the live facts that it answered over.
+    pub revision: Revision,
 }
 
 impl Decision {

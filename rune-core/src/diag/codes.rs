@@ -35,6 +35,8 @@ macro_rules! codes {
 codes! {
     /// The build itself failed, which it never should.
     BuildFailed = "build-failed", Error;
+    /// There are live facts that the version has no place for.
+    LiveFactsInTheWay = "live-facts-in-the-way", Error;
     // Files and sections.
     /// There is no source file, which is not the same as an empty policy.
     NoSources = "no-sources", Error;

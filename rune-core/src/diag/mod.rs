@@ -128,6 +128,11 @@ impl Findings {
         &self.unread
     }
 
+    /// The errors that are kept, in the order in which they were found.
+    pub fn errors(&self) -> impl Iterator<Item = &Finding> {
+        self.list.iter().filter(|finding| finding.severity == Severity::Error)
+    }
+
     /// Whether one of them refuses the version.
     #[must_use]
     pub fn has_error(&self) -> bool {

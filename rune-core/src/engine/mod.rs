@@ -1,12 +1,13 @@
 //! The engine: one pointer to what is served, and decisions made through it.
 //!
 //! ```text
-//!   decide ──load──▶ Lineup ──▶ Program: policies and facts of one generation
-//!                      ▲
+//!   decide ──load──▶ Lineup ──▶ Program: policies and rules of one generation
+//!                      ▲   └──pin──▶ View: its facts at one revision
 //!   swap ──────one store
 //! ```
 //!
-//! A decision loads the pointer once and asks nothing else, so that two generations are never mixed, and no reader waits.
+//! A decision loads the pointer once, pins one view through it and asks nothing else, so that two generations or two revisions are
+//! never mixed, and no reader waits.
 
 use std::sync::Arc;
 
@@ -19,9 +20,10 @@ use crate::{
         decision::{Decision, Generation},
     },
     explain::{self, ExplainOptions, Explanation, Proof},
-    facts::FactView,
+    facts::{cell::Cell, token::Token},
     program::Program,
     query::{Asked, List, Listed, QueryError, Rows},
+    store::{CarryError, FactStore, TokenError, View},
 };
 
 /// What is served at one time.
@@ -29,43 +31,79 @@ use crate::{
 pub struct Lineup {
     generation: Generation,
     stable: Arc<Program>,
-    /// The facts that all of a decision is made by.
-    facts: Arc<FactView>,
+    /// The facts that all of a decision is made by, at their newest revision.
+    cell: Arc<Cell<View>>,
 }
 
-impl Lineup {
-    /// The first lineup of an engine.
-    pub(crate) fn first(program: Program) -> Arc<Self> {
-        let facts = program.facts().clone();
-        Arc::new(Self { generation: Generation::FIRST, stable: Arc::new(program), facts })
+/// A lineup at one revision of its live facts.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    lineup: Arc<Lineup>,
+    view: Arc<View>,
+}
+
+/// What answers: a lineup, and one view of its facts.
+#[derive(Debug, Clone, Copy)]
+struct Over<'a> {
+    lineup: &'a Lineup,
+    view: &'a View,
+}
+
+impl Over<'_> {
+    fn decide(self, request: &Request) -> Decision {
+        self.decision(self.terms().decide(request))
     }
 
-    /// The lineup after this one.
-    pub(crate) fn followed_by(&self, stable: Arc<Program>) -> Arc<Self> {
-        let facts = stable.facts().clone();
-        Arc::new(Self { generation: self.generation.next(), stable, facts })
+    fn decision(self, why: Why) -> Decision {
+        let Self { lineup: Lineup { generation, stable, .. }, view } = self;
+        Decision { why, generation: *generation, version: stable.version(), revision: view.revision() }
     }
 
-    /// The number of this lineup.
+    fn explain(self, request: &Request, options: ExplainOptions) -> Explanation {
+        let (pool, sources) = (self.view.facts().values(), self.lineup.stable.sources());
+        let Decided { why, n_steps, n_touched } = self.terms().decide_within(request, limits::DECISION_STEPS_MAX);
+        let mut explanation = explain::explain(self.terms(), (pool, sources), (request, options), self.decision(why));
+        explanation.stats.decision = Stats::new(n_steps, n_touched);
+        explanation
+    }
+
+    fn outline(self, request: &Request) -> Explanation {
+        explain::outline(self.terms(), self.lineup.stable.sources(), request, self.decide(request))
+    }
+
+    fn asked(&self) -> Asked<'_> {
+        let Lineup { stable, .. } = self.lineup;
+        let (pool, sources, relations) = (self.view.facts().values(), stable.sources(), stable.relations());
+        Asked { terms: self.terms(), pool, sources, relations }
+    }
+
+    fn terms(&self) -> Terms<'_> {
+        let facts = self.view.facts();
+        Terms { facts: facts.facts(), values: facts.values(), demand: self.view.demand(), ..self.lineup.stable.terms() }
+    }
+}
+
+impl Snapshot {
+    /// The lineup that answers.
     #[must_use]
-    pub fn generation(&self) -> Generation {
-        self.generation
+    pub fn lineup(&self) -> &Arc<Lineup> {
+        &self.lineup
     }
 
-    /// The program that answers.
+    /// What it answers over.
     #[must_use]
-    pub fn stable(&self) -> &Arc<Program> {
-        &self.stable
+    pub fn view(&self) -> &Arc<View> {
+        &self.view
+    }
+
+    fn over(&self) -> Over<'_> {
+        Over { lineup: &self.lineup, view: &self.view }
     }
 
     /// Decides a request, and stops as soon as the decision is certain.
     #[must_use]
     pub fn decide(&self, request: &Request) -> Decision {
-        self.decision(self.terms().decide(request))
-    }
-
-    fn decision(&self, why: Why) -> Decision {
-        Decision { why, generation: self.generation, version: self.stable.version() }
+        self.over().decide(request)
     }
 
     /// Decides a request and says why: see [`Explanation`].
@@ -77,18 +115,14 @@ impl Lineup {
     /// Decides a request and says why, going into more: see [`ExplainOptions`].
     #[must_use]
     pub fn explain_with(&self, request: &Request, options: ExplainOptions) -> Explanation {
-        let (pool, sources) = (self.facts.values(), self.stable.sources());
-        let Decided { why, n_steps, n_touched } = self.terms().decide_within(request, limits::DECISION_STEPS_MAX);
-        let mut explanation = explain::explain(self.terms(), (pool, sources), (request, options), self.decision(why));
-        explanation.stats.decision = Stats::new(n_steps, n_touched);
-        explanation
+        self.over().explain(request, options)
     }
 
     /// Decides a request and names what determines that and what failed, without their clauses and facts: an [`Explanation`] at
     /// about the cost of a decision.
     #[must_use]
     pub fn outline(&self, request: &Request) -> Explanation {
-        explain::outline(self.terms(), self.stable.sources(), request, self.decide(request))
+        self.over().outline(request)
     }
 
     /// The rows that satisfy a query, for a request if it depends on one: see [`Rows`].
@@ -107,7 +141,7 @@ impl Lineup {
     ///
     /// If the text is no query, if it depends on a request that was not given or does not fit, or if it takes too many steps.
     pub fn query(&self, query: &str, request: Option<&Request>) -> Result<Rows, QueryError> {
-        self.asked().query(query, request)
+        self.over().asked().query(query, request)
     }
 
     /// Why a query has rows, or has none: see [`Proof`].
@@ -130,7 +164,7 @@ impl Lineup {
         request: Option<&Request>,
         options: ExplainOptions,
     ) -> Result<Proof, QueryError> {
-        self.asked().prove(query, request, options)
+        self.over().asked().prove(query, request, options)
     }
 
     /// The entities for which a request with one side open is allowed.
@@ -139,16 +173,94 @@ impl Lineup {
     ///
     /// If the schema has no such action or type: an unknown name is no empty list.
     pub fn list(&self, list: &List) -> Result<Listed, QueryError> {
-        self.asked().list(list)
+        self.over().asked().list(list)
+    }
+}
+
+impl Lineup {
+    /// The number of this lineup.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.generation
     }
 
-    fn asked(&self) -> Asked<'_> {
-        let (pool, sources, relations) = (self.facts.values(), self.stable.sources(), self.stable.relations());
-        Asked { terms: self.terms(), pool, sources, relations }
+    /// The program that answers.
+    #[must_use]
+    pub fn stable(&self) -> &Arc<Program> {
+        &self.stable
     }
 
-    fn terms(&self) -> Terms<'_> {
-        Terms { facts: self.facts.facts(), values: self.facts.values(), ..self.stable.terms() }
+    /// The lineup at the newest revision of its live facts, and at that from then on.
+    #[must_use]
+    pub fn snapshot(self: &Arc<Self>) -> Snapshot {
+        Snapshot { lineup: self.clone(), view: self.cell.load() }
+    }
+
+    /// Decides a request, and stops as soon as the decision is certain.
+    #[must_use]
+    pub fn decide(&self, request: &Request) -> Decision {
+        let view = self.cell.pin();
+        Over { lineup: self, view: &view }.decide(request)
+    }
+
+    /// Decides a request and says why: see [`Explanation`].
+    #[must_use]
+    pub fn explain(&self, request: &Request) -> Explanation {
+        self.explain_with(request, ExplainOptions::default())
+    }
+
+    /// Decides a request and says why, going into more: see [`ExplainOptions`].
+    #[must_use]
+    pub fn explain_with(&self, request: &Request, options: ExplainOptions) -> Explanation {
+        Over { lineup: self, view: &self.cell.load() }.explain(request, options)
+    }
+
+    /// Decides a request and names what determines that and what failed, without their clauses and facts: an [`Explanation`] at
+    /// about the cost of a decision.
+    #[must_use]
+    pub fn outline(&self, request: &Request) -> Explanation {
+        Over { lineup: self, view: &self.cell.load() }.outline(request)
+    }
+
+    /// The rows that satisfy a query: see [`Snapshot::query`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Snapshot::query`].
+    pub fn query(&self, query: &str, request: Option<&Request>) -> Result<Rows, QueryError> {
+        Over { lineup: self, view: &self.cell.load() }.asked().query(query, request)
+    }
+
+    /// Why a query has rows, or has none: see [`Proof`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Snapshot::query`].
+    pub fn prove(&self, query: &str, request: Option<&Request>) -> Result<Proof, QueryError> {
+        self.prove_with(query, request, ExplainOptions::default())
+    }
+
+    /// Why a query has rows, or has none, going into more: see [`ExplainOptions`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Snapshot::query`].
+    pub fn prove_with(
+        &self,
+        query: &str,
+        request: Option<&Request>,
+        options: ExplainOptions,
+    ) -> Result<Proof, QueryError> {
+        Over { lineup: self, view: &self.cell.load() }.asked().prove(query, request, options)
+    }
+
+    /// The entities for which a request with one side open is allowed.
+    ///
+    /// # Errors
+    ///
+    /// If the schema has no such action or type: an unknown name is no empty list.
+    pub fn list(&self, list: &List) -> Result<Listed, QueryError> {
+        Over { lineup: self, view: &self.cell.load() }.asked().list(list)
     }
 }
 
@@ -156,19 +268,38 @@ impl Lineup {
 #[derive(Debug)]
 pub struct Engine {
     lineup: ArcSwap<Lineup>,
+    store: FactStore,
 }
 
 impl Engine {
     /// An engine that serves `program` as generation 1.
     #[must_use]
     pub fn new(program: Program) -> Self {
-        Self { lineup: ArcSwap::from(Lineup::first(program)) }
+        let (stable, generation) = (Arc::new(program), Generation::FIRST);
+        let (store, cell) = FactStore::new(stable.clone(), generation.get());
+        Self { lineup: ArcSwap::from_pointee(Lineup { generation, stable, cell }), store }
     }
 
-    /// An engine that serves this lineup.
-    #[cfg(feature = "watch")]
-    pub(crate) fn serving(lineup: Arc<Lineup>) -> Self {
-        Self { lineup: ArcSwap::new(lineup) }
+    /// The live facts: rows of relations and entities of types that are declared `@live`, which come and go while decisions are made.
+    #[must_use]
+    pub fn facts(&self) -> &FactStore {
+        &self.store
+    }
+
+    /// What was served at the revision of a token: an answer by it is the one that was given there.
+    ///
+    /// # Errors
+    ///
+    /// If the revision is retained no longer, if another version is served by now, or if the token is of another store.
+    pub fn at(&self, token: &Token) -> Result<Snapshot, TokenError> {
+        let lineup = self.lineup();
+        let view = self.store.at(token)?;
+        // A lineup that was swapped in between is not that of the token.
+        if lineup.generation.get() == view.generation() {
+            Ok(Snapshot { lineup, view })
+        } else {
+            Err(TokenError::LineupGone)
+        }
     }
 
     /// What is served now. For several decisions by one generation; [`Self::decide`] does this for one.
@@ -236,18 +367,20 @@ impl Engine {
         self.lineup().list(list)
     }
 
-    /// Serves `program` from now on, and returns what was served before. Decisions that have begun end where they began.
+    /// Serves `program` from now on, and returns what was served before. Decisions that have begun end where they began. Live facts
+    /// are carried over.
     ///
     /// Whoever drops the last reference to a lineup frees all of it: keep what is returned until no reader has it.
-    #[must_use = "a reader that drops the last reference frees the whole lineup"]
-    pub fn swap(&self, program: Program) -> Arc<Lineup> {
+    ///
+    /// # Errors
+    ///
+    /// If there are live facts that the program has no place for. Then nothing has changed.
+    pub fn swap(&self, program: Program) -> Result<Arc<Lineup>, CarryError> {
         let stable = Arc::new(program);
-        self.lineup.rcu(|served| served.followed_by(stable.clone()))
-    }
-
-    /// Serves this lineup from now on, and returns what was served before.
-    #[cfg(feature = "watch")]
-    pub(crate) fn serve(&self, lineup: Arc<Lineup>) -> Arc<Lineup> {
-        self.lineup.swap(lineup)
+        self.store.swap(stable.clone(), |cell| {
+            let generation = self.lineup.load().generation.next();
+            let lineup = Arc::new(Lineup { generation, stable, cell });
+            (generation.get(), self.lineup.swap(lineup))
+        })
     }
 }

@@ -91,6 +91,7 @@ impl<'p> Builder<'_, 'p> {
     fn given(&self, span: Option<Span>) -> Because {
         match span {
             Some(Span::NOWHERE) => Because::Schema,
+            Some(Span::LIVE) => Because::Live,
             Some(span) => Because::Given(self.place(span)),
             None => Because::Request,
         }
@@ -104,7 +105,7 @@ impl<'p> Builder<'_, 'p> {
         };
         let atom = self.atom(&self.name(id), &row);
         if tick == Tick::GIVEN {
-            let place = self.world.world.relation(id).and_then(|relation| relation.places.of(at));
+            let place = self.world.world.relation(id).and_then(|relation| relation.place_of(at));
             let because = self.given(place);
             return ((tick, 0), Fact { atom, because });
         }

@@ -86,7 +86,7 @@ impl Ledger {
             match &mut fact.because {
                 Because::Parents { facts } => renumber_list(facts, &places),
                 Because::Rule(instance) => renumber(&mut instance.clauses, &places),
-                Because::Given(_) | Because::Schema | Because::Request | Because::Unshown => {}
+                Because::Given(_) | Because::Schema | Because::Live | Because::Request | Because::Unshown => {}
             }
         }
         places

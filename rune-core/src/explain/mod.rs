@@ -251,6 +251,8 @@ pub enum Because {
     Given(Place),
     /// The schema has it.
     Schema,
+    /// It came through the API.
+    Live,
     /// The request says so.
     Request,
     /// An entity is below another by way of these facts, each a parent of the one before.
@@ -289,7 +291,7 @@ impl Because {
     #[must_use]
     pub fn facts(&self) -> Vec<usize> {
         match self {
-            Self::Given(_) | Self::Schema | Self::Request | Self::Unshown => Vec::new(),
+            Self::Given(_) | Self::Schema | Self::Live | Self::Request | Self::Unshown => Vec::new(),
             Self::Parents { facts } => facts.clone(),
             Self::Rule(instance) => instance.clauses.iter().flat_map(|clause| clause.facts.iter().copied()).collect(),
         }

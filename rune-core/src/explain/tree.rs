@@ -301,6 +301,7 @@ impl<'e> Shower<'e> {
         match because {
             Because::Given(place) => Tree::leaf(format!("{atom} ({})", self.cite.place(place))),
             Because::Schema => Tree::leaf(format!("{atom} (the schema)")),
+            Because::Live => Tree::leaf(format!("{atom} (live)")),
             Because::Request => Tree::leaf(format!("{atom} (the request)")),
             Because::Unshown => Tree::leaf(format!("{atom} …")),
             Because::Parents { facts } => {

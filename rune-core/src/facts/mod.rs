@@ -1,10 +1,15 @@
 //! What is given and what follows from it: entities with their attributes and tags, who is below whom, and the rows of
 //! relations.
 
+pub mod cell;
 mod places;
 mod relations;
+pub mod revisions;
+mod shared;
 mod slots;
+mod sync;
 mod table;
+pub mod token;
 
 use std::{
     collections::BTreeMap,
@@ -37,6 +42,8 @@ pub struct FactView {
 #[derive(Debug, Default)]
 pub struct Facts {
     entities: Arc<HashMap<Value, Entity>>,
+    /// The entities that come through the API: each with its attributes, its tags and its parents.
+    live: Option<Table>,
     /// The known entities, once somebody has asked for them.
     known: OnceLock<Known>,
     /// The relations.
@@ -63,6 +70,11 @@ impl Known {
 pub trait Store: World {
     /// A relation.
     fn relation(&self, id: PredicateId) -> Option<&Relation>;
+
+    /// A relation, to be kept for as long as one likes; none if it is not to be had so.
+    fn share(&self, _: PredicateId) -> Option<Arc<Relation>> {
+        None
+    }
 
     /// A relation that rules derive here.
     fn relation_mut(&mut self, id: PredicateId) -> Option<&mut Relation>;
@@ -117,6 +129,9 @@ struct Entity {
 #[derive(Debug)]
 pub struct Hierarchy(Vec<[Value; 2]>);
 
+/// What is kept of an entity that comes through the API.
+const LIVE_COLUMNS: usize = 4;
+
 /// Why a list of entities has no hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HierarchyFault {
@@ -148,7 +163,7 @@ impl FactView {
     /// How many entities are known.
     #[must_use]
     pub fn n_entities(&self) -> usize {
-        self.facts.entities.len()
+        self.facts.entities.len() + self.facts.live.as_ref().map_or(0, |live| live.len() as usize)
     }
 }
 
@@ -161,19 +176,77 @@ impl Facts {
             (uid, Entity { attributes, tags, parents, ancestors, span: span.unwrap_or(Span::NOWHERE) })
         };
         let entities: HashMap<Value, Entity> = entities.iter().zip(hierarchy.0).map(stored).collect();
-        Self { entities: Arc::new(entities), known: OnceLock::new(), relations }
+        Self { entities: Arc::new(entities), live: None, known: OnceLock::new(), relations }
+    }
+
+    /// The same facts, to be changed.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        let Self { entities, live, relations, .. } = self;
+        Self { entities: entities.clone(), live: live.clone(), known: OnceLock::new(), relations: relations.clone() }
+    }
+
+    /// Takes entities that come and go from now on.
+    pub fn take_live_entities(&mut self) {
+        let mut table = Table::shared(LIVE_COLUMNS);
+        table.index_on(&[0]);
+        self.live = Some(table);
+    }
+
+    /// How many entities have come.
+    #[must_use]
+    pub fn n_live_entities(&self) -> u64 {
+        self.live.as_ref().map_or(0, |live| u64::from(live.len()))
+    }
+
+    /// The entities that have come, each with its attributes, its tags and its parents.
+    pub fn live_entities(&self) -> impl Iterator<Item = &[Value]> {
+        self.live.iter().flat_map(Table::rows)
+    }
+
+    /// An entity that has come, with its attributes, its tags and its parents.
+    #[must_use]
+    pub fn live_entity(&self, entity: Value) -> Option<&[Value]> {
+        let live = self.live.as_ref()?;
+        live.probe(live.find_index(&[0])?, &[entity]).next().map(|at| live.row(at))
+    }
+
+    /// Puts an entity in the place of what it was: the entity, its attributes, its tags and its parents. Says what it was.
+    pub fn put_live_entity(&mut self, row: [Value; LIVE_COLUMNS]) -> Option<Vec<Value>> {
+        let [entity, ..] = row;
+        let old = self.remove_live_entity(entity);
+        if let Some(live) = &mut self.live {
+            live.insert(&row);
+        }
+        old
+    }
+
+    /// Takes an entity away, and says what it was.
+    pub fn remove_live_entity(&mut self, entity: Value) -> Option<Vec<Value>> {
+        let old = self.live_entity(entity)?.to_vec();
+        self.live.as_mut()?.remove(&old);
+        Some(old)
+    }
+
+    fn entry(&self, entity: Value) -> Option<Entity> {
+        self.entities.get(&entity).copied().or_else(|| match *self.live_entity(entity)? {
+            [_, attributes, tags, parents] => {
+                Some(Entity { attributes, tags, parents, ancestors: parents, span: Span::LIVE })
+            }
+            _ => None,
+        })
     }
 
     /// Where an entity is stored, if it is.
     #[must_use]
     pub fn place_of(&self, entity: Value) -> Option<Span> {
-        self.entities.get(&entity).map(|entity| entity.span)
+        self.entry(entity).map(|entity| entity.span)
     }
 
     /// The parents of an entity as its entry has them.
     #[must_use]
     pub fn stored_parents<'v>(&self, values: &'v impl Values, entity: Value) -> &'v [Value] {
-        match self.entities.get(&entity).map(|entity| values.view(entity.parents)) {
+        match self.entry(entity).map(|entity| values.view(entity.parents)) {
             Some(View::Set(all)) => all,
             _ => &[],
         }
@@ -181,13 +254,12 @@ impl Facts {
 
     /// Visits each entity that is stored or that a given row names, with its type and where that is; some more than once.
     pub fn each_known(&self, values: &impl Values, visit: &mut dyn FnMut(Symbol, Value, Span)) {
-        let mut stored: Vec<(&Value, &Entity)> = self.entities.iter().collect();
-        stored.sort_unstable_by_key(|(uid, _)| **uid);
+        let stored = self.stored_entities();
         // Where an entity is stored says more of it than where it is named.
         let mut at =
             |value: Value, span: Span| each_entity(values, value, &mut |kind, entity| visit(kind, entity, span));
         for (uid, entity) in &stored {
-            at(**uid, entity.span);
+            at(*uid, entity.span);
         }
         for (_, entity) in &stored {
             for value in [entity.parents, entity.attributes, entity.tags] {
@@ -222,12 +294,10 @@ impl Facts {
         name: Symbol,
         visit: &mut dyn FnMut(Value, Value, Span),
     ) {
-        let mut stored: Vec<(&Value, &Entity)> = self.entities.iter().collect();
-        stored.sort_unstable_by_key(|(uid, _)| **uid);
-        for (uid, entity) in stored {
-            let is_of_kind = matches!(values.view(*uid), View::Entity(of, _) if of == kind);
+        for (uid, entity) in self.stored_entities() {
+            let is_of_kind = matches!(values.view(uid), View::Entity(of, _) if of == kind);
             if let (true, Member::Is(value)) = (is_of_kind, member(values, entity.attributes, name)) {
-                visit(*uid, value, entity.span);
+                visit(uid, value, entity.span);
             }
         }
     }
@@ -235,25 +305,44 @@ impl Facts {
     /// The parents of all entities, as their entries have them: child and parent.
     #[must_use]
     pub fn all_stored_parents(&self, values: &impl Values) -> Vec<Vec<Value>> {
-        let mut children: Vec<Value> = self.entities.keys().copied().collect();
-        children.sort_unstable();
+        let children = self.stored_entities().into_iter().map(|(child, _)| child);
         let pairs = |child: Value| {
             self.stored_parents(values, child).iter().map(move |parent| vec![child, *parent]).collect::<Vec<_>>()
         };
-        children.into_iter().flat_map(pairs).collect()
+        children.flat_map(pairs).collect()
+    }
+
+    /// The stored entities, in an order of their own.
+    fn stored_entities(&self) -> Vec<(Value, Entity)> {
+        let live = self.live_entities().filter_map(|row| row.first().copied());
+        let all = self.entities.keys().copied().chain(live);
+        let mut stored: Vec<(Value, Entity)> = all.filter_map(|uid| Some((uid, self.entry(uid)?))).collect();
+        stored.sort_unstable_by_key(|(uid, _)| *uid);
+        stored
     }
 
     /// How many rows are given, and parents of entities.
     #[must_use]
     pub fn n_given(&self) -> u64 {
-        self.relations.n_given() + self.entities.len() as u64
+        self.relations.n_given() + self.entities.len() as u64 + self.n_live_entities()
     }
 
     /// The same entities with the rows that are given, and nothing that follows from them.
     #[must_use]
     pub fn given_alone(&self, arity: impl Fn(PredicateId) -> usize) -> Self {
         let relations = self.relations.given_alone(arity);
-        Self { entities: self.entities.clone(), known: OnceLock::new(), relations }
+        Self { relations, ..self.next() }
+    }
+
+    /// All that a stored entity is below, where entities come and go: their parents, and theirs.
+    fn live_ancestors(&self, values: &impl Values, entity: Value) -> Vec<Value> {
+        let (mut above, mut seen, mut at) = (vec![entity], HashSet::new(), 0);
+        seen.insert(entity);
+        while let Some(child) = above.get(at).copied() {
+            above.extend(self.stored_parents(values, child).iter().filter(|parent| seen.insert(**parent)));
+            at += 1;
+        }
+        above
     }
 
     /// All that a stored entity is below, as the files say.
@@ -271,11 +360,11 @@ impl World for Facts {
     }
 
     fn stored(&self, values: &impl Values, entity: Value, name: Symbol) -> Member {
-        self.entities.get(&entity).map_or(Member::NoEntity, |entity| member(values, entity.attributes, name))
+        self.entry(entity).map_or(Member::NoEntity, |entity| member(values, entity.attributes, name))
     }
 
     fn tag(&self, values: &impl Values, entity: Value, name: Symbol) -> Member {
-        self.entities.get(&entity).map_or(Member::NoEntity, |entity| member(values, entity.tags, name))
+        self.entry(entity).map_or(Member::NoEntity, |entity| member(values, entity.tags, name))
     }
 
     fn is_in(&self, values: &impl Values, entity: Value, ancestor: Value) -> Result<bool, Failure> {
@@ -284,6 +373,7 @@ impl World for Facts {
         }
         match self.relations.get(Names::IN).filter(|_| self.relations.has_parent_rows) {
             Some(relation) => relation.holds(&[entity, ancestor]),
+            None if self.live.is_some() => Ok(self.live_ancestors(values, entity).contains(&ancestor)),
             None => Ok(self.given_ancestors(values, entity).binary_search(&ancestor).is_ok()),
         }
     }
@@ -291,6 +381,7 @@ impl World for Facts {
     fn ancestors(&self, values: &impl Values, entity: Value) -> (Vec<Value>, Option<Failure>) {
         match self.relations.get(Names::IN).filter(|_| self.relations.has_parent_rows) {
             Some(relation) => ancestors_by(relation, entity),
+            None if self.live.is_some() => (self.live_ancestors(values, entity), None),
             None => {
                 let above = self.given_ancestors(values, entity);
                 (std::iter::once(&entity).chain(above).copied().collect(), None)
@@ -321,6 +412,10 @@ impl World for Facts {
 impl Store for Facts {
     fn relation(&self, id: PredicateId) -> Option<&Relation> {
         self.relations.get(id)
+    }
+
+    fn share(&self, id: PredicateId) -> Option<Arc<Relation>> {
+        self.relations.share(id)
     }
 
     fn relation_mut(&mut self, id: PredicateId) -> Option<&mut Relation> {

@@ -1,12 +1,12 @@
 //! Relations with what is certain of them and what is not, and the derived attributes that are read from them.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use hashbrown::HashMap;
 
 use crate::{
     base::{Span, Symbol, Value},
-    check::rules::{CheckedRules, Names, PredicateId},
+    check::rules::{CheckedRules, Names, Predicate, PredicateId, PredicateKind},
     expr::{Derived, Failure, Form},
 };
 
@@ -26,6 +26,8 @@ pub struct Relation {
     pub places: Places,
     /// When the derived rows came.
     pub births: Births,
+    /// Whether its rows come through the API, and stand nowhere.
+    pub is_live: bool,
 }
 
 /// Undetermined rows, each with why it is so.
@@ -126,6 +128,24 @@ impl Relation {
         Self { rows: Table::new(arity), doubts: Doubts::new(arity), ..Self::default() }
     }
 
+    /// Without rows, which come and go while others read what they were.
+    #[must_use]
+    pub fn shared(arity: usize) -> Self {
+        Self { rows: Table::shared(arity), doubts: Doubts::new(arity), ..Self::default() }
+    }
+
+    /// Without rows, all of which come through the API.
+    #[must_use]
+    pub fn live(arity: usize) -> Self {
+        Self { is_live: true, ..Self::shared(arity) }
+    }
+
+    /// How many of its rows, the first ones, are given.
+    #[must_use]
+    pub fn n_given(&self) -> RowId {
+        if self.is_live { self.rows.len() } else { self.places.len() }
+    }
+
     /// Adds a row that stands somewhere, before any is derived.
     pub fn give(&mut self, row: &[Value], span: Span) {
         if self.rows.insert(row) {
@@ -149,9 +169,21 @@ impl Relation {
         (at < self.rows.len()).then(|| (self.rows.row(at).to_vec(), self.births.of(at)))
     }
 
+    /// The values of its rows, and of those that it may have with why.
+    pub fn values(&self) -> impl Iterator<Item = Value> {
+        let doubts = self.doubts.iter().flat_map(|(row, cause)| row.iter().copied().chain([cause]));
+        self.rows.rows().flatten().copied().chain(doubts)
+    }
+
+    /// Where a given row stands.
+    #[must_use]
+    pub fn place_of(&self, at: RowId) -> Option<Span> {
+        self.places.of(at).or(self.is_live.then_some(Span::LIVE))
+    }
+
     /// The rows that are given, and where they stand.
     fn given(&self) -> impl Iterator<Item = (&[Value], Span)> {
-        (0..self.places.len()).filter_map(|at| Some((self.rows.row(at), self.places.of(at)?)))
+        (0..self.n_given()).filter_map(|at| Some((self.rows.row(at), self.place_of(at)?)))
     }
 
     /// Whether a row is there.
@@ -174,19 +206,34 @@ impl Relation {
 /// All relations of a ruleset, by their places.
 #[derive(Debug, Clone, Default)]
 pub struct Relations {
-    all: Vec<Relation>,
-    attributes: HashMap<(Symbol, Symbol), Derived>,
+    all: Vec<Arc<Relation>>,
+    attributes: Arc<HashMap<(Symbol, Symbol), Derived>>,
     /// Relations as they were before anything was derived.
-    given: BTreeMap<PredicateId, Relation>,
+    given: BTreeMap<PredicateId, Arc<Relation>>,
     /// Whether rules derive parents or rows give some, so that `in` is more than the entities say.
     pub has_parent_rows: bool,
+    /// Whether parents and who is in what are kept as rows.
+    pub keeps_parents: bool,
 }
 
 impl Relations {
     /// The relations of a set of rules, without rows. `names` gives the symbol of each column's name.
     #[must_use]
     pub fn new(rules: &CheckedRules, mut name: impl FnMut(&str) -> Symbol) -> Self {
-        let relations = rules.predicates.iter().map(|predicate| Relation::new(predicate.columns.len())).collect();
+        let relation = |(at, predicate): (usize, &Predicate)| match predicate.kind {
+            PredicateKind::Live => Relation::live(predicate.columns.len()),
+            // Who is in what changes with who is whose parent.
+            _ if rules.changing.contains_key(&if PredicateId(at) == Names::IN {
+                Names::PARENT
+            } else {
+                PredicateId(at)
+            }) =>
+            {
+                Relation::shared(predicate.columns.len())
+            }
+            _ => Relation::new(predicate.columns.len()),
+        };
+        let relations = rules.predicates.iter().enumerate().map(relation).map(Arc::new).collect();
         let mut attributes = HashMap::new();
         for attribute in &rules.attributes {
             let Some(predicate) = rules.predicate(attribute.predicate) else { continue };
@@ -203,31 +250,61 @@ impl Relations {
             attributes.insert((attribute.kind, attribute.name), Derived { relation: attribute.predicate.0, form });
         }
         let has_parent_rows = rules.rules.iter().any(|rule| rule.head == Names::PARENT);
-        Self { all: relations, attributes, given: BTreeMap::new(), has_parent_rows }
+        Self {
+            all: relations,
+            attributes: Arc::new(attributes),
+            given: BTreeMap::new(),
+            has_parent_rows,
+            keeps_parents: false,
+        }
     }
 
     /// A relation.
     #[must_use]
     pub fn get(&self, id: PredicateId) -> Option<&Relation> {
-        self.all.get(id.0)
+        self.all.get(id.0).map(Arc::as_ref)
+    }
+
+    /// A relation, to be shared.
+    #[must_use]
+    pub fn share(&self, id: PredicateId) -> Option<Arc<Relation>> {
+        self.all.get(id.0).cloned()
     }
 
     /// A relation, to change it.
     pub fn get_mut(&mut self, id: PredicateId) -> Option<&mut Relation> {
-        self.all.get_mut(id.0)
+        self.all.get_mut(id.0).map(Arc::make_mut)
+    }
+
+    /// The relations whose rows come through the API.
+    pub fn all_live(&self) -> impl Iterator<Item = (PredicateId, &Relation)> {
+        let live = self.all.iter().enumerate().filter(|(_, relation)| relation.is_live);
+        live.map(|(at, relation)| (PredicateId(at), relation.as_ref()))
+    }
+
+    /// How many rows live relations have.
+    #[must_use]
+    pub fn live_rows(&self) -> u64 {
+        self.all_live().map(|(_, relation)| u64::from(relation.rows.len())).sum()
     }
 
     /// Keeps a relation as it is now, for requests that derive it anew.
     pub fn keep_given(&mut self, id: PredicateId) {
-        if let Some(relation) = self.all.get(id.0).filter(|relation| !relation.rows.is_empty()) {
+        let is_kept = |relation: &&Arc<Relation>| relation.rows.is_shared() || !relation.rows.is_empty();
+        if let Some(relation) = self.all.get(id.0).filter(is_kept) {
             self.given.insert(id, relation.clone());
         }
+    }
+
+    /// A relation as it was kept, to change it.
+    pub fn given_mut(&mut self, id: PredicateId) -> Option<&mut Relation> {
+        self.given.get_mut(&id).map(Arc::make_mut)
     }
 
     /// A relation as it was kept, if it had any rows.
     #[must_use]
     pub fn given(&self, id: PredicateId) -> Option<&Relation> {
-        self.given.get(&id)
+        self.given.get(&id).map(Arc::as_ref)
     }
 
     /// The derived attribute of a type, if it has one of this name.
@@ -254,31 +331,32 @@ impl Relations {
 
     /// The rows that are given, of all relations, and where they stand.
     pub fn given_rows(&self) -> impl Iterator<Item = (&[Value], Span)> {
-        self.all.iter().flat_map(Relation::given)
+        self.all.iter().flat_map(|relation| relation.given())
     }
 
     /// The same relations with the rows that are given, and nothing that follows from them.
     #[must_use]
     pub fn given_alone(&self, arity: impl Fn(PredicateId) -> usize) -> Self {
-        let given = |(at, relation): (usize, &Relation)| {
+        let given = |(at, relation): (usize, &Arc<Relation>)| {
             let mut given = Relation::new(arity(PredicateId(at)));
-            for row in relation.rows.rows().take(relation.places.len() as usize) {
+            for row in relation.rows.rows().take(relation.n_given() as usize) {
                 given.rows.insert(row);
             }
-            Relation { places: relation.places.clone(), ..given }
+            Arc::new(Relation { places: relation.places.clone(), is_live: relation.is_live, ..given })
         };
         Self {
             all: self.all.iter().enumerate().map(given).collect(),
             attributes: self.attributes.clone(),
             given: BTreeMap::new(),
             has_parent_rows: self.has_parent_rows,
+            keeps_parents: self.keeps_parents,
         }
     }
 
     /// How many rows are given, of all relations.
     #[must_use]
     pub fn n_given(&self) -> u64 {
-        self.all.iter().map(|relation| u64::from(relation.places.len())).sum()
+        self.all.iter().map(|relation| u64::from(relation.n_given())).sum()
     }
 
     /// How many rows there are in all.

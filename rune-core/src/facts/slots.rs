@@ -132,6 +132,11 @@ struct Key {
 }
 
 impl Keys {
+    /// How many keys there are.
+    pub(super) fn len(&self) -> usize {
+        self.n
+    }
+
     /// The newest row of a key, or else the slot where the key would be.
     #[inline]
     pub(super) fn find(&self, hash: u64, check: u32, is_it: impl Fn(RowId) -> bool) -> Result<RowId, usize> {

@@ -9,7 +9,10 @@ use std::{hash::BuildHasher, ops::Range};
 
 use hashbrown::DefaultHashBuilder;
 
-use super::slots::{BATCH, Keys, Slots, fold};
+use super::{
+    shared::SharedRows,
+    slots::{BATCH, Keys, Slots, fold},
+};
 use crate::base::Value;
 
 /// A position in the order in which rows came.
@@ -28,6 +31,8 @@ pub struct Table {
     indexes: Vec<Index>,
     /// What hashes begin with: nobody who writes rows can know which of them collide.
     seed: u64,
+    /// All rows, if they change while others read what they were; then there are none elsewhere.
+    shared: Option<Box<SharedRows>>,
 }
 
 /// Rows by some of their columns: the newest of each key, and for each row the one before it.
@@ -53,7 +58,22 @@ impl Table {
     #[must_use]
     pub fn new(arity: usize) -> Self {
         let seed = DefaultHashBuilder::default().hash_one(arity);
-        Self { arity, n_rows: 0, cells: Vec::new(), all: Slots::default(), indexes: Vec::new(), seed }
+        let (cells, all, indexes) = (Vec::new(), Slots::default(), Vec::new());
+        Self { arity, n_rows: 0, cells, all, indexes, seed, shared: None }
+    }
+
+    /// An empty relation of this many columns, whose copies share what they have in common.
+    #[must_use]
+    pub fn shared(arity: usize) -> Self {
+        let table = Self::new(arity);
+        let shared = (0 < arity).then(|| Box::new(SharedRows::new(arity, table.seed)));
+        Self { shared, ..table }
+    }
+
+    /// Whether copies share what they have in common.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.shared.is_some()
     }
 
     /// How many columns a row has.
@@ -78,6 +98,9 @@ impl Table {
     #[must_use]
     #[inline]
     pub fn row(&self, id: RowId) -> &[Value] {
+        if let Some(shared) = &self.shared {
+            return shared.row(id);
+        }
         row_of(&self.cells, self.arity, id)
     }
 
@@ -93,6 +116,9 @@ impl Table {
         if self.arity == 0 {
             return (0 < self.n_rows).then_some(0);
         }
+        if let Some(shared) = &self.shared {
+            return shared.find(row);
+        }
         let hash = hash_row(self.seed, row);
         self.all.find(hash, |id| is_same(self.row(id), row)).ok()
     }
@@ -103,11 +129,26 @@ impl Table {
         if self.arity == 0 {
             return std::mem::replace(&mut self.n_rows, 1) == 0;
         }
+        if let Some(shared) = &mut self.shared {
+            let is_new = shared.insert(row);
+            self.n_rows = shared.len();
+            return is_new;
+        }
         let n_before = self.n_rows;
         self.reserve(1);
         let is_new = self.add(hash_row(self.seed, row), row);
         self.index(n_before);
         is_new
+    }
+
+    /// Takes a row out, and says whether it was there. Only of a relation that is shared, or that has no columns.
+    pub fn remove(&mut self, row: &[Value]) -> bool {
+        let Some(shared) = &mut self.shared else {
+            return self.arity == 0 && std::mem::take(&mut self.n_rows) == 1;
+        };
+        let was_there = shared.remove(row);
+        self.n_rows = shared.len();
+        was_there
     }
 
     /// Adds rows of one column or more, whose cells follow each other. Says how many were new.
@@ -120,6 +161,14 @@ impl Table {
     /// Adds rows of one column or more, whose cells follow each other. Says of each that was new which it was.
     pub fn insert_each(&mut self, rows: &[Value], mut added: impl FnMut(usize)) {
         let (mut at, arity) = (0, self.arity.max(1));
+        if self.shared.is_some() {
+            for (at, row) in rows.chunks_exact(arity).enumerate() {
+                if self.insert(row) {
+                    added(at);
+                }
+            }
+            return;
+        }
         for batch in rows.chunks(BATCH * arity) {
             let (mut hashes, n_indexed) = ([0; BATCH], self.n_rows);
             self.reserve(BATCH);
@@ -145,6 +194,10 @@ impl Table {
     /// The positions of rows of one column or more, whose cells follow each other.
     pub fn find_all(&self, rows: &[Value], mut found: impl FnMut(Option<RowId>)) {
         let arity = self.arity.max(1);
+        if let Some(shared) = &self.shared {
+            rows.chunks_exact(arity).for_each(|row| found(shared.find(row)));
+            return;
+        }
         for batch in rows.chunks(BATCH * arity) {
             let mut hashes = [0; BATCH];
             self.touch(batch, &mut hashes);
@@ -186,6 +239,9 @@ impl Table {
 
     /// Makes room for so many rows in all, and gives back what room there is for more.
     pub fn fit(&mut self, n_rows: usize) {
+        if self.shared.is_some() {
+            return;
+        }
         self.cells.shrink_to(n_rows * self.arity);
         self.cells.reserve_exact((n_rows * self.arity).saturating_sub(self.cells.len()));
         self.reserve(n_rows.saturating_sub(self.n_rows as usize));
@@ -196,6 +252,9 @@ impl Table {
 
     /// An index on these columns; made if there is none yet.
     pub fn index_on(&mut self, columns: &[usize]) -> IndexId {
+        if let Some(shared) = &mut self.shared {
+            return IndexId(shared.index_on(columns));
+        }
         if let Some(at) = self.indexes.iter().position(|index| *index.columns == *columns) {
             return IndexId(at);
         }
@@ -209,13 +268,29 @@ impl Table {
     /// The index on these columns, if there is one.
     #[must_use]
     pub fn find_index(&self, columns: &[usize]) -> Option<IndexId> {
+        if let Some(shared) = &self.shared {
+            return shared.find_index(columns).map(IndexId);
+        }
         self.indexes.iter().position(|index| *index.columns == *columns).map(IndexId)
+    }
+
+    /// How many keys an index has.
+    #[must_use]
+    pub fn n_keys(&self, index: IndexId) -> usize {
+        match &self.shared {
+            Some(shared) => shared.n_keys(index.0),
+            None => self.indexes.get(index.0).map_or(0, |index| index.newest.len()),
+        }
     }
 
     /// The rows whose columns have these values, from the newest to the oldest.
     #[must_use]
     #[inline]
     pub fn probe<'t>(&'t self, index: IndexId, key: &[Value]) -> Probe<'t> {
+        if let Some(shared) = &self.shared {
+            let next = shared.newest(index.0, key).unwrap_or(NO_ROW);
+            return Probe { before: &[], next, shared: Some((shared, index.0)) };
+        }
         let found = self.indexes.get(index.0).and_then(|index| {
             let newest = match key {
                 [value] => index.newest.find(hash_row(self.seed, key), value.bits(), |_| true).ok()?,
@@ -231,7 +306,7 @@ impl Table {
             Some((index.before.as_slice(), newest))
         });
         let (before, next) = found.unwrap_or((&[], NO_ROW));
-        Probe { before, next }
+        Probe { before, next, shared: None }
     }
 }
 
@@ -285,7 +360,7 @@ fn hash_row(seed: u64, row: &[Value]) -> u64 {
 
 /// Two columns at a time.
 #[inline]
-fn hash_of(seed: u64, columns: impl IntoIterator<Item = Value>) -> u64 {
+pub(super) fn hash_of(seed: u64, columns: impl IntoIterator<Item = Value>) -> u64 {
     let mut columns = columns.into_iter();
     let mut hash = seed;
     while let Some(first) = columns.next() {
@@ -307,6 +382,8 @@ fn check_of(hash: u64) -> u32 {
 pub struct Probe<'t> {
     before: &'t [RowId],
     next: RowId,
+    /// Where the ones before are, if rows are shared.
+    shared: Option<(&'t SharedRows, usize)>,
 }
 
 impl Iterator for Probe<'_> {
@@ -318,7 +395,10 @@ impl Iterator for Probe<'_> {
             return None;
         }
         let id = self.next;
-        self.next = self.before.get(id as usize).copied().unwrap_or(NO_ROW);
+        self.next = match self.shared {
+            None => self.before.get(id as usize).copied().unwrap_or(NO_ROW),
+            Some((shared, index)) => shared.before(index, id),
+        };
         Some(id)
     }
 }

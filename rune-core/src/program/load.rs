@@ -146,6 +146,7 @@ impl<'a> Given<'a> {
         }
         // With a parent row comes all that follows for `in`.
         let is_read = reads_hierarchy(rules) || facts.relations.has_parent_rows;
+        facts.relations.keeps_parents = is_read;
         for entity in self.entities.iter().filter(|_| is_read) {
             for parent in &entity.parents {
                 give(facts, Names::PARENT, &[entity.uid, *parent], entity.span.unwrap_or(Span::NOWHERE));

@@ -30,7 +30,7 @@ use crate::{
     datalog::{Bounds, DatalogEngine, Demand, QueryPlan},
     decide::Terms,
     diag::{Code, Finding, Findings, Report, Severity},
-    facts::FactView,
+    facts::{FactView, Facts},
     policy::{self, PolicySet},
     schema::{self, CedarSchema, Schema},
 };
@@ -142,6 +142,17 @@ impl Program {
                 Err(findings.into_report(sources))
             })
             .map_err(BuildError::Refused)
+    }
+
+    /// What is not derived ahead of all questions.
+    #[must_use]
+    pub fn demand(&self) -> &Demand {
+        &self.demand
+    }
+
+    /// Plans what decisions ask anew, for facts that are not as many as they were.
+    pub(crate) fn prepare(&self, demand: &Demand, facts: &Facts, values: &impl Values) -> Demand {
+        prepare(demand, &self.rules, facts, values)
     }
 
     /// The text that the program was built from.
@@ -358,16 +369,18 @@ impl Build<'_> {
         let (values, findings) = (&mut self.values, &mut *self.findings);
         let bounds = Bounds { steps_max: self.options.steps_max, rows_max: self.options.rows_max };
         let mut facts = given.load(&rules, bounds, place, values, findings)?;
+        if schema.as_ref().is_some_and(Schema::has_live_types) {
+            facts.take_live_entities();
+        }
         let show = |span: Span| {
             let place = sources.place(span);
             format!("{}:{}:{}", path_of(sources, span.file), place.line, place.column)
         };
         let mut engine = DatalogEngine::compile(&rules, &show, &facts, values, findings);
-        let mut demand = load::derive(&engine, &mut facts, (self.options.derive_all, bounds), values, findings)?;
+        let demand = load::derive(&engine, &mut facts, (self.options.derive_all, bounds), values, findings)?;
         engine.plan_for_requests(&facts);
         engine.prepare(&mut facts);
-        let attributes = facts.relations.attributes();
-        demand.prepare(&engine, &facts, values, attributes.iter().map(|(id, columns)| (*id, columns.as_slice())));
+        let demand = prepare(&demand, &engine, &facts, values);
         let action_type = action_type(schema.as_ref(), values);
         let stage = cases::Stage {
             schema: schema.as_ref(),
@@ -404,6 +417,12 @@ impl Build<'_> {
             fragments,
         })
     }
+}
+
+/// Plans what decisions ask: what policies read, and the rules that decide.
+fn prepare(demand: &Demand, engine: &DatalogEngine, facts: &Facts, values: &impl Values) -> Demand {
+    let attributes = facts.relations.attributes();
+    demand.prepare(engine, facts, values, attributes.iter().map(|(id, columns)| (*id, columns.as_slice())))
 }
 
 /// What the text of a ruleset says, checked.

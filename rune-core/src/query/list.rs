@@ -93,7 +93,7 @@ impl List {
     }
 
     /// Only entities that come after this one, by type and id: the next page of a list. Pages are of one list if they are of one
-    /// version: ask one `Lineup` for all.
+    /// version and revision: ask one `Snapshot` for all.
     #[must_use]
     pub fn after(self, entity: EntityRef) -> Self {
         Self { after: Some(entity), ..self }

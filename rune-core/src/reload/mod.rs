@@ -16,11 +16,12 @@ use std::{
 };
 
 use crate::{
-    base::{Sources, Version},
+    base::{Sources, Span, Version},
     decide::decision::Generation,
-    diag::Report,
+    diag::{Code, Finding, Findings, Report},
     engine::{Engine, Lineup},
     program::{BuildError, FileChange, Options, Program, not_in_force},
+    store::CarryError,
     watch::Trouble,
 };
 
@@ -156,16 +157,19 @@ impl ReloadCoordinator {
         self.served.update(|status| status.building = Some(sources.version()));
         let built = Program::build(sources.clone(), self.options);
         let (at, end) = clock();
+        let refused = |report| {
+            let not_in_force = live.map(|lineup| not_in_force(lineup.stable(), sources)).unwrap_or_default();
+            Tried::Refused(Refusal { at, version: sources.version(), report, not_in_force })
+        };
         let tried = match built {
             Ok(program) => {
                 let version = program.version();
-                let lineup = self.serve(live.as_deref(), program);
-                Tried::Live(Reload { at, took: end.saturating_sub(start), generation: lineup.generation(), version })
+                match self.serve(program) {
+                    Ok(generation) => Tried::Live(Reload { at, took: end.saturating_sub(start), generation, version }),
+                    Err(error) => refused(in_the_way(&error, sources)),
+                }
             }
-            Err(BuildError::Refused(report)) => {
-                let not_in_force = live.map(|lineup| not_in_force(lineup.stable(), sources)).unwrap_or_default();
-                Tried::Refused(Refusal { at, version: sources.version(), report, not_in_force })
-            }
+            Err(BuildError::Refused(report)) => refused(report),
             Err(error @ BuildError::NoThread(_)) => Tried::NotBuilt(error.to_string()),
         };
         // One update, so that no reader of the status sees the half of it.
@@ -206,17 +210,30 @@ impl ReloadCoordinator {
         self.retired.retain(|lineup| 1 < Arc::strong_count(lineup));
     }
 
-    fn serve(&mut self, live: Option<&Lineup>, program: Program) -> Arc<Lineup> {
-        let lineup = match live {
-            Some(live) => live.followed_by(Arc::new(program)),
-            None => Lineup::first(program),
+    fn serve(&mut self, program: Program) -> Result<Generation, CarryError> {
+        let engine = match self.served.engine() {
+            Some(engine) => {
+                self.retired.push(engine.swap(program)?);
+                engine
+            }
+            None => self.served.engine.get_or_init(|| Arc::new(Engine::new(program))),
         };
-        match self.served.engine() {
-            Some(engine) => self.retired.push(engine.serve(lineup.clone())),
-            None => drop(self.served.engine.set(Arc::new(Engine::serving(lineup.clone())))),
-        }
-        lineup
+        Ok(engine.lineup().generation())
     }
+}
+
+/// Live facts that a version has no place for, as findings.
+fn in_the_way(error: &CarryError, sources: &Arc<Sources>) -> Report {
+    let mut findings = Findings::default();
+    let misfits = match error {
+        CarryError::Misfits { misfits, .. } => misfits.clone(),
+        CarryError::Derivation(message) => vec![message.clone()],
+    };
+    for misfit in misfits {
+        let finding = Finding::new(Code::LiveFactsInTheWay, Span::NOWHERE, misfit);
+        findings.push(finding.help("delete them first, or leave the declaration as it was"));
+    }
+    findings.into_report(sources.clone())
 }
 
 impl Drop for ReloadCoordinator {

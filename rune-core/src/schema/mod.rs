@@ -121,6 +121,12 @@ impl Schema {
         self.types.get(&name)
     }
 
+    /// Whether there is a type whose entities come through the API.
+    #[must_use]
+    pub fn has_live_types(&self) -> bool {
+        self.types.values().any(|of| of.is_live)
+    }
+
     /// The action that an entity is.
     #[must_use]
     pub fn action(&self, action: Value) -> Option<&ActionType> {

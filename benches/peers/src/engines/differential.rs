@@ -5,7 +5,7 @@ use std::{cell::Cell, rc::Rc, time::Instant};
 use differential_dataflow::{input::Input as _, operators::iterate::Iterate as _};
 use timely::dataflow::operators::probe::Handle;
 
-use crate::data::Tables;
+use crate::{change::Changed, data::Tables};
 
 use super::Clock;
 
@@ -13,13 +13,6 @@ type Pair = (u32, u32);
 
 fn pairs(given: &Tables, name: &str) -> Vec<Pair> {
     given.rows(name).map(|[a, b]| (a, b)).collect()
-}
-
-/// What single edges of the closure took, deleted and put back, in milliseconds.
-#[derive(Default)]
-pub struct Changes {
-    pub delete_ms: Vec<f64>,
-    pub insert_ms: Vec<f64>,
 }
 
 /// What the outputs come to, if the program is one of these.
@@ -32,7 +25,7 @@ pub fn run(program: &str, given: Tables, clock: &mut Clock) -> Option<u64> {
 }
 
 /// The pairs of the closure, and what changing `n_changes` of its edges takes.
-pub fn closure(edges: Vec<Pair>, n_changes: usize, loaded: impl FnOnce()) -> (u64, Changes) {
+pub fn closure(edges: Vec<Pair>, n_changes: usize, loaded: impl FnOnce()) -> (u64, Changed) {
     loaded();
     timely::execute_directly(move |worker| {
         let (total, probe) = (Rc::new(Cell::new(0)), Handle::new());
@@ -54,16 +47,18 @@ pub fn closure(edges: Vec<Pair>, n_changes: usize, loaded: impl FnOnce()) -> (u6
         input.flush();
         worker.step_while(|| probe.less_than(input.time()));
         let count = total.get();
-        let mut changes = Changes::default();
+        let mut changes = Changed::default();
         for n in 0..n_changes {
-            for (change, took) in [(-1, &mut changes.delete_ms), (1, &mut changes.insert_ms)] {
+            for change in [-1, 1] {
                 let begun = Instant::now();
                 input.update(edges[n * edges.len() / n_changes], change);
                 time += 1;
                 input.advance_to(time);
                 input.flush();
                 worker.step_while(|| probe.less_than(input.time()));
-                took.push(begun.elapsed().as_secs_f64() * 1e3);
+                let took = begun.elapsed().as_secs_f64() * 1e3;
+                if change < 0 { &mut changes.delete_ms } else { &mut changes.insert_ms }.push(took);
+                changes.counts.push(total.get() as u64);
             }
         }
         assert_eq!(total.get(), count, "what was deleted and put back is there");

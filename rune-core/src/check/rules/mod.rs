@@ -333,6 +333,9 @@ pub struct CheckedRules {
     pub request_strata: Vec<Vec<usize>>,
     /// The types whose known entities rules ask for.
     pub known: Vec<KnownType>,
+    /// The relations whose given rows may change while a program is served, each with what follows from it, apart from relations that
+    /// depend on the request anyway.
+    pub changing: BTreeMap<PredicateId, BTreeSet<PredicateId>>,
     /// The relations that expressions read in rules which depend on no request and decide nothing.
     pub read_ahead: BTreeSet<PredicateId>,
     /// The entity types that are in use.

@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     base::{Pool, Span, Symbol, Values},
     diag::{Code, Finding, Findings},
-    schema::{Schema, Types},
+    schema::{Schema, Type, Types},
 };
 
 use super::{
-    CheckedRules, Goal, GoalKind, Guard, KnownType, Names, PredicateId, PredicateKind, Rule, Term,
+    CheckedRules, Goal, GoalKind, Guard, KnownType, Names, Predicate, PredicateId, PredicateKind, Rule, Term,
     reads::{Attributes, Readers, Reading},
 };
 
@@ -86,7 +86,9 @@ pub(super) fn stratify(checked: &mut CheckedRules, schema: Option<&Schema>, valu
             .any(|rule| checked.predicate(rule.head).is_some_and(|predicate| predicate.is_per_request))
     };
     (checked.request_strata, checked.strata) = strata.into_values().partition(is_per_request);
-    checked.known = known_types(&graph, checked);
+    let readers = Followers::of(&graph, checked);
+    let (known, changing) = (known_types(&readers, checked), changing(&readers, checked, schema));
+    (checked.known, checked.changing) = (known, changing);
     checked.read_ahead = read_ahead(checked, &attributes);
 }
 
@@ -104,23 +106,32 @@ fn read_ahead(checked: &CheckedRules, attributes: &Attributes) -> BTreeSet<Predi
     read
 }
 
-/// The types whose known entities rules ask for, each with what follows from them.
-fn known_types(graph: &BTreeMap<Node, Vec<Edge>>, checked: &CheckedRules) -> Vec<KnownType> {
-    let mut readers: BTreeMap<Node, Vec<Node>> = BTreeMap::new();
-    for (from, edges) in graph {
-        for edge in edges {
-            readers.entry(edge.to).or_default().push(*from);
+/// What follows from each relation.
+struct Followers<'c> {
+    readers: BTreeMap<Node, Vec<Node>>,
+    rules: Readers,
+    checked: &'c CheckedRules,
+}
+
+impl<'c> Followers<'c> {
+    fn of(graph: &BTreeMap<Node, Vec<Edge>>, checked: &'c CheckedRules) -> Self {
+        let mut readers: BTreeMap<Node, Vec<Node>> = BTreeMap::new();
+        for (from, edges) in graph {
+            for edge in edges {
+                readers.entry(edge.to).or_default().push(*from);
+            }
         }
+        Self { readers, rules: Readers::of(checked), checked }
     }
-    let known = checked.predicates.iter().enumerate().filter_map(|(at, predicate)| match predicate.kind {
-        PredicateKind::Known(kind) => Some((kind, PredicateId(at))),
-        _ => None,
-    });
-    let followers = |predicate| {
-        let mut seen = BTreeSet::new();
-        let mut pending = vec![Node::Relation(predicate)];
+
+    /// What follows from a relation, apart from relations that depend on the request anyway.
+    fn of_relation(&self, id: PredicateId) -> BTreeSet<PredicateId> {
+        // Of parents that no rule derives the graph says nothing.
+        let rules = self.rules.of_relation(id).iter().filter_map(|at| self.checked.rules.get(*at));
+        let mut seen: BTreeSet<Node> = rules.flat_map(head_nodes).collect();
+        let mut pending: Vec<Node> = seen.iter().copied().collect();
         while let Some(node) = pending.pop() {
-            for reader in readers.get(&node).into_iter().flatten() {
+            for reader in self.readers.get(&node).into_iter().flatten() {
                 if seen.insert(*reader) {
                     pending.push(*reader);
                 }
@@ -131,12 +142,55 @@ fn known_types(graph: &BTreeMap<Node, Vec<Edge>>, checked: &CheckedRules) -> Vec
             Node::Pair(..) => vec![Names::PARENT, Names::IN],
         });
         let is_derived_once = |id: &PredicateId| {
-            let is_per_request = checked.predicate(*id).is_some_and(|predicate| predicate.is_per_request);
+            let is_per_request = self.checked.predicate(*id).is_some_and(|predicate| predicate.is_per_request);
             !is_per_request && ![Names::PERMIT, Names::FORBID].contains(id)
         };
         ids.filter(is_derived_once).collect()
+    }
+}
+
+/// The types whose known entities rules ask for, each with what follows from them.
+fn known_types(followers: &Followers<'_>, checked: &CheckedRules) -> Vec<KnownType> {
+    let known = checked.predicates.iter().enumerate().filter_map(|(at, predicate)| match predicate.kind {
+        PredicateKind::Known(kind) => Some((kind, PredicateId(at))),
+        _ => None,
+    });
+    let of_type = |(kind, predicate)| KnownType { kind, predicate, followers: followers.of_relation(predicate) };
+    known.map(of_type).collect()
+}
+
+/// What may change while a program is served, each with what follows from it: live relations, what is stored of entities of live
+/// types, and the known entities of types that those may name.
+fn changing(
+    followers: &Followers<'_>,
+    checked: &CheckedRules,
+    schema: Option<&Schema>,
+) -> BTreeMap<PredicateId, BTreeSet<PredicateId>> {
+    let is_live_type = |kind: Symbol| {
+        schema.and_then(|schema| schema.entity_type(kind)).is_some_and(|entity_type| entity_type.is_live)
     };
-    known.map(|(kind, predicate)| KnownType { kind, predicate, followers: followers(predicate) }).collect()
+    let has_live_types = schema.is_some_and(|schema| schema.has_live_types());
+    let live = || checked.predicates.iter().filter(|predicate| predicate.kind == PredicateKind::Live);
+    let may_name = |types: &Types, kind: Symbol| match types {
+        Types::Any => true,
+        Types::OneOf(kinds) => kinds.iter().any(|of| match of {
+            Type::Entity(of) => *of == kind,
+            Type::Set(_) | Type::Record(_) => true,
+            _ => false,
+        }),
+    };
+    let is_changing = |(at, predicate): &(usize, &Predicate)| match predicate.kind {
+        PredicateKind::Live => true,
+        PredicateKind::Stored(kind, _) => is_live_type(kind),
+        // Whom else an entity names, its attributes and parents, is any.
+        PredicateKind::Known(kind) => {
+            has_live_types || live().flat_map(|of| &of.columns).any(|column| may_name(&column.types, kind))
+        }
+        PredicateKind::Parent => has_live_types && PredicateId(*at) == Names::PARENT,
+        _ => false,
+    };
+    let sources = checked.predicates.iter().enumerate().filter(is_changing).map(|(at, _)| PredicateId(at));
+    sources.map(|id| (id, followers.of_relation(id))).collect()
 }
 
 fn head_nodes(rule: &Rule) -> Vec<Node> {

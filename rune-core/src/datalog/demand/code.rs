@@ -126,12 +126,10 @@ fn binds(of: Box<[Bind]>, name: Name<'_>) -> Box<[Bind]> {
 impl Step {
     fn renamed(self, name: Name<'_>) -> Self {
         match self {
-            Self::Rows { of, directory, key, binds: to } => {
-                Self::Rows { of, directory, key: operands(key, name), binds: binds(to, name) }
+            Self::Rows { of, lookup, key, binds: to } => {
+                Self::Rows { of, lookup, key: operands(key, name), binds: binds(to, name) }
             }
-            Self::HasRows { of, directory, key, wanted } => {
-                Self::HasRows { of, directory, key: operands(key, name), wanted }
-            }
+            Self::HasRows { of, lookup, key, wanted } => Self::HasRows { of, lookup, key: operands(key, name), wanted },
             Self::Demand { group, binds: to } => Self::Demand { group, binds: binds(to, name) },
             Self::Demanded { group, key } => Self::Demanded { group, key: operands(key, name) },
             Self::Call { procedure, key, binds: to } => {
@@ -154,12 +152,12 @@ impl Step {
                 Self::Fold { procedure, key, fold, bind: bind(to, name) }
             }
             Self::Test(check) => Self::Test(check.map(&mut |of| operand(of, name))),
-            Self::Beside { directory, of, bind: to } => {
+            Self::Beside { lookup, of, place, bind: to } => {
                 let of = operand(of, name);
-                Self::Beside { directory, of, bind: bind(to, name) }
+                Self::Beside { lookup, of, place, bind: bind(to, name) }
             }
-            Self::Below { directory, low, high, wanted } => {
-                Self::Below { directory, low: operand(low, name), high: operand(high, name), wanted }
+            Self::Below { lookup, low, high, wanted } => {
+                Self::Below { lookup, low: operand(low, name), high: operand(high, name), wanted }
             }
             Self::Is { of, types } => Self::Is { of: operand(of, name), types },
             Self::Let { bind: to, value } => {
@@ -174,9 +172,9 @@ impl Step {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Step {
     /// For each row of a key.
-    Rows { of: PredicateId, directory: usize, key: Box<[Operand]>, binds: Box<[Bind]> },
+    Rows { of: PredicateId, lookup: usize, key: Box<[Operand]>, binds: Box<[Bind]> },
     /// If a key has rows, or has none.
-    HasRows { of: PredicateId, directory: usize, key: Box<[Operand]>, wanted: bool },
+    HasRows { of: PredicateId, lookup: usize, key: Box<[Operand]>, wanted: bool },
     /// For each tuple that is demanded of a group.
     Demand { group: usize, binds: Box<[Bind]> },
     /// If a tuple is demanded of a group.
@@ -196,10 +194,10 @@ pub(super) enum Step {
     Fold { procedure: usize, key: Box<[Operand]>, fold: Fold, bind: Bind },
     /// If values pass a test.
     Test(Check<Operand>),
-    /// For an entity and each that the directory has beside it.
-    Beside { directory: usize, of: Operand, bind: Bind },
+    /// For an entity and each that the lookup has beside it, at a place of what is found.
+    Beside { lookup: usize, of: Operand, place: usize, bind: Bind },
     /// If an entity is another or below it, or is not.
-    Below { directory: usize, low: Operand, high: Operand, wanted: bool },
+    Below { lookup: usize, low: Operand, high: Operand, wanted: bool },
     /// If a value is of these types.
     Is { of: Operand, types: Types },
     /// With a value for a register.

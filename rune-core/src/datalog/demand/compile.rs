@@ -9,20 +9,17 @@
 //! With all columns given every rule with one recursive literal is a tail rule, so that it does not matter at which end authors
 //! write their recursion. Where a rule is nothing of this, as where relations derive one another, the procedure is tabled.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     base::{Value, Values},
     check::rules::{Names, PredicateId, Slot, Term},
-    facts::{RowId, Store, Table},
+    facts::Store,
 };
 
 use super::{
     code::{Bind, Closure, Code, Group, Operand, Procedure, Step, Trial},
-    directory::Directory,
+    lookup::{Lookup, Wanted},
     plan::Planned,
     run::Run,
     scratch::Scratch,
@@ -47,6 +44,8 @@ pub(super) struct Compiler<'c, S, V> {
     store: &'c S,
     values: &'c V,
     pub(super) built: Built,
+    /// What finds the rows that are wanted, in the store.
+    pub(super) lookups: Vec<Lookup>,
     mode: Mode,
     depth: usize,
     /// The components whose tables are being compiled, the innermost last.
@@ -64,8 +63,9 @@ pub(super) struct Built {
     pub(super) procedures: Vec<Procedure>,
     pub(super) closures: Vec<Closure>,
     known: BTreeMap<(PredicateId, Pattern, Mode), Option<usize>>,
-    pub(super) directories: Vec<Arc<Directory>>,
-    on_columns: BTreeMap<(PredicateId, Vec<usize>), usize>,
+    /// How rows are to be found, by place.
+    pub(super) wanted: Vec<Wanted>,
+    on_columns: BTreeMap<Wanted, usize>,
 }
 
 impl Built {
@@ -79,11 +79,6 @@ impl Built {
     pub(super) fn rare(&self) -> BTreeSet<usize> {
         let rare = self.known.iter().filter(|((_, _, mode), _)| *mode == Mode::AnswerRare);
         rare.filter_map(|(_, at)| *at).collect()
-    }
-
-    /// The relation of each directory, and the columns of its keys.
-    pub(super) fn directories_by_place(&self) -> BTreeMap<usize, (PredicateId, Vec<usize>)> {
-        self.on_columns.iter().map(|((id, columns), at)| (*at, (*id, columns.clone()))).collect()
     }
 
     /// The procedure for a relation whose columns of a pattern are given, or that there is none; nothing if nobody has asked.
@@ -115,13 +110,19 @@ enum Kind {
 }
 
 impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
-    pub(super) fn new(shapes: &'c Shapes, store: &'c S, values: &'c V, built: Built, mode: Mode) -> Self {
+    pub(super) fn new(
+        shapes: &'c Shapes,
+        (store, values): (&'c S, &'c V),
+        (built, lookups): (Built, Vec<Lookup>),
+        mode: Mode,
+    ) -> Self {
         let (tabling, untried) = (Vec::new(), Vec::new());
         Self {
             shapes,
             store,
             values,
             built,
+            lookups,
             mode,
             depth: 0,
             tabling,
@@ -307,25 +308,17 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         })
     }
 
-    /// The rows of a relation by these columns.
-    pub(super) fn directory(&mut self, id: PredicateId, columns: &[usize]) -> usize {
-        let key = (id, columns.to_vec());
-        if let Some(known) = self.built.on_columns.get(&key) {
+    /// The place of what finds the rows of a relation by these columns.
+    pub(super) fn lookup(&mut self, id: PredicateId, columns: &[usize]) -> usize {
+        let wanted = Wanted { id, columns: columns.into() };
+        if let Some(known) = self.built.on_columns.get(&wanted) {
             return *known;
         }
-        let nothing = Table::default();
-        let (rows, n) = self.given(id).unwrap_or((&nothing, 0));
-        self.built.directories.push(Arc::new(Directory::of(rows, n, self.arity(id), columns)));
-        let at = self.built.directories.len() - 1;
-        self.built.on_columns.insert(key, at);
+        self.lookups.push(Lookup::of(&wanted, self.store, self.arity(id)));
+        let at = self.built.wanted.len();
+        self.built.wanted.push(wanted.clone());
+        self.built.on_columns.insert(wanted, at);
         at
-    }
-
-    /// The rows that are there before demand derives any, the first of a table.
-    fn given(&self, id: PredicateId) -> Option<(&'c Table, RowId)> {
-        let relation = self.store.relation(id)?;
-        let is_derived_here = self.shapes.clauses.contains_key(&id);
-        Some((&relation.rows, if is_derived_here { relation.places.len() } else { relation.rows.len() }))
     }
 
     pub(super) fn arity(&self, id: PredicateId) -> usize {
@@ -346,7 +339,8 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
             let key: Option<Vec<Value>> = columns.iter().enumerate().map(pick).collect();
             let Some(key) = key else { continue };
             self.scratch.reset();
-            let mut run = Run::new(&self.built, self.values, &mut self.scratch, TRIAL_STEPS_MAX, &[]);
+            let code = (&self.built, self.lookups.as_slice());
+            let mut run = Run::new(code, self.values, &mut self.scratch, TRIAL_STEPS_MAX, &[]);
             let answered = run.answers(at, &key).map(Tuples::len);
             n_worst = n_worst.max(TRIAL_STEPS_MAX - run.steps_left());
             match answered {
@@ -382,9 +376,7 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         let tables = if procedure.is_tabled { procedure.exits.as_slice() } else { &[] };
         let codes = closures.flat_map(|closure| &closure.edges).chain(&procedure.forwards).chain(tables);
         let n_most = |step: &Step| match step {
-            Step::Rows { directory, .. } | Step::Beside { directory, .. } => {
-                self.built.directories.get(*directory).map(|directory| directory.n_most())
-            }
+            Step::Rows { lookup, .. } | Step::Beside { lookup, .. } => self.lookups.get(*lookup).map(Lookup::n_most),
             _ => None,
         };
         let widest = codes.flat_map(|code| &code.steps).filter_map(n_most).max().unwrap_or_default();
@@ -428,8 +420,8 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
     }
 
     fn some_of(&self, id: PredicateId, column: usize) -> Vec<Value> {
-        let Some((rows, n)) = self.given(id) else { return Vec::new() };
-        let n = n as usize;
+        let Some(rows) = self.store.relation(id).map(|relation| &relation.rows) else { return Vec::new() };
+        let n = rows.len() as usize;
         // Far apart, in an order that has nothing to do with theirs.
         let at = |n_th: usize| u32::try_from((n_th * 7_919 + 13) * (n / TRIALS + 1) % n.max(1)).unwrap_or_default();
         (0..TRIALS.min(n)).filter_map(|n_th| rows.row(at(n_th)).get(column).copied()).collect()

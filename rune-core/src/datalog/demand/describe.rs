@@ -1,15 +1,16 @@
 //! Procedures for people: what is asked in which order, and what trials found that to take.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use serde::Serialize;
 
-use crate::{base::Values, check::rules::PredicateId, datalog::DatalogEngine, syntax::rules::Fold};
+use crate::{base::Values, datalog::DatalogEngine, syntax::rules::Fold};
 
 use super::{
     Demand,
     code::{Bind, Code, Operand, Procedure, Step},
     compile::Built,
+    lookup::Wanted,
 };
 
 /// How questions about derived relations are answered.
@@ -72,15 +73,14 @@ impl Demand {
     pub fn plan(&self, engine: &DatalogEngine, values: &impl Values) -> QueryPlan {
         let heads = engine.rules.iter().map(|rule| rule.head);
         let mut ahead: Vec<String> = heads
-            .filter(|id| !self.relations.contains(id) && !engine.is_question_of_requests(*id))
+            .filter(|id| !self.relations().contains(id) && !engine.is_question_of_requests(*id))
             .map(|id| engine.name(id).to_string())
             .collect();
         ahead.sort();
         ahead.dedup();
-        let directories = self.ready.directories_by_place();
-        let show = Show { engine, values, built: &self.ready, directories };
-        let rare = self.ready.rare();
-        let procedures = self.ready.procedures.iter().enumerate();
+        let show = Show { engine, values, built: &self.procedures.ready };
+        let rare = self.procedures.ready.rare();
+        let procedures = self.procedures.ready.procedures.iter().enumerate();
         let procedures = procedures.map(|(at, of)| show.procedure(of, rare.contains(&at)));
         QueryPlan { ahead, procedures: procedures.collect() }
     }
@@ -90,7 +90,6 @@ struct Show<'s, V> {
     engine: &'s DatalogEngine,
     values: &'s V,
     built: &'s Built,
-    directories: BTreeMap<usize, (PredicateId, Vec<usize>)>,
 }
 
 impl<V: Values> Show<'_, V> {
@@ -137,9 +136,9 @@ impl<V: Values> Show<'_, V> {
 
     fn step(&self, step: &Step) -> String {
         match step {
-            Step::Rows { directory, key, binds, .. } => format!("each {}", self.rows(*directory, key, binds)),
-            Step::HasRows { directory, key, wanted, .. } => {
-                format!("{} {}", if *wanted { "some" } else { "no" }, self.rows(*directory, key, &[]))
+            Step::Rows { lookup, key, binds, .. } => format!("each {}", self.rows(*lookup, key, binds)),
+            Step::HasRows { lookup, key, wanted, .. } => {
+                format!("{} {}", if *wanted { "some" } else { "no" }, self.rows(*lookup, key, &[]))
             }
             Step::Demand { group, binds } => format!("each {} of demand {group}", self.binds(binds).join(", ")),
             Step::Demanded { group, key } => format!("{} among demand {group}", self.operands(key).join(", ")),
@@ -176,8 +175,8 @@ impl<V: Values> Show<'_, V> {
             }
             Step::Is { of, types } => format!("{} is {}", self.operand(*of), types.show(self.values)),
             Step::Let { bind, value } => format!("{} = {}", self.bind(*bind), self.operand(*value)),
-            Step::Beside { directory, of, bind } => {
-                let is_up = self.directories.get(directory).is_some_and(|(_, columns)| *columns == [0]);
+            Step::Beside { lookup, of, bind, .. } => {
+                let is_up = self.built.wanted.get(*lookup).is_some_and(|of| *of.columns == [0]);
                 let side = if is_up { "above" } else { "below" };
                 format!("{0} itself and each {1} {side} {0}", self.operand(*of), self.bind(*bind))
             }
@@ -188,8 +187,8 @@ impl<V: Values> Show<'_, V> {
         }
     }
 
-    fn rows(&self, directory: usize, key: &[Operand], binds: &[Bind]) -> String {
-        let Some((id, columns)) = self.directories.get(&directory) else { return "rows".to_owned() };
+    fn rows(&self, lookup: usize, key: &[Operand], binds: &[Bind]) -> String {
+        let Some(Wanted { id, columns }) = self.built.wanted.get(lookup) else { return "rows".to_owned() };
         let mut key = self.operands(key).into_iter();
         // Of many columns the rows are whole, those of the key among what is bound.
         let is_whole = binds.len() == self.engine.arity(*id);

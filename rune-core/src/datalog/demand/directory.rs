@@ -22,7 +22,7 @@ pub(super) struct Directory {
     payload: Box<[Value]>,
     /// How many columns a row has in the payload.
     width: usize,
-    /// The columns of the key, if they do not fit a slot: then rows are whole, and compared.
+    /// The columns of the key, if rows are whole: where those do not fit a slot, rows are compared.
     compared: Option<Box<[usize]>>,
     n_keys: usize,
     n_rows: usize,
@@ -42,12 +42,12 @@ struct Slot {
 const FREE: Slot = Slot { key: 0, start: Value::FALSE, len: 0 };
 
 impl Directory {
-    /// The first `n` rows of a table by these columns.
-    pub(super) fn of(rows: &Table, n: RowId, arity: usize, columns: &[usize]) -> Self {
-        let compared: Option<Box<[usize]>> = (2 < columns.len()).then(|| columns.into());
+    /// The rows of a table by these columns, and whether they are whole in any case.
+    pub(super) fn of(rows: &Table, arity: usize, columns: &[usize], is_whole: bool) -> Self {
+        let compared: Option<Box<[usize]>> = (is_whole || 2 < columns.len()).then(|| columns.into());
         let kept: Vec<usize> = (0..arity).filter(|at| compared.is_some() || !columns.contains(at)).collect();
         let key_of = |row: &[Value]| pack(columns.iter().filter_map(|at| row.get(*at).copied()));
-        let mut keyed: Vec<(u64, RowId)> = (0..n).map(|at| (key_of(rows.row(at)), at)).collect();
+        let mut keyed: Vec<(u64, RowId)> = (0..rows.len()).map(|at| (key_of(rows.row(at)), at)).collect();
         keyed.sort_unstable();
         let groups = || keyed.chunk_by(|(a, _), (b, _)| a == b);
         let n_keys = groups().count();
@@ -195,7 +195,7 @@ mod tests {
             table.insert(&[v[n % 7], v[n % 11], v[n % 3], v[n % 2]]);
         }
         for columns in [vec![], vec![0], vec![1, 3], vec![3, 0], vec![0, 1, 2], vec![0, 1, 2, 3]] {
-            let directory = Directory::of(&table, table.len(), 4, &columns);
+            let directory = Directory::of(&table, 4, &columns, false);
             let kept = directory.columns(4, &columns);
             for n in 0..16 {
                 let key: Vec<Value> = columns.iter().map(|at| v[(n * (at + 1)) % 12]).collect();

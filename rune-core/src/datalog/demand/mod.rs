@@ -13,11 +13,12 @@ mod code;
 mod compile;
 mod describe;
 mod directory;
+mod lookup;
 mod plan;
 mod run;
 mod scratch;
 mod session;
-mod shape;
+pub(super) mod shape;
 mod tuples;
 
 use std::{
@@ -29,84 +30,131 @@ use crate::{base::Values, check::rules::PredicateId, facts::Store};
 
 use super::{CompiledRule, DatalogEngine};
 use compile::{Built, Compiler, Mode};
+use lookup::{Lookup, Wanted};
 use shape::{Pattern, Shapes};
 
 pub use describe::{PlannedDemand, PlannedProcedure, PlannedRule, QueryPlan};
 pub use session::Session;
 
-/// Procedures for questions about derived relations, over rows that do not change.
+/// Procedures for questions about derived relations, over the rows of one view of the facts.
 #[derive(Debug, Default)]
 pub struct Demand {
+    procedures: Arc<Procedures>,
+    /// What finds rows for what decisions ask.
+    lookups: Vec<Lookup>,
+    /// What finds them for that and more.
+    later: Mutex<Arc<Later>>,
+}
+
+/// Procedures over any view of the facts.
+#[derive(Debug, Default)]
+struct Procedures {
     /// The relations that are evaluated here, and not ahead.
     relations: BTreeSet<PredicateId>,
     shapes: Shapes,
-    /// Procedures for what decisions ask.
+    /// For what decisions ask.
     ready: Built,
-    /// Those and more: for what queries, lists and explanations have asked.
+    /// Those and more: for what queries, lists and explanations have asked, in whichever view.
     more: Mutex<Arc<Built>>,
+}
+
+/// Procedures for what has been asked of a view besides what decisions ask.
+#[derive(Debug, Default)]
+struct Later {
+    built: Arc<Built>,
+    lookups: Vec<Lookup>,
 }
 
 impl Demand {
     /// Demand for these relations, over the rows that are given or derived in a store; nothing is prepared.
     pub(super) fn of(engine: &DatalogEngine, store: &impl Store, relations: BTreeSet<PredicateId>) -> Self {
         let shapes = Shapes::of(engine, store, &relations);
-        Self { relations, shapes, ..Self::default() }
+        Self { procedures: Arc::new(Procedures { relations, shapes, ..Procedures::default() }), ..Self::default() }
     }
 
     /// Whether there is nothing that it answers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.shapes.clauses.is_empty()
+        self.procedures.shapes.clauses.is_empty()
     }
 
     /// The relations that can be asked about.
     #[must_use]
     pub fn relations(&self) -> &BTreeSet<PredicateId> {
-        &self.relations
+        &self.procedures.relations
     }
 
-    /// Prepares what decisions ask: rules that decide, and these relations with these columns given.
+    /// The same, for another who asks.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        let later = self.later.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self { procedures: self.procedures.clone(), lookups: self.lookups.clone(), later: Mutex::new(later) }
+    }
+
+    /// The same procedures over another view of the facts, in which these relations have other rows.
+    #[must_use]
+    pub fn over(&self, store: &impl Store, changed: &BTreeSet<PredicateId>) -> Self {
+        let Procedures { ready, shapes, .. } = &*self.procedures;
+        let anew = |(wanted, known): (&Wanted, &Lookup)| match changed.contains(&wanted.id) {
+            true => Lookup::of(wanted, store, shapes.arity(wanted.id)),
+            false => known.clone(),
+        };
+        let lookups = ready.wanted.iter().zip(&self.lookups).map(anew).collect();
+        Self { procedures: self.procedures.clone(), lookups, later: Mutex::default() }
+    }
+
+    /// The columns by which rows are looked up while decisions are made.
+    pub fn looked_up(&self) -> impl Iterator<Item = (PredicateId, &[usize])> {
+        self.procedures.ready.wanted.iter().map(|wanted| (wanted.id, &*wanted.columns))
+    }
+
+    /// The same relations with what decisions ask prepared, over a view of the facts: rules that decide, and these relations with
+    /// these columns given.
+    #[must_use]
     pub fn prepare<'c>(
-        &mut self,
+        &self,
         engine: &DatalogEngine,
         store: &impl Store,
         values: &impl Values,
         asked: impl IntoIterator<Item = (PredicateId, &'c [usize])>,
-    ) {
-        let built = std::mem::take(&mut self.ready);
+    ) -> Self {
+        let Procedures { relations, shapes, .. } = &*self.procedures;
         let rules = engine.forbids().chain(engine.permits()).map(|rule| (engine.question(rule), [0, 1, 2].as_slice()));
         let mut asked: Vec<_> =
             asked.into_iter().chain(rules).map(|(id, columns)| (id, Pattern::of(columns.iter().copied()))).collect();
-        let is_left = |rule: &&CompiledRule| {
-            engine.is_per_request(rule) && !self.shapes.clauses.contains_key(&engine.question(rule))
-        };
+        let is_left =
+            |rule: &&CompiledRule| engine.is_per_request(rule) && !shapes.clauses.contains_key(&engine.question(rule));
         for rule in engine.rules.iter().filter(is_left) {
             for plan in &rule.plans {
                 plan.each_lookup(&rule.body, &mut |id, columns, _| {
-                    if self.relations.contains(&id) {
+                    if relations.contains(&id) {
                         asked.push((id, Pattern::of(columns)));
                     }
                 });
             }
         }
-        let mut compiler = Compiler::new(&self.shapes, store, values, built, Mode::Answer);
+        let mut compiler = Compiler::new(shapes, (store, values), (Built::default(), Vec::new()), Mode::Answer);
         for (id, pattern) in &asked {
             compiler.procedure(*id, *pattern);
         }
         // A list that takes long has much to list; whether there is something is another matter.
-        let mut compiler = Compiler::new(&self.shapes, store, values, compiler.built, Mode::AnswerRare);
-        for (id, pattern) in asked.iter().filter(|(id, pattern)| pattern.is_all(self.shapes.arity(*id))) {
+        let known = (compiler.built, compiler.lookups);
+        let mut compiler = Compiler::new(shapes, (store, values), known, Mode::AnswerRare);
+        for (id, pattern) in asked.iter().filter(|(id, pattern)| pattern.is_all(shapes.arity(*id))) {
             compiler.procedure(*id, *pattern);
         }
-        self.ready = compiler.built;
-        *self.more.get_mut().unwrap_or_else(PoisonError::into_inner) = Arc::new(self.ready.clone());
+        let (ready, lookups) = (compiler.built, compiler.lookups);
+        let more = Mutex::new(Arc::new(ready.clone()));
+        let (relations, shapes) = (relations.clone(), shapes.clone());
+        let procedures = Arc::new(Procedures { relations, shapes, ready, more });
+        Self { procedures, lookups, later: Mutex::default() }
     }
 
     /// How many procedures were compiled later than for decisions.
     #[must_use]
     pub fn n_later(&self) -> usize {
-        let more = self.more.lock().unwrap_or_else(PoisonError::into_inner);
-        more.procedures.len() - self.ready.procedures.len()
+        let more = self.procedures.more.lock().unwrap_or_else(PoisonError::into_inner);
+        more.procedures.len() - self.procedures.ready.procedures.len()
     }
 
     /// The procedures with one more. Whoever decides has all that it asks for prepared, and never comes here.
@@ -116,13 +164,22 @@ impl Demand {
         values: &impl Values,
         (id, pattern): (PredicateId, Pattern),
         mode: Mode,
-    ) -> Arc<Built> {
-        let mut built = self.more.lock().unwrap_or_else(PoisonError::into_inner);
-        if built.known(id, pattern, mode).is_none() {
-            let mut compiler = Compiler::new(&self.shapes, store, values, Built::clone(&built), mode);
-            compiler.procedure(id, pattern);
-            *built = Arc::new(compiler.built);
+    ) -> Arc<Later> {
+        let Procedures { shapes, more, .. } = &*self.procedures;
+        let mut later = self.later.lock().unwrap_or_else(PoisonError::into_inner);
+        if later.built.known(id, pattern, mode).is_some() {
+            return later.clone();
         }
-        built.clone()
+        let mut more = more.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = if later.lookups.is_empty() { &self.lookups } else { &later.lookups };
+        let new = more.wanted.iter().skip(known.len()).map(|wanted| Lookup::of(wanted, store, shapes.arity(wanted.id)));
+        let mut lookups: Vec<Lookup> = known.iter().cloned().chain(new).collect();
+        if more.known(id, pattern, mode).is_none() {
+            let mut compiler = Compiler::new(shapes, (store, values), (Built::clone(&more), lookups), mode);
+            compiler.procedure(id, pattern);
+            (*more, lookups) = (Arc::new(compiler.built), compiler.lookups);
+        }
+        *later = Arc::new(Later { built: more.clone(), lookups });
+        later.clone()
     }
 }

@@ -221,8 +221,8 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
             }
             Planned::Literal(Literal::NoRows(id, args)) => {
                 let (columns, key) = known_part(args, &is_known);
-                let directory = self.directory(*id, &columns);
-                let step = Step::HasRows { of: *id, directory, key, wanted: false };
+                let lookup = self.lookup(*id, &columns);
+                let step = Step::HasRows { of: *id, lookup, key, wanted: false };
                 vec![Next::new(step, bound.clone(), rows * 0.9, rows * PROBE)]
             }
             Planned::Literal(Literal::NoCall(id, args)) => self
@@ -245,17 +245,17 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
     ) -> Next {
         let is_known = |term: &Term| is_known(*term, bound);
         let (columns, key) = known_part(args, &is_known);
-        let directory = self.directory(id, &columns);
-        let (fan, kept) = self.built.directories.get(directory).map_or((0.0, Vec::new()), |directory| {
-            (ratio(directory.n_rows(), directory.n_keys()), directory.columns(args.len(), &columns))
+        let lookup = self.lookup(id, &columns);
+        let (fan, kept) = self.lookups.get(lookup).map_or((0.0, Vec::new()), |lookup| {
+            (ratio(lookup.n_rows(), lookup.n_keys()), lookup.columns(args.len(), &columns))
         });
         if args.iter().all(|arg| is_known(arg) || is_idle(*arg, args, is_needed)) {
-            let step = Step::HasRows { of: id, directory, key, wanted: true };
+            let step = Step::HasRows { of: id, lookup, key, wanted: true };
             return Next::new(step, bound.clone(), rows * fan.min(0.9), rows * PROBE);
         }
         let mut bound = bound.clone();
         let binds = kept.iter().map(|at| self::bind_at(args, *at, &mut bound, is_needed)).collect();
-        Next::new(Step::Rows { of: id, directory, key, binds }, bound, rows * fan, rows * (PROBE + fan))
+        Next::new(Step::Rows { of: id, lookup, key, binds }, bound, rows * fan, rows * (PROBE + fan))
     }
 
     fn fold(
@@ -284,17 +284,21 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
             [false, true] if wanted => (&[1], sides[0]),
             _ => return None,
         };
-        let directory = self.directory(Names::IN, columns);
+        let lookup = self.lookup(Names::IN, columns);
         if known == [true, true] {
-            let step = Step::Below { directory, low, high, wanted };
+            let step = Step::Below { lookup, low, high, wanted };
             let share = if wanted { 0.3 } else { 0.9 };
             return Some(Next::new(step, bound.clone(), rows * share, rows * PROBE));
         }
-        let directory_of = self.built.directories.get(directory);
-        let fan = 1.0 + directory_of.map_or(0.0, |directory| ratio(directory.n_rows(), directory.n_keys()));
+        let (fan, kept) = self
+            .lookups
+            .get(lookup)
+            .map_or((0.0, Vec::new()), |lookup| (ratio(lookup.n_rows(), lookup.n_keys()), lookup.columns(2, columns)));
+        let fan = 1.0 + fan;
+        let place = kept.iter().position(|at| !columns.contains(at)).unwrap_or_default();
         let mut bound = bound.clone();
         let of = if columns == [0] { low } else { high };
-        let step = Step::Beside { directory, of, bind: bind(open, &mut bound) };
+        let step = Step::Beside { lookup, of, place, bind: bind(open, &mut bound) };
         Some(Next::new(step, bound, rows * fan, rows * (PROBE + fan)))
     }
 

@@ -15,6 +15,7 @@ use crate::{
 use super::{
     code::{Bind, Code, Operand, Procedure, Step},
     compile::Built,
+    lookup::Lookup,
     scratch::{Entry, Job, Known, NONE, Reader, Scratch, values_of},
     session::Found,
     tuples::Tuples,
@@ -24,6 +25,8 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Run<'r, V> {
     built: &'r Built,
+    /// What finds the rows that the procedures want.
+    lookups: &'r [Lookup],
     values: &'r V,
     scratch: &'r mut Scratch,
     steps_left: u64,
@@ -50,13 +53,13 @@ struct Frame {
 
 impl<'r, V: Values> Run<'r, V> {
     pub(super) fn new(
-        built: &'r Built,
+        (built, lookups): (&'r Built, &'r [Lookup]),
         values: &'r V,
         scratch: &'r mut Scratch,
         steps_max: u64,
         guests: &'r [(PredicateId, Value)],
     ) -> Self {
-        Self { built, values, scratch, steps_left: steps_max, guests, found: None }
+        Self { built, lookups, values, scratch, steps_left: steps_max, guests, found: None }
     }
 
     pub(super) fn steps_left(&self) -> u64 {
@@ -202,9 +205,9 @@ impl<'r, V: Values> Run<'r, V> {
         self.spend()?;
         let base = frame.base;
         let found = match step {
-            Step::Rows { of, directory, key, binds } => {
-                let Some(directory) = self.built.directories.get(*directory) else { return Flow::Continue(()) };
-                for row in directory.probe(values_of(&self.scratch.registers, base, key)) {
+            Step::Rows { of, lookup, key, binds } => {
+                let Some(lookup) = self.lookups.get(*lookup) else { return Flow::Continue(()) };
+                for row in lookup.probe(values_of(&self.scratch.registers, base, key)) {
                     self.go_on(frame, (binds, row), code, at)?;
                 }
                 for (_, guest) in self.guests.iter().filter(|(known, _)| known == of) {
@@ -212,11 +215,11 @@ impl<'r, V: Values> Run<'r, V> {
                 }
                 return Flow::Continue(());
             }
-            Step::Beside { directory, of, bind } => {
+            Step::Beside { lookup, of, place, bind } => {
                 let of = self.scratch.operand(base, *of);
-                let directory = self.built.directories.get(*directory);
-                let others = directory.into_iter().flat_map(|directory| directory.probe(std::iter::once(of)));
-                for value in std::iter::once(of).chain(others.filter_map(|row| row.first().copied())) {
+                let lookup = self.lookups.get(*lookup);
+                let others = lookup.into_iter().flat_map(|lookup| lookup.probe(std::iter::once(of)));
+                for value in std::iter::once(of).chain(others.filter_map(|row| row.get(*place).copied())) {
                     self.go_on(frame, (&[*bind], &[value]), code, at)?;
                 }
                 return Flow::Continue(());
@@ -248,11 +251,11 @@ impl<'r, V: Values> Run<'r, V> {
     fn test(&mut self, frame: Frame, step: &'r Step) -> Result<bool, Stop> {
         let base = frame.base;
         Ok(match step {
-            Step::HasRows { of, directory, key, wanted } => {
+            Step::HasRows { of, lookup, key, wanted } => {
                 let key = values_of(&self.scratch.registers, base, key);
                 let mut guests = self.guests.iter().filter(|(known, _)| known == of);
-                let directory = self.built.directories.get(*directory);
-                let has = directory.is_some_and(|directory| directory.has(key.clone()))
+                let lookup = self.lookups.get(*lookup);
+                let has = lookup.is_some_and(|lookup| lookup.has(key.clone()))
                     || guests.any(|(_, guest)| key.clone().all(|value| value == *guest));
                 has == *wanted
             }
@@ -274,11 +277,11 @@ impl<'r, V: Values> Run<'r, V> {
                 folded.is_some_and(|value| self.scratch.bind(base, &[*bind], &[value]))
             }
             Step::Test(check) => check.holds(self.values, &|of| self.scratch.operand(base, of)),
-            Step::Below { directory, low, high, wanted } => {
+            Step::Below { lookup, low, high, wanted } => {
                 let key = [*low, *high].map(|of| self.scratch.operand(base, of));
-                let directory = self.built.directories.get(*directory);
+                let lookup = self.lookups.get(*lookup);
                 let [low, high] = key;
-                (low == high || directory.is_some_and(|directory| directory.has(key.into_iter()))) == *wanted
+                (low == high || lookup.is_some_and(|lookup| lookup.has(key.into_iter()))) == *wanted
             }
             Step::Is { of, types } => types.has(self.values, self.scratch.operand(base, *of)),
             Step::Let { bind, value } => {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::{
-    Demand,
+    Demand, Later,
     compile::{Built, Mode},
     run::Run,
     scratch::Scratch,
@@ -42,7 +42,7 @@ pub struct Session<'p> {
 struct State {
     scratch: Box<Scratch>,
     /// Procedures with those that were not there when the session began.
-    more: Option<Arc<Built>>,
+    more: Option<Arc<Later>>,
     steps_max: u64,
     steps_left: u64,
     mode: Mode,
@@ -113,13 +113,13 @@ impl<'p> Session<'p> {
     /// Whether the rows of a relation are found when they are asked for.
     #[must_use]
     pub fn answers_for(&self, id: PredicateId) -> bool {
-        self.demand.relations.contains(&id)
+        self.demand.relations().contains(&id)
     }
 
     /// How many columns a relation has.
     #[must_use]
     pub fn arity(&self, id: PredicateId) -> usize {
-        self.demand.shapes.arity(id)
+        self.demand.procedures.shapes.arity(id)
     }
 
     /// Whether a relation has a row.
@@ -241,7 +241,7 @@ impl<'p> Session<'p> {
         (store, values): (&impl Store, &impl Values),
     ) -> Option<Vec<Value>> {
         let id = engine.question(rule);
-        if !self.demand.shapes.clauses.contains_key(&id) {
+        if !self.demand.procedures.shapes.clauses.contains_key(&id) {
             return None;
         }
         let (pattern, key) = given(&of);
@@ -262,7 +262,7 @@ impl<'p> Session<'p> {
         (store, values): (&impl Store, &impl Values),
     ) -> Option<Result<bool, Stop>> {
         let id = engine.question(rule);
-        let is_here = self.demand.shapes.clauses.contains_key(&id);
+        let is_here = self.demand.procedures.shapes.clauses.contains_key(&id);
         is_here.then(|| self.has(store, values, id, &of))
     }
 
@@ -277,25 +277,27 @@ impl<'p> Session<'p> {
     ) -> Result<R, Stop> {
         let State { scratch, more, steps_left, mode, found, .. } = &mut *self.state.borrow_mut();
         let mode = *mode;
-        let ready = |built: &Built| built.known(id, pattern, mode);
-        let mut question = ready(more.as_deref().unwrap_or(&self.demand.ready));
-        if question.is_none() {
-            let built = self.demand.extend(store, values, (id, pattern), mode);
-            question = ready(more.insert(built));
+        let question = |built: &Built| built.known(id, pattern, mode);
+        let is_known = question(more.as_ref().map_or(&self.demand.procedures.ready, |later| &later.built)).is_some();
+        if !is_known {
+            *more = Some(self.demand.extend(store, values, (id, pattern), mode));
         }
-        let built: &Built = more.as_deref().unwrap_or(&self.demand.ready);
+        let (built, lookups) = match more.as_deref() {
+            Some(later) => (&*later.built, later.lookups.as_slice()),
+            None => (&self.demand.procedures.ready, self.demand.lookups.as_slice()),
+        };
         // What is not to be compiled took too long to be.
-        let procedure = question.flatten().ok_or(Stop::TooManySteps)?;
+        let procedure = question(built).flatten().ok_or(Stop::TooManySteps)?;
         let rare = built.known(id, pattern, Mode::AnswerRare).flatten().filter(|_| mode == Mode::Answer);
         let budget = rare.map_or(*steps_left, |_| built.budget(procedure).min(*steps_left));
-        let mut run = Run::new(built, values, scratch, budget, &self.guests);
+        let mut run = Run::new((built, lookups), values, scratch, budget, &self.guests);
         run.found = found.as_mut();
         let answered = run.answers(procedure, key).map(|_| ());
         *steps_left -= budget - run.steps_left();
         let (answered, procedure) = match (answered, rare) {
             (Err(_), Some(rare)) => {
                 scratch.reset();
-                let mut run = Run::new(built, values, scratch, *steps_left, &self.guests);
+                let mut run = Run::new((built, lookups), values, scratch, *steps_left, &self.guests);
                 let answered = run.answers(rare, key).map(|_| ());
                 *steps_left = run.steps_left();
                 (answered, rare)
@@ -304,7 +306,7 @@ impl<'p> Session<'p> {
         };
         match answered {
             // It is known now.
-            Ok(()) => Run::new(built, values, scratch, 0, &self.guests).answers(procedure, key).map(take),
+            Ok(()) => Run::new((built, lookups), values, scratch, 0, &self.guests).answers(procedure, key).map(take),
             Err(stop) => {
                 scratch.reset();
                 Err(stop)

@@ -16,15 +16,15 @@ use crate::{
 
 /// A rule, or the rows that are given of a relation that has rules.
 #[derive(Debug, Clone)]
-pub(super) struct Clause {
-    pub(super) args: Vec<Term>,
-    pub(super) literals: Vec<Literal>,
-    pub(super) n_slots: usize,
+pub(in crate::datalog) struct Clause {
+    pub(in crate::datalog) args: Vec<Term>,
+    pub(in crate::datalog) literals: Vec<Literal>,
+    pub(in crate::datalog) n_slots: usize,
 }
 
 /// A condition.
 #[derive(Debug, Clone)]
-pub(super) enum Literal {
+pub(in crate::datalog) enum Literal {
     /// Rows of a relation that demand evaluates.
     Call(PredicateId, Vec<Term>),
     /// Rows that are there.
@@ -43,7 +43,7 @@ pub(super) enum Literal {
 }
 
 /// The relations that demand evaluates, and the rules that decide which it can, with their clauses.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Shapes {
     pub(super) clauses: BTreeMap<PredicateId, Vec<Clause>>,
     components: BTreeMap<PredicateId, usize>,
@@ -79,7 +79,7 @@ impl Literal {
     }
 }
 
-pub(super) fn slot_of(term: Term) -> Option<Slot> {
+pub(in crate::datalog) fn slot_of(term: Term) -> Option<Slot> {
     match term {
         Term::Slot(slot) => Some(slot),
         Term::Constant(_) | Term::Any => None,
@@ -90,7 +90,7 @@ impl Shapes {
     /// The shapes of rules for these relations, over rows that are given and those that others have.
     pub(super) fn of(engine: &DatalogEngine, store: &impl Store, taken: &BTreeSet<PredicateId>) -> Self {
         let mut clauses: BTreeMap<PredicateId, Vec<Clause>> = BTreeMap::new();
-        let mut inner = Inner { first: engine.relations.len() + engine.rules.len(), clauses: Vec::new() };
+        let mut inner = Inner { first: engine.relations.len() + engine.rules.len(), ..Inner::default() };
         for id in taken {
             let of_rules: Vec<Clause> =
                 engine.rules_for(*id).filter_map(|rule| rule.clause(taken, &mut inner)).collect();
@@ -102,6 +102,7 @@ impl Shapes {
         for rule in engine.permits().chain(engine.forbids()) {
             if rule.is_plain(store)
                 && !rule.body.reads_any(&stale)
+                && !rule.body.reads_any(&engine.unsure)
                 && let Some(clause) = rule.clause(taken, &mut inner)
             {
                 clauses.insert(engine.question(rule), vec![clause]);
@@ -142,7 +143,11 @@ impl DatalogEngine {
     pub(in crate::datalog) fn demandable(&self, store: &impl Store) -> BTreeSet<PredicateId> {
         let heads = self.strata.iter().flatten().filter_map(|at| self.rules.get(*at)).map(|rule| rule.head);
         let high = self.too_high();
-        let is_taken = |id: &PredicateId| self.is_plain(*id, store) && !high.contains(id);
+        // What reads what is undetermined may be so, too, once it is derived.
+        let is_doubtful = |id: &PredicateId| store.relation(*id).is_some_and(|relation| !relation.doubts.is_empty());
+        let doubtful = self.readers_of((0..self.relations.len()).map(PredicateId).filter(is_doubtful).collect());
+        let is_taken =
+            |id: &PredicateId| self.is_plain(*id, store) && ![&high, &doubtful].iter().any(|of| of.contains(id));
         let mut taken: BTreeSet<PredicateId> = heads.filter(is_taken).collect();
         loop {
             let stale = self.stale(&taken);
@@ -193,8 +198,33 @@ impl DatalogEngine {
                 && !info.is_read_ahead
         });
         is_lasting
+            && !self.unsure.contains(&id)
             && ![Names::PERMIT, Names::FORBID, Names::PARENT, Names::IN].contains(&id)
             && self.rules_for(id).all(|rule| rule.is_plain(store))
+    }
+
+    /// The relations that may come to be undetermined when what changes does: those with rules that can fail, and those that read them.
+    pub(in crate::datalog) fn unsure(&self) -> BTreeSet<PredicateId> {
+        let can_fail = |rule: &CompiledRule| {
+            !rule.fits.is_empty() || rule.clause(&BTreeSet::new(), &mut Inner::default()).is_none()
+        };
+        let follows: BTreeSet<PredicateId> = self.changing.values().flatten().copied().collect();
+        let is_unsure = |rule: &&CompiledRule| follows.contains(&rule.head) && can_fail(rule);
+        let unsure = self.rules.iter().filter(is_unsure).map(|rule| rule.head).collect();
+        self.readers_of(unsure)
+    }
+
+    /// These relations, and those that rules derive from them, directly or not.
+    fn readers_of(&self, mut these: BTreeSet<PredicateId>) -> BTreeSet<PredicateId> {
+        loop {
+            let n_before = these.len();
+            let readers = self.rules.iter().filter(|rule| rule.body.reads_any(&these)).map(|rule| rule.head);
+            let readers: Vec<PredicateId> = readers.collect();
+            these.extend(readers);
+            if these.len() == n_before {
+                return these;
+            }
+        }
     }
 
     /// The relations that a request may derive anew in bulk: what is kept of their rows may not be all.
@@ -204,7 +234,7 @@ impl DatalogEngine {
     }
 
     /// Whether what a relation has depends on a request: then it is no relation, or derived for each.
-    pub(super) fn is_question_of_requests(&self, id: PredicateId) -> bool {
+    pub(in crate::datalog) fn is_question_of_requests(&self, id: PredicateId) -> bool {
         [Names::PERMIT, Names::FORBID].contains(&id) || self.request_relations().any(|of| of == id)
     }
 
@@ -225,7 +255,7 @@ impl DatalogEngine {
 
 /// Clauses of which `p(X, Z) :- p(X, Y), p(Y, Z)` is made `p(X, Z) :- q(X, Y), p(Y, Z)` for each other clause with the body `q`:
 /// the closure is the same, and demand goes along it (Troy, Yu and Zhang, "Linearization of nonlinear recursive rules", 1989).
-fn linear(id: PredicateId, clauses: Vec<Clause>) -> Vec<Clause> {
+pub(in crate::datalog) fn linear(id: PredicateId, clauses: Vec<Clause>) -> Vec<Clause> {
     let reads_itself =
         |clause: &Clause| clause.literals.iter().any(|of| matches!(of, Literal::Call(to, _) if *to == id));
     let (recursive, exits): (Vec<Clause>, Vec<Clause>) = clauses.into_iter().partition(reads_itself);
@@ -297,9 +327,11 @@ impl Clause {
 
 /// Clauses of aggregates, each in the place of a relation.
 #[derive(Debug, Default)]
-struct Inner {
-    first: usize,
-    clauses: Vec<Clause>,
+pub(in crate::datalog) struct Inner {
+    pub(in crate::datalog) first: usize,
+    pub(in crate::datalog) clauses: Vec<Clause>,
+    /// Whether sums are taken, which can fail: then whoever takes them has to see to it.
+    pub(in crate::datalog) takes_sums: bool,
 }
 
 impl Inner {
@@ -310,7 +342,7 @@ impl Inner {
 }
 
 /// The rows of a relation that are given beside what its rules derive.
-fn given(id: PredicateId, arity: usize) -> Clause {
+pub(in crate::datalog) fn given(id: PredicateId, arity: usize) -> Clause {
     let args: Vec<Term> = (0..arity).map(|at| Term::Slot(Slot(at))).collect();
     Clause { args: args.clone(), literals: vec![Literal::Rows(id, args)], n_slots: arity }
 }
@@ -323,7 +355,13 @@ impl CompiledRule {
             && self.clause(&BTreeSet::new(), &mut Inner::default()).is_some()
     }
 
-    fn clause(&self, taken: &BTreeSet<PredicateId>, inner: &mut Inner) -> Option<Clause> {
+    /// Whether no condition of the rule can fail but that a sum may be too large, and none reads what is undetermined.
+    pub(in crate::datalog) fn is_maintained(&self, store: &impl Store) -> bool {
+        let mut inner = Inner { takes_sums: true, ..Inner::default() };
+        self.fits.is_empty() && !self.body.reads_doubts(store) && self.clause(&BTreeSet::new(), &mut inner).is_some()
+    }
+
+    pub(in crate::datalog) fn clause(&self, taken: &BTreeSet<PredicateId>, inner: &mut Inner) -> Option<Clause> {
         let literals = self.literals(&self.body, taken, inner)?;
         let clause = Clause { args: self.args.clone(), literals, n_slots: self.variables.len() };
         let given = [Names::PERMIT, Names::FORBID].contains(&self.head).then(|| clause.args.clone());
@@ -359,6 +397,7 @@ impl CompiledRule {
                     match fold {
                         Fold::Count => {}
                         Fold::Min | Fold::Max if folds_longs() => {}
+                        Fold::Sum if inner.takes_sums && folds_longs() => {}
                         // Sums overflow, and sets are values of their own.
                         _ => return None,
                     }

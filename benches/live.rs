@@ -1,0 +1,245 @@
+//! Live facts: `cargo bench --bench live [NAME…]`, `RUNE_SCALE` times as large (a whole number, 1 by default).
+//!
+//! | name | what |
+//! |---|---|
+//! | change | one fact changed among many, until decisions see it |
+//! | users | a million users that come and go, and what one takes |
+//! | churn | ten million distinct strings that come and go, and the memory that stays |
+//!
+//! Each counts what there is at the end and asks again, so that a figure is one of right answers.
+
+#![expect(clippy::disallowed_methods, reason = "it takes times and reads its environment")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a benchmark tells what it saw")]
+#![expect(clippy::panic, reason = "an answer that is wrong ends it")]
+
+use std::{
+    env, fs,
+    time::{Duration, Instant},
+};
+
+use rune_core::{Batch, Engine, EntityRef, Node, Options, Program, Request, Sources};
+
+/// The rules of `bench/datalog/programs/authz.dl` with every relation live.
+const AUTHZ: &str = r#"
+version = "rune/1.0"
+[rules]
+@live relation member(User, Group).
+@live relation subgroup(Group, Group).
+@live relation parent_of(Document | Folder, Folder).
+@live relation grant_user(User, Document | Folder).
+@live relation grant_group(Group, Document | Folder).
+@live relation deny(User, Document | Folder).
+in_group(U, G) :- member(U, G).
+in_group(U, G) :- in_group(U, H), subgroup(H, G).
+below(D, F) :- parent_of(D, F).
+below(D, F) :- below(D, E), parent_of(E, F).
+may(U, D) :- grant_user(U, D).
+may(U, D) :- in_group(U, G), grant_group(G, D).
+may(U, D) :- below(D, F), grant_user(U, F).
+may(U, D) :- below(D, F), in_group(U, G), grant_group(G, F).
+no(U, D) :- deny(U, D).
+no(U, D) :- below(D, F), deny(U, F).
+@id("read") permit(U, Action::"read", D) :- may(U, D), not no(U, D).
+"#;
+
+const USERS: &str = r#"
+version = "rune/1.0"
+[schema]
+@live entity Group in [Group];
+@live entity User in [Group] { level: Long, email: String };
+entity Document;
+action read, write appliesTo { principal: [User], resource: [Document] };
+[policies]
+@id("level") permit (principal, action == Action::"read", resource) when { principal.level > 2 };
+@id("group") permit (principal in Group::"top", action == Action::"write", resource);
+"#;
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        // SplitMix64 (Steele, Lea and Flood, 2014).
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % n
+    }
+}
+
+fn main() {
+    let names: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let scale = env::var("RUNE_SCALE").ok().map_or(1, |text| text.parse().expect("a number"));
+    let benches: [(&str, fn(u64)); 3] = [("change", change), ("users", users), ("churn", churn)];
+    for (name, bench) in benches {
+        if names.is_empty() || names.iter().any(|wanted| wanted == name) {
+            bench(scale);
+        }
+    }
+}
+
+fn engine(text: &str) -> Engine {
+    Engine::new(Program::build(Sources::single("a.rune", text), Options::default()).expect("it is right"))
+}
+
+fn entity(kind: &str, id: impl ToString) -> EntityRef {
+    EntityRef::new(kind, id.to_string())
+}
+
+fn show(name: &str, took: &mut [Duration]) {
+    took.sort();
+    let at = |part: usize| took[(took.len() - 1) * part / 1_000].as_secs_f64() * 1e6;
+    println!("{name}: p50 {:.1} us, p99 {:.1} us, max {:.1} us of {}", at(500), at(990), at(1_000), took.len());
+}
+
+/// Resident memory, in MB.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or_default() / 1024
+}
+
+/// A random row of one of the relations of [`AUTHZ`], as many in all as a million of them are like.
+fn authz_row(random: &mut Random, n: u64) -> (&'static str, [EntityRef; 2]) {
+    let (users, groups, documents, folders) = (n / 10, n / 100, n / 4, n / 40);
+    let user = entity("User", random.below(users));
+    let group = |random: &mut Random| entity("Group", random.below(groups));
+    let what = |random: &mut Random| match random.below(4) {
+        0 => entity("Folder", random.below(folders)),
+        _ => entity("Document", random.below(documents)),
+    };
+    match random.below(20) {
+        0..8 => ("member", [user, group(random)]),
+        8 => {
+            let low = 1 + random.below(groups - 1);
+            ("subgroup", [entity("Group", low), entity("Group", random.below(low))])
+        }
+        9..15 => {
+            let folder = entity("Folder", random.below(folders));
+            ("parent_of", [entity("Document", random.below(documents)), folder])
+        }
+        15..18 => ("grant_user", [user, what(random)]),
+        18 => ("grant_group", [group(random), what(random)]),
+        _ => ("deny", [user, what(random)]),
+    }
+}
+
+fn change(scale: u64) {
+    let n = 1_000_000 * scale;
+    let engine = engine(AUTHZ);
+    let mut random = Random(1);
+    let begun = Instant::now();
+    for _ in 0..n / 10_000 {
+        let batch = (0..10_000).fold(Batch::default(), |batch, _| {
+            let (relation, row) = authz_row(&mut random, n);
+            batch.insert(relation, row.map(Node::from))
+        });
+        engine.facts().apply(&batch).expect("it fits");
+    }
+    let (counts, seconds) = (engine.facts().counts(), begun.elapsed().as_secs_f64());
+    println!("change: {} rows applied in {seconds:.1} s, {} values, {} MB", counts.rows, counts.values, resident());
+    let (mut applied, mut decided, mut seen) = (Vec::new(), Vec::new(), 0);
+    for at in 0..20_000 {
+        let user = entity("User", random.below(n / 10));
+        let document = entity("Document", random.below(n / 4));
+        let row = || [user.clone(), document.clone()].map(Node::from);
+        let request = Request::new(user.clone(), entity("Action", "read"), document.clone());
+        let before = engine.decide(&request).is_allowed();
+        let batch = Batch::default().insert("grant_user", row()).delete("deny", row());
+        let begun = Instant::now();
+        engine.facts().apply(&batch).expect("it fits");
+        applied.push(begun.elapsed());
+        let begun = Instant::now();
+        let after = engine.decide(&request).is_allowed();
+        decided.push(begun.elapsed());
+        seen += u64::from(before != after);
+        if at % 2 == 0 {
+            let batch = Batch::default().delete("grant_user", row());
+            let begun = Instant::now();
+            engine.facts().apply(&batch).expect("it fits");
+            applied.push(begun.elapsed());
+            assert_eq!(engine.decide(&request).is_allowed(), before, "{request:?}");
+        }
+    }
+    println!("change: {seen} of 20000 grants changed a decision");
+    assert!(15_000 < seen, "most users may not read most documents before they are granted that");
+    show("change: a fact, until decisions see it", &mut applied);
+    show("change: the decision after it", &mut decided);
+}
+
+fn user(id: u64, groups: &[u64], level: u64) -> Node {
+    let above: Vec<String> = groups.iter().map(|g| format!(r#"{{"type":"Group","id":"g{g}"}}"#)).collect();
+    let text = format!(
+        r#"{{"uid":{{"type":"User","id":"u{id}"}},"attrs":{{"level":{level},"email":"u{id}@example.com"}},"parents":[{}]}}"#,
+        above.join(",")
+    );
+    text.parse().expect("JSON")
+}
+
+fn users(scale: u64) {
+    let n = 1_000_000 * scale;
+    let engine = engine(USERS);
+    let mut random = Random(2);
+    let group = |g: u64| {
+        let above = if g < 10 { "top".to_owned() } else { format!("g{}", g / 10) };
+        let text = format!(
+            r#"{{"uid":{{"type":"Group","id":"g{g}"}},"attrs":{{}},"parents":[{{"type":"Group","id":"{above}"}}]}}"#
+        );
+        text.parse::<Node>().expect("JSON")
+    };
+    let batch = (0..1_000).fold(Batch::default(), |batch, g| batch.put(group(g)));
+    engine.facts().apply(&batch).expect("it fits");
+    let begun = Instant::now();
+    for first in (0..n).step_by(10_000) {
+        let batch = (first..first + 10_000).fold(Batch::default(), |batch, id| {
+            batch.put(user(id, &[random.below(1_000), random.below(1_000)], id % 5))
+        });
+        engine.facts().apply(&batch).expect("it fits");
+    }
+    let (counts, seconds) = (engine.facts().counts(), begun.elapsed().as_secs_f64());
+    assert_eq!(counts.entities, n + 1_000);
+    println!("users: {n} applied in {seconds:.1} s, {} values, {} MB", counts.values, resident());
+    let mut applied = Vec::new();
+    for _ in 0..5_000 {
+        let id = random.below(n);
+        let request =
+            Request::new(entity("User", format!("u{id}")), entity("Action", "write"), entity("Document", "d"));
+        for (groups, is_allowed) in [(&[][..], false), (&[7, 77], true)] {
+            let batch = Batch::default().put(user(id, groups, id % 5));
+            let begun = Instant::now();
+            engine.facts().apply(&batch).expect("it fits");
+            let decision = engine.decide(&request);
+            applied.push(begun.elapsed());
+            assert_eq!(decision.is_allowed(), is_allowed, "{request:?}");
+        }
+    }
+    show("users: one user's groups, to the next answer", &mut applied);
+}
+
+fn churn(scale: u64) {
+    let (n, n_at_once) = (10_000_000 * scale, 10_000u64);
+    let text = "version = \"rune/1.0\"\n[rules]\n@live relation session(User, String).\n\
+                @id(\"s\") permit(U, _, _) :- session(U, _).";
+    let engine = engine(text);
+    let row = |at: u64| [entity("User", format!("user {at}")).into(), format!("session {at}").into()];
+    let begun = Instant::now();
+    let mut marks = Vec::new();
+    for first in (0..n).step_by(1_000) {
+        let batch = (first..first + 1_000).fold(Batch::default(), |batch, at| batch.insert("session", row(at)));
+        let batch = match first.checked_sub(n_at_once) {
+            Some(old) => (old..old + 1_000).fold(batch, |batch, at| batch.delete("session", row(at))),
+            None => batch,
+        };
+        engine.facts().apply(&batch).expect("it fits");
+        if first % (n / 5) == 0 && 0 < first {
+            marks.push(resident());
+        }
+    }
+    marks.push(resident());
+    let (counts, seconds) = (engine.facts().counts(), begun.elapsed().as_secs_f64());
+    println!("churn: {} strings in {seconds:.1} s, {} values at the end, MB at each fifth: {marks:?}", 2 * n, counts.values);
+    assert_eq!(counts.rows, n_at_once);
+    assert!(counts.values <= 4 * n_at_once, "what is gone is held: {counts:?}");
+    let (first, last) = (marks[0], marks[marks.len() - 1]);
+    assert!(last < first + first / 4 + 16, "memory grows: {marks:?}");
+}

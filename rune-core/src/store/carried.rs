@@ -1,0 +1,166 @@
+//! Live facts that are carried over to another program.
+
+use std::fmt;
+
+use crate::{
+    base::{LivePool, Value, Values, View as Datum, limits, value::carry as carry_value},
+    check::{
+        CheckedEntity,
+        rules::{Column, Predicate, PredicateId, PredicateKind},
+    },
+    program::Program,
+    schema::{Type, is_of},
+};
+
+use super::{batch::Op, changes::Live};
+
+/// Why a program cannot take the live facts that there are: the one that is served stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CarryError {
+    /// Some have no place in it; at most [`limits::FINDINGS_MAX`] are told, and how many there are besides.
+    Misfits {
+        /// What is in the way, each with why.
+        misfits: Vec<String>,
+        /// How many more there are.
+        n_more: usize,
+    },
+    /// What follows from them takes more than it may.
+    Derivation(String),
+}
+
+impl fmt::Display for CarryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Misfits { misfits, n_more } => {
+                f.write_str("live facts are in the way: ")?;
+                f.write_str(&misfits.join("; "))?;
+                if 0 < *n_more {
+                    write!(f, "; and {n_more} more")?;
+                }
+                Ok(())
+            }
+            Self::Derivation(message) => f.write_str(message),
+        }
+    }
+}
+
+impl std::error::Error for CarryError {}
+
+/// Carries what is live to another program, which has none yet.
+pub(super) fn carry(before: &Live, old: &Program, after: Option<&mut Live>, new: &Program) -> Result<(), CarryError> {
+    let mut carrier = Carrier { before, new, misfits: Vec::new(), n_more: 0 };
+    let Some(after) = after else {
+        carrier.refuse_all(old);
+        return carrier.end();
+    };
+    let mut ops = Vec::new();
+    for (id, relation) in before.facts.relations.all_live().filter(|(_, relation)| !relation.rows.is_empty()) {
+        let name = old.rules().name(id);
+        let is_it = |of: &Predicate| of.kind == PredicateKind::Live && of.name == *name;
+        let found = new.relations().predicates.iter().enumerate().find(|(_, of)| is_it(of));
+        match found {
+            Some((at, to)) => {
+                for row in relation.rows.rows() {
+                    let row = carrier.row(row, to, &mut after.values);
+                    ops.extend(row.map(|row| Op::Insert(PredicateId(at), row)));
+                }
+            }
+            None => carrier.misfit(format!("`{name}` has {} live rows, and is no longer live", relation.rows.len())),
+        }
+    }
+    for row in before.facts.live_entities() {
+        ops.extend(carrier.entity(row, &mut after.values).map(Op::Put));
+    }
+    carrier.end()?;
+    after.start(new, ops).map_err(|error| CarryError::Derivation(error.to_string()))
+}
+
+struct Carrier<'c> {
+    before: &'c Live,
+    new: &'c Program,
+    misfits: Vec<String>,
+    n_more: usize,
+}
+
+impl Carrier<'_> {
+    fn end(self) -> Result<(), CarryError> {
+        let Self { misfits, n_more, .. } = self;
+        if misfits.is_empty() { Ok(()) } else { Err(CarryError::Misfits { misfits, n_more }) }
+    }
+
+    fn misfit(&mut self, misfit: String) {
+        if self.misfits.len() < limits::FINDINGS_MAX { self.misfits.push(misfit) } else { self.n_more += 1 }
+    }
+
+    fn refuse_all(&mut self, old: &Program) {
+        let before = self.before;
+        for (id, relation) in before.facts.relations.all_live().filter(|(_, relation)| !relation.rows.is_empty()) {
+            let name = old.rules().name(id);
+            self.misfit(format!("`{name}` has {} live rows, and is no longer live", relation.rows.len()));
+        }
+        match before.facts.n_live_entities() {
+            0 => {}
+            n => self.misfit(format!("there are {n} live entities, and no type is live any more")),
+        }
+    }
+
+    fn row(&mut self, row: &[Value], to: &Predicate, values: &mut LivePool) -> Option<Vec<Value>> {
+        let shown = |value: &Value| self.before.values.show_briefly(*value);
+        let shown = || format!("{}({})", to.name, row.iter().map(shown).collect::<Vec<_>>().join(", "));
+        if row.len() != to.columns.len() {
+            let message = format!("{}: the relation has {} columns now", shown(), to.columns.len());
+            self.misfit(message);
+            return None;
+        }
+        let carried: Vec<Value> = row.iter().map(|value| carry_value(&self.before.values, *value, values)).collect();
+        let schema = self.new.schema();
+        let fits = |(column, value): (&Column, &Value)| {
+            column.types.has(&*values, *value) && schema.is_none_or(|schema| schema.may_have(&*values, *value))
+        };
+        if let Some(at) = to.columns.iter().zip(&carried).position(|pair| !fits(pair)) {
+            let wanted = to.columns.get(at).map_or_else(String::new, |column| column.types.show(&*values));
+            let message = format!("{}: column {} is {wanted} now", shown(), at + 1);
+            self.misfit(message);
+            return None;
+        }
+        Some(carried)
+    }
+
+    fn entity(&mut self, row: &[Value], values: &mut LivePool) -> Option<CheckedEntity> {
+        let [uid, attributes, tags, parents] = *row else { return None };
+        let from = &self.before.values;
+        let shown = from.show_briefly(uid);
+        let Datum::Set(parents) = from.view(parents) else { return None };
+        let mut parents: Vec<Value> = parents.iter().map(|parent| carry_value(from, *parent, values)).collect();
+        parents.sort_unstable();
+        let [uid, attributes, tags] = [uid, attributes, tags].map(|value| carry_value(from, value, values));
+        let Datum::Entity(kind, id) = values.view(uid) else { return None };
+        let Some(of) = self.new.schema().and_then(|schema| schema.entity_type(kind)).filter(|of| of.is_live) else {
+            self.misfit(format!("{shown}: its type is no longer live"));
+            return None;
+        };
+        let kind_of = |value: &Value| match values.view(*value) {
+            Datum::Entity(kind, _) => Some(kind),
+            _ => None,
+        };
+        let tags_fit = match (&of.tags, values.view(tags)) {
+            (Some(kind), Datum::Record(tags)) => tags.iter().all(|(_, tag)| is_of(&*values, *tag, kind)),
+            (_, Datum::Record(tags)) => tags.is_empty(),
+            _ => false,
+        };
+        let what = if of.choices.as_ref().is_some_and(|choices| !choices.contains(&id)) {
+            "the schema lists the ids of its type, and this is not one now"
+        } else if !is_of(&*values, attributes, &Type::Record(of.attributes.clone())) {
+            "its attributes are not those of its type now"
+        } else if !tags_fit {
+            "its tags are not those of its type now"
+        } else if !parents.iter().filter_map(kind_of).all(|parent| of.parents.contains(&parent)) {
+            "it may not be in one of its parents now"
+        } else {
+            return Some(CheckedEntity { uid, attributes, tags, parents, span: None });
+        };
+        self.misfit(format!("{shown}: {what}"));
+        None
+    }
+}

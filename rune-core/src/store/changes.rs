@@ -1,0 +1,368 @@
+//! What a batch changes: rows and entities, who is known by them, and what follows.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use hashbrown::HashMap;
+
+use crate::{
+    base::{LivePool, Value, Values as _, View as Datum, limits, value::each_entity},
+    check::{
+        CheckedEntity,
+        rules::{Names, PredicateId, PredicateKind},
+    },
+    datalog::{self, Bounds, Demand, Strata},
+    facts::{FactView, Facts, Relation, RowId, Store as _},
+    program::Program,
+};
+
+use super::{
+    ApplyError, Batch, ChangeFault, LiveCounts,
+    batch::Op,
+    hierarchy::{self, Parents},
+};
+
+/// The live facts with all that follows from them, as the writer has them.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) values: LivePool,
+    pub(super) facts: Facts,
+    demand: Demand,
+    /// How often live facts name each entity.
+    n_named: HashMap<Value, u32>,
+    /// How many rows there were when questions were planned.
+    planned: BTreeMap<PredicateId, RowId>,
+    /// The facts as readers have them.
+    shared: Arc<FactView>,
+}
+
+/// Changes that are made to a copy, which shares what they leave alone.
+#[derive(Debug)]
+struct Draft {
+    facts: Facts,
+    changed: BTreeSet<PredicateId>,
+    /// Values that more names, and values that less names than before.
+    held: Vec<Value>,
+    released: Vec<Value>,
+    /// How many more rows and entities name an entity, or how many less.
+    named: HashMap<Value, i64>,
+    parents: Parents,
+    n_changes: usize,
+}
+
+/// Live facts have changed by more than this factor: what was planned for fewer or more may be slow for them.
+const DRIFT: RowId = 2;
+/// Relations with fewer rows are fast in any order.
+const PLANNED_MIN: RowId = 32;
+
+impl Draft {
+    fn of(facts: &Facts) -> Self {
+        Self {
+            facts: facts.next(),
+            changed: BTreeSet::new(),
+            held: Vec::new(),
+            released: Vec::new(),
+            named: HashMap::new(),
+            parents: Parents::default(),
+            n_changes: 0,
+        }
+    }
+
+    /// Puts a row in place, or takes it away.
+    fn row(&mut self, id: PredicateId, row: &[Value], is_there: bool) -> bool {
+        let change =
+            |relation: &mut Relation| if is_there { relation.rows.insert(row) } else { relation.rows.remove(row) };
+        let is_new = self.facts.relation_mut(id).is_some_and(change);
+        if is_new {
+            self.changed.insert(id);
+            // What rules add to is kept as it was before they did.
+            self.facts.relations.given_mut(id).map(change);
+        }
+        is_new
+    }
+
+    /// Notes that values are named once more or once less.
+    fn name(&mut self, values: &LivePool, named: &[Value], is_there: bool) {
+        self.n_changes += 1;
+        if is_there { &mut self.held } else { &mut self.released }.extend(named);
+        for value in named {
+            each_entity(values, *value, &mut |_, entity| {
+                *self.named.entry(entity).or_default() += if is_there { 1 } else { -1 };
+            });
+        }
+    }
+}
+
+impl Live {
+    /// Of a program that takes live facts, which has none yet.
+    pub(super) fn over(program: &Program) -> Option<Self> {
+        let changing = &program.rules().changing;
+        if changing.is_empty() && !program.schema().is_some_and(|schema| schema.has_live_types()) {
+            return None;
+        }
+        let mut live = Self {
+            values: LivePool::over(program.facts().values().clone()),
+            facts: program.facts().facts().next(),
+            demand: program.demand().share(),
+            n_named: HashMap::new(),
+            planned: BTreeMap::new(),
+            shared: program.facts().clone(),
+        };
+        for id in changing.keys() {
+            // Where there is one value for a key, the row that has it is replaced.
+            if let Some(n) = program.rules().n_keys(*id)
+                && let Some(relation) = live.facts.relation_mut(*id)
+            {
+                relation.rows.index_on(&(0..n).collect::<Vec<_>>());
+            }
+        }
+        live.index(program);
+        live.share();
+        Some(live)
+    }
+
+    pub(super) fn facts(&self) -> Arc<FactView> {
+        self.shared.clone()
+    }
+
+    pub(super) fn demand(&self) -> &Demand {
+        &self.demand
+    }
+
+    pub(super) fn counts(&self) -> LiveCounts {
+        let (rows, entities) = (self.facts.relations.live_rows(), self.facts.n_live_entities());
+        LiveCounts { rows, entities, values: self.values.n_live() as u64 }
+    }
+
+    /// Makes the changes of a batch, and says how many rows and entities they put or take away.
+    pub(super) fn apply(&mut self, program: &Program, batch: &Batch) -> Result<usize, ApplyError> {
+        let ops = batch.read(program, &mut self.values);
+        let made = ops.and_then(|ops| self.make(program, ops));
+        // What was read and is not needed goes again.
+        self.values.settle();
+        if made.as_ref().is_ok_and(|n| 0 < *n) {
+            self.share();
+        }
+        made
+    }
+
+    /// Begins with what another program had.
+    pub(super) fn start(&mut self, program: &Program, ops: Vec<Op>) -> Result<(), ApplyError> {
+        self.make(program, ops)?;
+        self.values.settle();
+        self.plan(program);
+        Ok(())
+    }
+
+    /// Makes changes that were read.
+    fn make(&mut self, program: &Program, ops: Vec<Op>) -> Result<usize, ApplyError> {
+        let mut draft = Draft::of(&self.facts);
+        for (at, op) in ops.into_iter().enumerate() {
+            match op {
+                Op::Insert(id, row) => self.insert(program, &mut draft, (id, &row)),
+                Op::Delete(id, row) => self.delete(&mut draft, (id, &row)),
+                Op::Put(entity) => {
+                    hierarchy::check(&draft.facts, &self.values, &entity).map_err(|message| fault(at, message))?;
+                    self.put(program, &mut draft, entity);
+                }
+                Op::Remove(entity) => self.remove(program, &mut draft, entity),
+            }
+        }
+        if draft.n_changes == 0 {
+            return Ok(0);
+        }
+        if limits::LIVE_ROWS_MAX < draft.facts.relations.live_rows() + draft.facts.n_live_entities() {
+            return Err(ApplyError::TooManyRows(limits::LIVE_ROWS_MAX));
+        }
+        self.know(program, &mut draft);
+        let derived = self.follow(program, &mut draft)?;
+        let n_changes = draft.n_changes;
+        self.keep(draft, &derived);
+        Ok(n_changes)
+    }
+
+    fn insert(&self, program: &Program, draft: &mut Draft, (id, row): (PredicateId, &[Value])) {
+        if let Some(old) = other_of_key(program, &draft.facts, (id, row)) {
+            self.delete(draft, (id, &old));
+        }
+        if draft.row(id, row, true) {
+            draft.name(&self.values, row, true);
+        }
+    }
+
+    fn delete(&self, draft: &mut Draft, (id, row): (PredicateId, &[Value])) {
+        if draft.row(id, row, false) {
+            draft.name(&self.values, row, false);
+        }
+    }
+
+    fn put(&mut self, program: &Program, draft: &mut Draft, entity: CheckedEntity) {
+        let CheckedEntity { uid, attributes, tags, parents, .. } = entity;
+        let new = [uid, attributes, tags, self.values.set(parents)];
+        if draft.facts.live_entity(uid).is_some_and(|old| old == new) {
+            return;
+        }
+        self.remove(program, draft, uid);
+        draft.facts.put_live_entity(new);
+        self.entity(program, draft, &new, true);
+    }
+
+    fn remove(&self, program: &Program, draft: &mut Draft, entity: Value) {
+        if let Some(old) = draft.facts.remove_live_entity(entity) {
+            self.entity(program, draft, &old, false);
+        }
+    }
+
+    /// What is known by an entity that has come, or was known by one that goes: its stored attributes and its parents as rows.
+    fn entity(&self, program: &Program, draft: &mut Draft, entity: &[Value], is_there: bool) {
+        let [uid, attributes, _, parents] = *entity else { return };
+        draft.name(&self.values, entity, is_there);
+        let Datum::Entity(kind, _) = self.values.view(uid) else { return };
+        if let Datum::Record(members) = self.values.view(attributes) {
+            for (at, predicate) in program.relations().predicates.iter().enumerate() {
+                let member = |(name, value): &(_, Value)| {
+                    (predicate.kind == PredicateKind::Stored(kind, *name)).then_some(*value)
+                };
+                if let Some(value) = members.iter().find_map(member) {
+                    draft.row(PredicateId(at), &[uid, value], is_there);
+                }
+            }
+        }
+        if let Datum::Set(parents) = self.values.view(parents)
+            && draft.facts.relations.keeps_parents
+        {
+            for parent in parents {
+                draft.row(Names::PARENT, &[uid, *parent], is_there);
+            }
+            draft.parents.note(uid);
+        }
+    }
+
+    /// Makes those known that live facts name and nobody did before, and forgets those that nothing names any more.
+    fn know(&self, program: &Program, draft: &mut Draft) {
+        let named: Vec<(Value, i64)> = draft.named.iter().map(|(entity, n)| (*entity, *n)).collect();
+        let files = &program.facts().facts().relations;
+        for (entity, n_more) in named {
+            let Datum::Entity(kind, _) = self.values.view(entity) else { continue };
+            let Some(of) = program.rules().known.iter().find(|of| of.kind == kind) else { continue };
+            let n_before = i64::from(self.n_named.get(&entity).copied().unwrap_or_default());
+            let is_in_files = || files.get(of.predicate).is_some_and(|known| known.rows.find(&[entity]).is_some());
+            if (0 < n_before) != (0 < n_before + n_more) && !is_in_files() {
+                draft.row(of.predicate, &[entity], n_before == 0);
+            }
+        }
+    }
+
+    /// Derives anew what is derived ahead and follows from what has changed, and says which relations those are.
+    fn follow(&mut self, program: &Program, draft: &mut Draft) -> Result<BTreeSet<PredicateId>, ApplyError> {
+        let engine = program.rules();
+        let readers = draft.changed.iter().filter_map(|id| engine.changing.get(id)).flatten();
+        let these: BTreeSet<PredicateId> =
+            readers.copied().filter(|id| !self.demand.relations().contains(id)).collect();
+        if these.contains(&Names::PARENT) {
+            draft.parents.start_anew(&mut draft.facts);
+        } else if draft.parents.settle(&mut draft.facts) {
+            draft.changed.insert(Names::IN);
+        }
+        if these.is_empty() {
+            return Ok(these);
+        }
+        for id in these.iter().filter(|id| ![Names::PARENT, Names::IN].contains(id)) {
+            let given = draft.facts.relations.given(*id).cloned();
+            if let Some(relation) = draft.facts.relation_mut(*id) {
+                *relation = given.unwrap_or_else(|| Relation::new(engine.arity(*id)));
+            }
+        }
+        engine.prepare(&mut draft.facts);
+        let bounds = Bounds { steps_max: limits::LIVE_STEPS_MAX, rows_max: limits::ROWS_MAX };
+        let strata = Strata::Lasting { these: &these, n_before: 2 };
+        datalog::derive(engine, &mut draft.facts, &mut self.values, strata, bounds)
+            .map_err(|error| ApplyError::Derivation(error.to_string()))?;
+        Ok(these)
+    }
+
+    /// Makes a draft what is so from now on.
+    fn keep(&mut self, draft: Draft, derived: &BTreeSet<PredicateId>) {
+        let Draft { facts, changed, held, released, named, .. } = draft;
+        held.into_iter().for_each(|value| self.values.hold(value));
+        for id in derived {
+            facts.relation(*id).into_iter().flat_map(Relation::values).for_each(|value| self.values.hold(value));
+        }
+        released.into_iter().for_each(|value| self.values.release(value));
+        for id in derived {
+            self.facts
+                .relation(*id)
+                .into_iter()
+                .flat_map(Relation::values)
+                .for_each(|value| self.values.release(value));
+        }
+        for (entity, n_more) in named {
+            let n = i64::from(self.n_named.get(&entity).copied().unwrap_or_default()) + n_more;
+            match u32::try_from(n) {
+                Ok(n) if 0 < n => drop(self.n_named.insert(entity, n)),
+                _ => drop(self.n_named.remove(&entity)),
+            }
+        }
+        self.facts = facts;
+        self.demand = self.demand.over(&self.facts, &changed.union(derived).copied().collect());
+    }
+
+    /// Whether relations have many more or many fewer rows than when questions were planned.
+    pub(super) fn has_drifted(&self) -> bool {
+        self.sizes().any(|(id, n)| {
+            let planned = self.planned.get(&id).copied().unwrap_or_default();
+            let (few, many) = (n.min(planned).max(PLANNED_MIN), n.max(planned).max(PLANNED_MIN));
+            few.saturating_mul(DRIFT) < many
+        })
+    }
+
+    fn sizes(&self) -> impl Iterator<Item = (PredicateId, RowId)> {
+        self.facts.relations.all_live().map(|(id, relation)| (id, relation.rows.len()))
+    }
+
+    /// Plans questions for the rows that there are now.
+    pub(super) fn plan(&mut self, program: &Program) {
+        self.planned = self.sizes().collect();
+        self.demand = program.prepare(&self.demand, &self.facts, &self.values);
+        self.index(program);
+        self.share();
+    }
+
+    /// Makes the indexes by which rows that change are looked up.
+    fn index(&mut self, program: &Program) {
+        let mut indexed = BTreeSet::new();
+        let wanted: Vec<(PredicateId, Vec<usize>)> =
+            self.demand.looked_up().map(|(id, columns)| (id, columns.to_vec())).collect();
+        for (id, columns) in wanted {
+            let is_shared = self.facts.relation(id).is_some_and(|relation| relation.rows.is_shared());
+            if let Some(relation) =
+                self.facts.relation_mut(id).filter(|_| is_shared && columns.len() < program.rules().arity(id))
+            {
+                relation.rows.index_on(&columns);
+                indexed.insert(id);
+            }
+        }
+        let all = program.rules().changing.keys().copied();
+        self.demand = self.demand.over(&self.facts, &all.chain(indexed).collect());
+    }
+
+    /// Lets readers have the facts as they are now.
+    fn share(&mut self) {
+        self.shared = Arc::new(FactView::new(Arc::new(self.values.snapshot()), self.facts.next()));
+    }
+}
+
+fn fault(at: usize, message: String) -> ApplyError {
+    ApplyError::Changes { faults: vec![ChangeFault { at, message, help: None }], n_more: 0 }
+}
+
+/// The row that another replaces: the one with the same key, of a relation that has one value for each.
+fn other_of_key(program: &Program, facts: &Facts, (id, row): (PredicateId, &[Value])) -> Option<Vec<Value>> {
+    let n = program.rules().n_keys(id)?;
+    let rows = &facts.relation(id)?.rows;
+    let index = rows.find_index(&(0..n).collect::<Vec<_>>())?;
+    let old = rows.row(rows.probe(index, row.get(..n)?).next()?);
+    (old != row).then(|| old.to_vec())
+}
