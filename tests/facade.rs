@@ -13,20 +13,22 @@ use std::{
 };
 
 /// What the names at the root lead to: types of their fields that programs match on.
-const LED_TO: [&str; 13] = [
+const LED_TO: [&str; 15] = [
     "Atom",
     "Because",
     "Candidate",
     "Clause",
+    "Counted",
     "Fact",
     "Failed",
+    "InTheWay",
     "Instance",
     "Outcome",
     "Place",
     "Refusal",
     "Reload",
     "RuleRef",
-    "Stats",
+    "Searched",
 ];
 
 fn root() -> &'static Path {

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use rune_core::{
-    Engine, EntityRef, Explanation, Options, Program, QueryError, Request, Sources, base::limits, explain::Instance,
+    Engine, EntityRef, Explanation, Options, OwnedValue, Program, QueryError, Request, Sources, base::limits,
+    explain::Instance,
 };
 
 fn engine(rules: &str) -> Engine {
@@ -53,6 +54,23 @@ fn the_rows_of_a_large_aggregate_are_cut_and_it_is_said() {
         ));
         assert!(explanation.decision.is_allowed());
         assert_eq!((explanation.is_incomplete, explanation.facts.len() <= n), (is_cut, true), "{n}");
+        let counted = explanation.determining[0].clauses[0].counted.as_ref().expect("an aggregate");
+        assert_eq!((counted.tuples.len(), counted.beyond), (limits::FOLDED_ROWS_MAX, usize::from(is_cut)));
+    }
+}
+
+#[test]
+fn the_largest_of_many_is_among_those_that_are_shown() {
+    let n = 3 * limits::FOLDED_ROWS_MAX;
+    for (fold, best) in [("min", 0), ("max", n - 1)] {
+        let explanation = explain(&format!(
+            "relation row(Long).\n{}@id(\"best\") permit(_, _, _) :- N = {fold} {{ X : row(X) }}, N == {best}.\n",
+            rows("row", n)
+        ));
+        let counted = explanation.determining[0].clauses[0].counted.as_ref().expect("an aggregate");
+        let best = vec![OwnedValue::Long(i64::try_from(best).expect("a small number"))];
+        assert!(counted.tuples.contains(&best), "{counted:?}");
+        assert_eq!(counted.tuples.len() + counted.beyond, n);
     }
 }
 

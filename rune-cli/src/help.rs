@@ -73,6 +73,8 @@ Examples:
   rune explain policies --principal 'User::\"ada\"' --action 'Action::\"read\"' \\
       --resource 'Document::\"plan\"'
   rune explain policies … --depth 9    with rules below rules, nine deep
+  rune explain policies … --minimal    the smallest proof alone
+  rune explain policies … --missing 3  what would have it allowed, within three facts
   rune explain policies --plan         how questions about derived relations are answered
 
 Exit codes:
@@ -85,6 +87,7 @@ Examples:
   rune query policies 'can_read(User::\"ada\", D)?'
   rune query policies 'viewer(S, F), User::\"ada\" in S' --count
   rune query policies 'can_read(User::\"ada\", D)' --why
+  rune query policies 'can_read(User::\"ada\", D)' --why --minimal
   rune query policies 'User(U), not can_read(U, Document::\"plan\")' --limit 10
 
 Exit codes:
@@ -116,6 +119,7 @@ pub(crate) const LIST: &str = "\
 Examples:
   rune list resources policies --principal 'User::\"ada\"' --action 'Action::\"read\"'
   rune list principals policies --action 'Action::\"read\"' --resource 'Document::\"plan\"'
+  rune list principals policies … --limit 100 --after 'User::\"ada\"'   the next page
   rune list actions policies --principal 'User::\"ada\"' --resource 'Document::\"plan\"'
 
 Exit codes:

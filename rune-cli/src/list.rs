@@ -6,7 +6,13 @@ use anyhow::Result;
 use rune_core::{Engine, EntityRef, List, Listed, Options};
 use serde_json::{Value as Json, json};
 
-use crate::{Outcome, check::number, output::Output, report, request, shown::Shown};
+use crate::{
+    Outcome,
+    check::number,
+    output::Output,
+    report, request,
+    shown::{Meter, Shown},
+};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -59,6 +65,9 @@ struct Common {
     /// Only entities of this type.
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<String>,
+    /// Only entities that come after this one, by type and id: the next page after one that `--limit` cut.
+    #[arg(long, value_name = "ENTITY")]
+    after: Option<EntityRef>,
     /// The circumstances, a JSON object: `{ "hour": 9 }`.
     #[arg(long, value_name = "JSON")]
     context: Option<String>,
@@ -82,14 +91,30 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
         Some(kind) => list.of_type(kind),
         None => list,
     };
+    let list = match &common.after {
+        Some(entity) => list.after(entity.clone()),
+        None => list,
+    };
     let list = match request::context(common.context.as_deref())? {
         Some(context) => list.with_context(context),
         None => list,
     };
     let Some(program) = report::program(&common.dir, Options::default(), output)? else { return Ok(Outcome::Unusable) };
-    let listed = Engine::new(program).list(&list)?;
-    output.result(&text(&listed, common.shown), || json(&listed, common.shown));
+    let (engine, meter) = (Engine::new(program), Meter::start(common.shown.stats, output));
+    let listed = engine.list(&list)?;
+    meter.tell(&[("list", listed.stats)]);
+    let version = engine.lineup().stable().version();
+    output.result(&text(&listed, common.shown), || {
+        let mut json = json(&listed, common.shown);
+        if let Json::Object(members) = &mut json {
+            members.insert("version".to_owned(), json!(version.to_string()));
+        }
+        json
+    });
     output.note(&note(of, &listed));
+    if let Some(entity) = next(&listed, common.shown) {
+        output.note(&format!("note: the next page: --after '{entity}'"));
+    }
     for message in open(&listed) {
         output.warn(&message);
     }
@@ -121,6 +146,13 @@ pub(crate) fn note(of: Candidates, listed: &Listed) -> String {
     format!("note: allowed for {} of {candidates} {what}{considered}{absent}", entities.len())
 }
 
+/// The last entity of a page after which there are more, unless all are only counted.
+fn next(listed: &Listed, shown: Shown) -> Option<&EntityRef> {
+    let n = shown.n_of(listed.entities.len());
+    let is_cut = n < listed.entities.len() && !shown.count;
+    if is_cut { listed.entities.get(n.checked_sub(1)?) } else { listed.next.as_ref() }
+}
+
 /// What the list leaves open.
 pub(crate) fn open(listed: &Listed) -> Vec<String> {
     let mut open = Vec::new();
@@ -144,15 +176,6 @@ pub(crate) fn text(listed: &Listed, shown: Shown) -> String {
     } else {
         lines.extend(shown.rest_of(n));
     }
-    if shown.stats {
-        let stats = listed.stats;
-        lines.push(format!(
-            "{}, {} steps, {} rows looked at",
-            number(listed.candidates, "candidate"),
-            stats.steps,
-            stats.rows_touched
-        ));
-    }
     lines.join("\n")
 }
 
@@ -165,6 +188,7 @@ pub(crate) fn json(listed: &Listed, shown: Shown) -> Json {
         "undecided": listed.undecided,
         "error": listed.error,
         "incomplete": listed.is_incomplete,
+        "next": next(listed, shown),
         "stats": listed.stats,
     })
 }

@@ -3,10 +3,15 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use rune_core::{Engine, Options, OwnedValue, Proof, QueryError, Rows};
+use rune_core::{Engine, ExplainOptions, Options, OwnedValue, Proof, QueryError, Rows};
 use serde_json::{Value as Json, json};
 
-use crate::{Outcome, check::number, output::Output, report, request, shown::Shown};
+use crate::{
+    Outcome,
+    output::Output,
+    report, request,
+    shown::{Meter, Shown},
+};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -19,8 +24,14 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     shown: Shown,
     /// Say why there is a row: what makes the first of them true; or why there is none.
-    #[arg(long, conflicts_with_all = ["count", "limit", "stats"])]
+    #[arg(long, conflicts_with_all = ["count", "limit"])]
     why: bool,
+    /// With `--why`, the smallest proof of all rows: the fewest given facts, and of those proofs the fewest derived ones.
+    #[arg(long, requires = "why")]
+    minimal: bool,
+    /// With `--why`, if there is no row: what would have there be one, of so many facts at most.
+    #[arg(long, value_name = "K", requires = "why", value_parser = clap::value_parser!(u8).range(1..=8))]
+    missing: Option<u8>,
     /// With `--why`, show rules below rules so deep; 0 shows none.
     #[arg(long, value_name = "N", default_value_t = 3, requires = "why")]
     depth: usize,
@@ -31,11 +42,20 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     let Some(program) = report::program(&arguments.dir, Options::default(), output)? else {
         return Ok(Outcome::Unusable);
     };
-    let engine = Engine::new(program);
+    let (engine, meter) = (Engine::new(program), Meter::start(arguments.shown.stats, output));
     let answered = if arguments.why {
-        engine.prove(&arguments.query, request.as_ref()).map(|proof| tell_why(&proof, arguments, output))
+        let options = ExplainOptions::default();
+        let options = if arguments.minimal { options.minimal() } else { options };
+        let options = arguments.missing.map_or(options, |n| options.missing(n.into()));
+        engine.prove_with(&arguments.query, request.as_ref(), options).map(|proof| {
+            meter.tell(&[("proof", proof.stats)]);
+            tell_why(&proof, arguments, &meter, output)
+        })
     } else {
-        engine.query(&arguments.query, request.as_ref()).map(|rows| tell(&rows, arguments, output))
+        engine.query(&arguments.query, request.as_ref()).map(|rows| {
+            meter.tell(&[("query", rows.stats)]);
+            tell(&rows, arguments, output)
+        })
     };
     match answered {
         Ok(outcome) => Ok(outcome),
@@ -52,8 +72,8 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     }
 }
 
-fn tell_why(proof: &Proof, arguments: &Arguments, output: Output) -> Outcome {
-    output.result(proof.tree(arguments.depth).trim_end(), || json!(proof));
+fn tell_why(proof: &Proof, arguments: &Arguments, meter: &Meter, output: Output) -> Outcome {
+    output.result(proof.tree(arguments.depth).trim_end(), || meter.with_stats(json!(proof), || json!(proof.stats)));
     if proof.holds { Outcome::Yes } else { Outcome::No }
 }
 
@@ -76,7 +96,7 @@ pub(crate) fn text(rows: &Rows, shown: Shown) -> String {
         let values: Vec<_> = rows.columns.iter().zip(row).map(|(name, value)| format!("{name} = {value}")).collect();
         values.join(", ")
     };
-    let mut lines: Vec<String> = match (rows.columns.is_empty(), shown.count) {
+    let lines: Vec<String> = match (rows.columns.is_empty(), shown.count) {
         (_, true) => vec![n_rows.to_string()],
         (true, false) => vec![if rows.rows.is_empty() { "no" } else { "yes" }.to_owned()],
         (false, false) if rows.rows.is_empty() => vec!["no rows".to_owned()],
@@ -85,15 +105,7 @@ pub(crate) fn text(rows: &Rows, shown: Shown) -> String {
             lines.chain(shown.rest_of(n_rows)).collect()
         }
     };
-    if shown.stats {
-        let stats = rows.stats;
-        lines.push(format!("{}, {} looked at", number_of(stats.steps, "step"), number_of(stats.rows_touched, "row")));
-    }
     lines.join("\n")
-}
-
-fn number_of(n: u64, thing: &str) -> String {
-    number(usize::try_from(n).unwrap_or(usize::MAX), thing)
 }
 
 pub(crate) fn json(rows: &Rows, shown: Shown) -> Json {

@@ -51,6 +51,36 @@ fn a_query_prints_its_rows_and_exits_with_whether_there_are_any() {
 }
 
 #[test]
+fn what_an_answer_took_is_told_beside_it() {
+    let told = |arguments: &[&str]| {
+        let (plain, run) = (rune(arguments), rune(&[arguments, &["--stats"]].concat()));
+        assert_eq!(run.stdout, plain.stdout, "{run:?}");
+        let told = String::from_utf8_lossy(&run.stderr).into_owned();
+        let line = told.lines().find(|line| line.contains("looked at")).expect("a line").to_owned();
+        let (counts, ms) = line.rsplit_once("; ").expect("counts and a time");
+        assert!(ms.ends_with(" ms"), "{line}");
+        counts.to_owned()
+    };
+    let [who, what] = [["--principal", "User::\"ada\""], ["--action", "Action::\"read\""]];
+    let explain = [&["explain", "."], &who[..], &what[..], &["--resource", "Document::\"plan\""]].concat();
+    let list = [&["list", "resources", "."], &who[..], &what[..]].concat();
+    let query = ["query", ".", "viewer(U, D), viewer(U, E)"];
+    for (arguments, start) in [
+        (query.to_vec(), "note: query: "),
+        ([&query[..], &["--why"]].concat(), "note: proof: "),
+        (explain, "note: decision: "),
+        (list, "note: list: "),
+    ] {
+        let first = told(&arguments);
+        assert!(first.starts_with(start) && !first.contains(" 0 steps"), "{first}");
+        assert_eq!(first, told(&arguments), "the same question takes the same");
+    }
+    let run = rune(&[&query[..], &["--why", "--stats", "--json"]].concat());
+    let json: serde_json::Value = serde_json::from_slice(&run.stdout).expect("JSON");
+    assert!(json["stats"]["steps"].as_u64().is_some_and(|n| 0 < n), "{json}");
+}
+
+#[test]
 fn a_request_for_a_query_is_whole_or_told_what_is_missing() {
     let mine = ["query", ".", "viewer(principal, D)"];
     let whole = ["--principal", "User::\"bob\"", "--action", "Action::\"read\"", "--resource", "Document::\"plan\""];
@@ -92,6 +122,29 @@ fn a_list_is_whole_or_exits_with_two() {
     let json: serde_json::Value = serde_json::from_slice(&run.stdout).expect("JSON");
     assert_eq!((&json["count"], &json["candidates"], &json["considered"]), (&2.into(), &2.into(), &2.into()));
     assert!(run.stderr.is_empty(), "{run:?}");
+}
+
+#[test]
+fn a_list_is_had_page_by_page() {
+    let list = ["list", "resources", ".", "--principal", "User::\"ada\"", "--action", "Action::\"read\""];
+    let page = |after: Option<&str>| {
+        let mut arguments = [&list[..], &["--limit", "1"]].concat();
+        arguments.extend(after.into_iter().flat_map(|after| ["--after", after]));
+        rune(&arguments)
+    };
+    let first = page(None);
+    assert_eq!(String::from_utf8_lossy(&first.stdout), "Document::\"notes\"\n… and 1 more\n", "{first:?}");
+    let told = String::from_utf8_lossy(&first.stderr);
+    assert!(told.contains("note: the next page: --after 'Document::\"notes\"'\n"), "{first:?}");
+    let second = page(Some("Document::\"notes\""));
+    assert_eq!(String::from_utf8_lossy(&second.stdout), "Document::\"plan\"\n", "{second:?}");
+    assert!(!String::from_utf8_lossy(&second.stderr).contains("next page"), "{second:?}");
+    let none = page(Some("Document::\"plan\""));
+    assert_eq!((none.status.code(), &*String::from_utf8_lossy(&none.stdout)), (Some(1), "none of 0 candidates\n"));
+    let run = rune(&[&list[..], &["--limit", "1", "--json"]].concat());
+    let json: serde_json::Value = serde_json::from_slice(&run.stdout).expect("JSON");
+    assert_eq!((&json["count"], &json["next"]["id"]), (&2.into(), &"notes".into()), "{json}");
+    assert_eq!(json["version"].as_str().map(str::len), Some(64), "{json}");
 }
 
 #[test]

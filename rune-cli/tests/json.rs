@@ -35,12 +35,14 @@ const CASES: [Case; 15] = [
         vec![rune(dir, &ask("cedar", "{}")), rune(dir, &ask(&example("cedar"), wrong))]
     }),
     ("`rune explain`", |dir| {
-        let [ada, bob] = ["User::\"ada\"", "User::\"bob\""].map(|who| rune(dir, &explain(who)));
+        let ada = rune(dir, &explain("User::\"ada\""));
+        let bob = rune(dir, &[explain("User::\"bob\"").as_slice(), &["--missing", "1", "--stats"]].concat());
         vec![ada, bob, rune(dir, &["explain", "--plan", "first"])]
     }),
     ("`rune query`", |dir| {
         let query = ["query", "first", "can_read(U, D)"];
-        vec![rune(dir, &query), rune(dir, &[query.as_slice(), &["--why"]].concat())]
+        let smallest = ["query", "first", "viewer(S, D)", "--why", "--minimal", "--stats"];
+        vec![rune(dir, &query), rune(dir, &[query.as_slice(), &["--why"]].concat()), rune(dir, &smallest)]
     }),
     ("`rune repl`", repl),
     ("`rune list`", |dir| {

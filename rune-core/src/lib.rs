@@ -128,7 +128,7 @@ pub use reload::Watch;
 
 // What they are made of, and what goes wrong.
 #[doc(inline)]
-pub use base::{File, OwnedValue, Span, Version};
+pub use base::{File, OwnedValue, Span, Stats, Version};
 #[doc(inline)]
 pub use decide::{
     EntityRefError, Why,
@@ -139,7 +139,7 @@ pub use diag::{Finding, Severity};
 #[doc(inline)]
 pub use engine::{Lineup, Snapshot};
 #[doc(inline)]
-pub use explain::Proof;
+pub use explain::{ExplainOptions, ExplanationStats, Minimal, Proof, WhyNot};
 #[doc(inline)]
 pub use facts::token::Token;
 #[doc(inline)]

@@ -49,6 +49,12 @@ pub struct Tally {
     pub queries: usize,
     pub rows: usize,
     pub listed: usize,
+    /// Aggregates.
+    pub counted: usize,
+    /// Smallest proofs, those of them that are proven to be, and those that are smaller than what is shown otherwise.
+    pub smallest: usize,
+    pub proven: usize,
+    pub smaller: usize,
     /// Explanations with a flaw, by what it is.
     pub mutants: BTreeMap<&'static str, usize>,
 }
@@ -120,7 +126,13 @@ impl fmt::Display for Tally {
             "{several} several, {parent} parents, {live} live; {} mutants; ",
             self.mutants.values().sum::<usize>()
         )?;
-        write!(f, "{queries} queries with {rows} rows; {listed} listed")
+        write!(f, "{queries} queries with {rows} rows; {listed} listed; ")?;
+        let Self { smallest, proven, smaller, .. } = self;
+        write!(
+            f,
+            "{proven} of {smallest} smallest proofs are proven, {smaller} are smaller; {} aggregates",
+            self.counted
+        )
     }
 }
 

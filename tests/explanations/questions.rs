@@ -102,6 +102,18 @@ pub fn listed(engine: &Engine, user: &str, n: i64, tally: &mut Tally) -> Option<
         }
     }
     tally.listed += expected.len();
+    // The pages of one each are the list.
+    let of = |after: &EntityRef| {
+        let list = List::resources(principal.clone(), action.clone()).of_type("Doc").after(after.clone());
+        engine.list(&list.with_context_json(&context).expect("a context"))
+    };
+    for (at, after) in expected.iter().enumerate() {
+        let n_after = known.rows.iter().filter(|row| row[0] > OwnedValue::Entity(after.clone())).count();
+        match of(after) {
+            Ok(page) if page.entities == expected[at + 1..] && page.candidates == n_after => {}
+            page => return Some(format!("after {after} come {page:?}\nof {expected:?}")),
+        }
+    }
     let is_whole = !listed.is_incomplete && listed.candidates == known.rows.len();
     (listed.entities != expected || !is_whole)
         .then(|| format!("{listed:?}\nand not {expected:?} of {}", known.rows.len()))

@@ -1,6 +1,9 @@
 //! Explanations of random rulesets: the checker accepts each and none of its mutants, and what is missing is what is needed.
 
-use rune_core::{Engine, explain::Atom};
+use rune_core::{
+    Engine, ExplainOptions, Explanation, OwnedValue, Why,
+    explain::{Atom, Because, Fact},
+};
 
 use super::{Tally, checker::Checker, cited, denial, ground, mutants::mutants, questions};
 use crate::datalog::{
@@ -52,6 +55,10 @@ pub fn explain_all(world: &World, asks: &[Ask], tally: &mut Tally) -> Result<(),
             }
             *tally.mutants.entry(flaw).or_default() += 1;
         }
+        if let Some(fault) = counted(&explanation, tally) {
+            return Err(format!("what is counted is something else, {fault}\nwhen asked {ask}\nin {explanation}"));
+        }
+        smallest(&mut checker, &engine, ask, &explanation, tally)?;
         tally.count(&explanation);
         for candidate in &explanation.candidates {
             tally.candidates += 1;
@@ -61,6 +68,68 @@ pub fn explain_all(world: &World, asks: &[Ask], tally: &mut Tally) -> Result<(),
             }
         }
     }
+    Ok(())
+}
+
+/// The aggregate whose value is not that of the tuples that it is said to be made of.
+fn counted(of: &Explanation, tally: &mut Tally) -> Option<String> {
+    let derived = of.facts.iter().filter_map(|fact| match &fact.because {
+        Because::Rule(instance) => Some(instance),
+        _ => None,
+    });
+    let candidates = of.candidates.iter().map(|candidate| &candidate.instance);
+    let clauses = of.determining.iter().chain(derived).chain(candidates).flat_map(|of| &of.clauses);
+    for clause in clauses {
+        let (Some(counted), Some(value)) = (&clause.counted, &clause.value) else { continue };
+        let firsts = || counted.tuples.iter().filter_map(|tuple| tuple.first());
+        let longs = || firsts().map(|value| if let OwnedValue::Long(n) = value { *n } else { 0 });
+        let (_, fold) = clause.text.split_once('=').expect("an aggregate gives a variable its value");
+        let is_it = match (fold.split_whitespace().next().expect("a word"), value) {
+            ("count", OwnedValue::Long(n)) => usize::try_from(*n) == Ok(counted.tuples.len() + counted.beyond),
+            ("sum", OwnedValue::Long(n)) => longs().sum::<i64>() == *n,
+            ("min" | "max", value) => firsts().any(|first| first == value),
+            ("collect", OwnedValue::Set(set)) => firsts().all(|first| set.contains(first)),
+            (other, _) => panic!("{other} is no aggregate: {}", clause.text),
+        };
+        tally.counted += 1;
+        if !is_it {
+            return Some(format!("{} is {value} of {counted:?}", clause.text));
+        }
+    }
+    None
+}
+
+/// The smallest proof is one, and is no larger than the others.
+fn smallest(
+    checker: &mut Checker<'_, '_>,
+    engine: &Engine,
+    ask: &Ask,
+    of: &Explanation,
+    tally: &mut Tally,
+) -> Result<(), String> {
+    let mut smallest = engine.explain_with(&request(ask), ExplainOptions::default().minimal());
+    if smallest.decision != of.decision {
+        return Err(format!("when asked for the smallest proof it decides {:?}", smallest.decision));
+    }
+    let Some(minimal) = smallest.minimal else {
+        let has_none = matches!(of.decision.why, Why::NotPermitted | Why::Error(_));
+        return if has_none { Ok(()) } else { Err(format!("there is no smallest proof\nwhen asked {ask}\nin {of}")) };
+    };
+    // The others are named alone.
+    smallest.determining.truncate(1);
+    if let Some(fault) = checker.fault(&smallest) {
+        return Err(format!("the checker refuses {fault}\nwhen asked {ask}\nin the smallest {smallest}"));
+    }
+    let is_leaf =
+        |fact: &&Fact| matches!(fact.because, Because::Given(_) | Because::Schema | Because::Live | Because::Request);
+    let n_given = |of: &Explanation| of.facts.iter().filter(is_leaf).count();
+    let is_counted = minimal.given == n_given(&smallest) && minimal.given + minimal.derived == smallest.facts.len();
+    if !is_counted || of.determining.len() == 1 && of.forbids.is_empty() && n_given(of) < minimal.given {
+        return Err(format!("the smallest proof is no such\nwhen asked {ask}\nin {smallest}\nfor {of}"));
+    }
+    tally.smallest += 1;
+    tally.proven += usize::from(minimal.is_proven);
+    tally.smaller += usize::from(smallest.facts.len() < of.facts.len());
     Ok(())
 }
 

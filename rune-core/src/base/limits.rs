@@ -90,6 +90,13 @@ pub const ASKED_MAX: usize = 10;
 /// Rules that one explanation tries for what does not hold: where each of many conditions has many rules, they multiply.
 pub const ATTEMPTS_MAX: usize = 300;
 
+/// Steps that looking for the smallest proof may take: finding what there is to choose from, and choosing. A tenth of the
+/// explanation's.
+pub const MINIMAL_STEPS_MAX: u64 = 10_000_000;
+
+/// Instances of rules that looking for the smallest proof chooses from. Each takes some hundred bytes.
+pub const MINIMAL_OPTIONS_MAX: usize = 100_000;
+
 /// Permits that an explanation of a denial goes into, those that come nearest first. A ruleset may have thousands.
 pub const CANDIDATES_MAX: usize = 10;
 
@@ -111,6 +118,15 @@ pub const SUPPOSED_SETS_MAX: usize = 8;
 
 /// Facts that are looked for at once to make a permit hold: what takes more is another policy.
 pub const MISSING_FACTS_MAX: usize = 3;
+
+/// Facts that are looked for at once if somebody asks for so many. Each more multiplies what there is to try.
+pub const MISSING_FACTS_ASKED_MAX: usize = 8;
+
+/// Sets of missing facts that are shown if somebody asks for them. The first few say what to do.
+pub const MISSING_SETS_MAX: usize = 5;
+
+/// Sets of missing facts that are tried then. Each is a derivation.
+pub const SUPPOSED_SETS_ASKED_MAX: usize = 100;
 
 /// Nodes visited while one decision is explained: every policy is looked at, where a decision stops at the first.
 pub const EXPLANATION_STEPS_MAX: u64 = 10 * DECISION_STEPS_MAX;

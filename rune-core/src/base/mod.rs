@@ -6,6 +6,7 @@ mod owned;
 mod paged;
 mod pool;
 pub mod source;
+mod stats;
 pub mod value;
 
 pub use hashed::Hashed;
@@ -13,4 +14,5 @@ pub use owned::{EntityRef, OwnedValue};
 pub use paged::Paged;
 pub use pool::{LivePool, Pool, Scratch};
 pub use source::{File, FileId, Kind, Sources, Span, Version, character_at};
+pub use stats::Stats;
 pub use value::{Datum, IpNet, Symbol, Value, Values, View};

@@ -4,16 +4,21 @@
 //! Rows know when they came ([`Tick`]), so that an instance can be looked for among older rows only. What follows from older
 //! rows, and those from older ones still, is a proof without a circle.
 
+use std::{collections::BTreeSet, ops::ControlFlow};
+
 use crate::{
-    base::{Value, Values, limits},
+    base::{Value, Values},
     check::rules::{Names, PredicateId, Slot, Term},
     expr::Failure,
     facts::{RowId, Store, Tick, matches},
     schema::Types,
+    syntax::rules::Fold,
 };
 
 use super::{
-    Ask, AskKind, Body, CompiledRule, Plan, is_known, n_rows, plan,
+    Ask, AskKind, CompiledRule, Plan,
+    counted::{Counted, Folded},
+    is_known, n_rows, plan,
     solve::{Flow, Solver, Stop},
 };
 
@@ -40,7 +45,9 @@ pub struct Condition {
     pub rows: Vec<(PredicateId, RowId)>,
     /// Whether there are more such rows than may be shown.
     pub is_cut: bool,
-    /// The row that an atom asks for, denied or not: none for a value that is not known.
+    /// What an aggregate was made of, if it is one.
+    pub counted: Option<Counted>,
+    /// The row that an atom asks for, denied or not, or in vain one of an aggregate of nothing: none for a value that is not known.
     pub asked: Option<(PredicateId, Vec<Option<Value>>)>,
     /// Whether there are such rows, with values of types that the atom's variables do not have.
     pub is_of_other_types: bool,
@@ -67,7 +74,15 @@ impl Default for Condition {
     /// One that is false, and rests on nothing.
     fn default() -> Self {
         let rows = Vec::new();
-        Self { holds: Ok(false), value: None, rows, is_cut: false, asked: None, is_of_other_types: false }
+        Self {
+            holds: Ok(false),
+            value: None,
+            rows,
+            is_cut: false,
+            counted: None,
+            asked: None,
+            is_of_other_types: false,
+        }
     }
 }
 
@@ -84,27 +99,13 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         row: &[Option<Value>],
         before: Tick,
     ) -> Result<Option<Instance>, Stop> {
-        let row: Vec<Value> = row.iter().map(|value| value.unwrap_or(Value::UNKNOWN)).collect();
-        let known: Vec<Slot> = rule.args.iter().zip(&row).filter_map(|(arg, value)| known_slot(*arg, *value)).collect();
-        let plan = plan::order(&rule.body, &known, None, &|id| n_rows(self.store, id));
-        self.begin(rule);
-        self.before = before;
         self.furthest = Some(Furthest { n_left: usize::MAX, slots: Vec::new() });
         let mut whole = None;
-        let flow = self.unify(&rule.args, &row, &mut |solver| {
-            solver.solve(&rule.body, &plan, &mut |solver| {
-                let mut derived = Vec::new();
-                solver.row(&rule.args, &mut derived);
-                // What does not fit its column is not derived.
-                if solver.fit(rule, &mut derived).is_some() {
-                    return Flow::Continue(());
-                }
-                whole = Some(solver.slots.clone());
-                Flow::Break(Stop::Enough)
-            })
+        let (plan, flow) = self.each_instance(rule, row, before, &mut |slots| {
+            whole = Some(slots.to_vec());
+            Flow::Break(Stop::Enough)
         });
         let furthest = self.furthest.take();
-        self.before = Tick::END;
         if flow == Flow::Break(Stop::TooManySteps) {
             return Err(Stop::TooManySteps);
         }
@@ -121,6 +122,89 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
             }
             _ => None,
         })
+    }
+
+    /// The instances of a rule that derive a row, each once, `n_max` of them at most; and whether there are more.
+    ///
+    /// # Errors
+    ///
+    /// If that takes more steps than there are.
+    pub fn instances(
+        &mut self,
+        rule: &'a CompiledRule,
+        row: &[Option<Value>],
+        n_max: usize,
+    ) -> Result<(Vec<Instance>, bool), Stop> {
+        let mut found: BTreeSet<Vec<Value>> = BTreeSet::new();
+        let mut is_cut = false;
+        let (plan, flow) = self.each_instance(rule, row, Tick::END, &mut |slots| {
+            is_cut = found.len() == n_max && !found.contains(slots);
+            if is_cut {
+                return Flow::Break(Stop::Enough);
+            }
+            found.insert(slots.to_vec());
+            Flow::Continue(())
+        });
+        if flow == Flow::Break(Stop::TooManySteps) {
+            return Err(Stop::TooManySteps);
+        }
+        let done: Vec<usize> = plan.steps.iter().map(|step| step.ask).collect();
+        let instance = |slots| Instance { slots, done: done.clone(), failing: None };
+        Ok((found.into_iter().map(instance).collect(), is_cut))
+    }
+
+    /// Visits the values of the variables of each instance of a rule that derives a row from rows older than `before`, in the
+    /// order of the plan.
+    fn each_instance(
+        &mut self,
+        rule: &'a CompiledRule,
+        row: &[Option<Value>],
+        before: Tick,
+        visit: &mut dyn FnMut(&[Value]) -> Flow,
+    ) -> (Plan, Flow) {
+        let row: Vec<Value> = row.iter().map(|value| value.unwrap_or(Value::UNKNOWN)).collect();
+        let known: Vec<Slot> = rule.args.iter().zip(&row).filter_map(|(arg, value)| known_slot(*arg, *value)).collect();
+        let plan = plan::order(&rule.body, &known, None, &|id| n_rows(self.store, id));
+        self.begin(rule);
+        self.before = before;
+        let flow = self.unify(&rule.args, &row, &mut |solver| {
+            solver.solve(&rule.body, &plan, &mut |solver| {
+                let mut derived = Vec::new();
+                solver.row(&rule.args, &mut derived);
+                // What does not fit its column is not derived.
+                if solver.fit(rule, &mut derived).is_some() {
+                    return Flow::Continue(());
+                }
+                visit(&solver.slots)
+            })
+        });
+        self.before = Tick::END;
+        (plan, flow)
+    }
+
+    /// The places of all rows of a relation that have these values.
+    ///
+    /// # Errors
+    ///
+    /// If that takes more steps than there are.
+    pub fn rows_with(&mut self, id: PredicateId, key: &[Option<Value>]) -> Result<Vec<RowId>, Stop> {
+        let store = self.store;
+        if store.is_demanded(id) {
+            let rows = store.demanded(self.values, id, key, Tick::END).map_err(|_| Stop::TooManySteps)?;
+            return Ok(rows.into_iter().map(|(at, _)| at).collect());
+        }
+        let Some(relation) = store.relation(id) else { return Ok(Vec::new()) };
+        let columns: Vec<usize> = (0..key.len()).filter(|at| key.get(*at).is_some_and(Option::is_some)).collect();
+        let mut candidates: Vec<RowId> = match relation.rows.find_index(&columns) {
+            Some(index) => relation.rows.probe(index, &key.iter().copied().flatten().collect::<Vec<_>>()).collect(),
+            None => (0..relation.rows.len()).collect(),
+        };
+        if self.spend(candidates.len() as u64).is_break() {
+            return Err(Stop::TooManySteps);
+        }
+        candidates.sort_unstable();
+        candidates.retain(|at| matches(relation.rows.row(*at), key));
+        Ok(candidates)
     }
 
     /// Whether a rule that decides is about such a request: about its action, and about entities of its types if that matters.
@@ -206,24 +290,7 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
                 }
                 Err(failure) => Err(failure),
             },
-            AskKind::Aggregate { result, fold, tuple, body, plan } => {
-                let folded = match self.aggregate(*fold, tuple, body, plan) {
-                    std::ops::ControlFlow::Continue(folded) => folded,
-                    std::ops::ControlFlow::Break(stop) => return Err(stop),
-                };
-                let Folded { rows, asked, is_cut } = self.folded(body, plan)?;
-                // What was found on the way to tuples that do not count is none of it.
-                self.store.forget();
-                let slots = self.slots.clone();
-                for (ask, of_tuple) in asked {
-                    self.slots = of_tuple;
-                    let _: Condition = self.condition_of(rule, ask)?;
-                }
-                self.slots = slots;
-                let known = self.term(Term::Slot(*result));
-                let holds = folded.map(|value| value.is_some_and(|value| !is_known(known) || known == value));
-                return Ok(Condition { holds, value: folded.ok().flatten(), rows, is_cut, ..Condition::default() });
-            }
+            AskKind::Aggregate { .. } => return self.condition_of_aggregate(rule, ask),
             AskKind::Guard(_) | AskKind::Is(..) => self.test(ask),
         };
         match holds {
@@ -232,8 +299,32 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         }
     }
 
+    fn condition_of_aggregate(&mut self, rule: &CompiledRule, ask: &Ask) -> Result<Condition, Stop> {
+        let AskKind::Aggregate { result, fold, tuple, body, plan } = &ask.kind else { return Ok(Condition::default()) };
+        let folded = match self.aggregate(*fold, tuple, body, plan) {
+            ControlFlow::Continue(folded) => folded,
+            ControlFlow::Break(stop) => return Err(stop),
+        };
+        let value = folded.ok().flatten();
+        let best = value.filter(|_| matches!(fold, Fold::Min | Fold::Max));
+        let Folded { rows, conditions, tuples, n_tuples, absent, is_cut } = self.folded((tuple, best), body, plan)?;
+        // What was found on the way to tuples that do not count is none of it.
+        self.store.forget();
+        let slots = self.slots.clone();
+        for (ask, of_tuple) in conditions {
+            self.slots = of_tuple;
+            let _: Condition = self.condition_of(rule, ask)?;
+        }
+        self.slots = slots;
+        let known = self.term(Term::Slot(*result));
+        let holds = folded.map(|value| value.is_some_and(|value| !is_known(known) || known == value));
+        let name = |slot: &Slot| rule.variables.get(slot.0).cloned().unwrap_or_default();
+        let counted = Some(Counted { columns: tuple.iter().map(name).collect(), tuples, n_tuples });
+        Ok(Condition { holds, value, rows, is_cut, counted, asked: absent, ..Condition::default() })
+    }
+
     /// The first row that is what an atom asks for, with values of these types in some columns.
-    fn row_of(
+    pub(super) fn row_of(
         &mut self,
         id: PredicateId,
         args: &[Term],
@@ -277,66 +368,11 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         let mut doubts = relation.doubts.candidates(&key).filter(|(row, _)| matches(row, &key) && repeats(args, row));
         doubts.next().map_or(Ok(false), |(_, cause)| Err(Failure::Undetermined(cause)))
     }
-
-    /// What the tuples of an aggregate rest on: rows, and conditions to be asked again; and whether there is more than may be shown.
-    // Recurses once per aggregate within another, whose number is limited.
-    fn folded<'b>(&mut self, body: &'b Body, plan: &'b Plan) -> Result<Folded<'b>, Stop> {
-        let mut folded = Folded::default();
-        let flow = self.solve(body, plan, &mut |solver| {
-            for ask in &body.asks {
-                let inner = match &ask.kind {
-                    AskKind::Atom(id, args) => solver
-                        .row_of(*id, args, &[])
-                        .map(|row| Folded { rows: Vec::from_iter(row), ..Folded::default() }),
-                    AskKind::Aggregate { body, plan, .. } => solver.folded(body, plan),
-                    _ => Ok(Folded { asked: vec![(ask, solver.slots.clone())], ..Folded::default() }),
-                };
-                match inner {
-                    Ok(inner) => folded.add(inner),
-                    Err(stop) => return Flow::Break(stop),
-                }
-            }
-            if folded.is_full() { Flow::Break(Stop::Enough) } else { Flow::Continue(()) }
-        });
-        match flow {
-            Flow::Break(Stop::TooManySteps) => Err(Stop::TooManySteps),
-            _ => {
-                folded.rows.sort_unstable();
-                folded.is_cut |= flow != Flow::Continue(());
-                Ok(folded)
-            }
-        }
-    }
 }
 
 /// Whether columns have values of these types.
 fn fits(values: &impl Values, types: &[(usize, &Types)], row: &[Value]) -> bool {
     types.iter().all(|(column, types)| row.get(*column).is_some_and(|of| types.has(values, *of)))
-}
-
-/// What the tuples of an aggregate rest on.
-#[derive(Debug, Default)]
-struct Folded<'b> {
-    rows: Vec<(PredicateId, RowId)>,
-    /// Conditions, and the values of the variables with which they hold.
-    asked: Vec<(&'b Ask, Vec<Value>)>,
-    is_cut: bool,
-}
-
-impl Folded<'_> {
-    fn is_full(&self) -> bool {
-        limits::FOLDED_ROWS_MAX < self.rows.len() || limits::FOLDED_ROWS_MAX < self.asked.len()
-    }
-
-    fn add(&mut self, other: Self) {
-        for row in other.rows {
-            if !self.rows.contains(&row) {
-                self.rows.push(row);
-            }
-        }
-        self.asked.extend(other.asked);
-        self.is_cut |= other.is_cut;
-    }
 }
 
 impl CompiledRule {

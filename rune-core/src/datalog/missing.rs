@@ -24,19 +24,38 @@ use super::{
 pub type Missing = (PredicateId, Vec<Value>);
 
 /// What is to be made true.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Wanted<'w> {
     /// All of these.
     All(&'w [Want]),
-    /// That a rule derives a row.
-    Row(&'w CompiledRule, [Value; 3]),
+    /// That a rule derives a row with these values.
+    Row(&'w CompiledRule, Vec<Option<Value>>),
+}
+
+/// Rows that may make something true.
+#[derive(Debug, Clone, Copy)]
+pub struct Offer<'o> {
+    /// Those that are missing.
+    pub missing: &'o [Missing],
+    /// Those that are there and would have to go.
+    pub blockers: &'o [Missing],
+}
+
+/// Whether rows that are there may be in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blocked {
+    /// Nothing is.
+    No,
+    /// Some are, which a condition denies.
+    Yes,
 }
 
 /// Entities that are tried in the place of one that cannot be a parent itself.
 const STEPS_DOWN_MAX: usize = 16;
 
 impl<'a, V: Values, S: Store> Solver<'a, V, S> {
-    /// Offers sets of rows that may make true what is wanted, the small ones first, until one is taken: `take` says so.
+    /// Offers sets of `n` rows that may make true what is wanted, blockers among them counted, until one is taken: `take` says
+    /// so. A variable has the values that conditions, the request and what is wanted give it.
     ///
     /// # Errors
     ///
@@ -45,32 +64,26 @@ impl<'a, V: Values, S: Store> Solver<'a, V, S> {
         &mut self,
         engine: &'a DatalogEngine,
         schema: Option<&Schema>,
-        wanted: Wanted<'a>,
-        n_max: usize,
-        take: &mut dyn FnMut(&V, &[Missing]) -> bool,
+        (wanted, blocked): (&Wanted<'a>, Blocked),
+        n: usize,
+        take: &mut dyn FnMut(&V, Offer<'_>) -> bool,
     ) -> Result<(), Stop> {
-        for n in 1..=n_max {
-            let mut search = Search { solver: self, engine, schema, n_max: n, given: Vec::new(), path: Vec::new() };
-            let mut offer = |search: &mut Search<'_, 'a, V, S>| {
-                // Smaller sets were offered before.
-                let is_new = search.given.len() == n;
-                if is_new && take(search.solver.values, &search.given) {
-                    Flow::Break(Stop::Enough)
-                } else {
-                    Flow::Continue(())
-                }
-            };
-            let flow = match wanted {
-                Wanted::All(wants) => search.all(wants, &mut offer),
-                Wanted::Row(rule, row) => search.rule(rule, &row.map(Some), &mut |search, _| offer(search)),
-            };
-            match flow {
-                Flow::Continue(()) => {}
-                Flow::Break(Stop::Enough) => return Ok(()),
-                Flow::Break(stop) => return Err(stop),
-            }
+        let (given, blockers, path) = (Vec::new(), Vec::new(), Vec::new());
+        let mut search = Search { solver: self, engine, schema, n_max: n, blocked, given, blockers, path };
+        let mut offer = |search: &mut Search<'_, 'a, V, S>| {
+            // Smaller sets were offered before.
+            let is_new = search.n_left() == 0 && search.blockers.is_empty() == (blocked == Blocked::No);
+            let offer = Offer { missing: &search.given, blockers: &search.blockers };
+            if is_new && take(search.solver.values, offer) { Flow::Break(Stop::Enough) } else { Flow::Continue(()) }
+        };
+        let flow = match wanted {
+            Wanted::All(wants) => search.all(wants, &mut offer),
+            Wanted::Row(rule, row) => search.rule(rule, row, &mut |search, _| offer(search)),
+        };
+        match flow {
+            Flow::Continue(()) | Flow::Break(Stop::Enough) => Ok(()),
+            Flow::Break(stop) => Err(stop),
         }
-        Ok(())
     }
 }
 
@@ -79,7 +92,9 @@ struct Search<'s, 'a, V, S> {
     engine: &'a DatalogEngine,
     schema: Option<&'s Schema>,
     n_max: usize,
+    blocked: Blocked,
     given: Vec<Missing>,
+    blockers: Vec<Missing>,
     /// The rows that are being derived, each for the sake of the one before.
     path: Vec<(PredicateId, Vec<Option<Value>>)>,
 }
@@ -96,6 +111,48 @@ impl<'s, 'a, V: Values, S: Store> Search<'s, 'a, V, S> {
                 self.row(PredicateId(*relation), &key, &mut |search, _| search.all(rest, then))
             }
             Some((Want::Below(low, high), rest)) => self.below(*low, *high, &mut |search| search.all(rest, then)),
+            Some((Want::NoRow(relation, row), rest)) => {
+                self.without(vec![(PredicateId(*relation), row.clone())], &mut |search| search.all(rest, then))
+            }
+            Some((Want::NotBelow(low, high), rest)) => {
+                self.without(vec![(Names::IN, vec![*low, *high])], &mut |search| search.all(rest, then))
+            }
+        }
+    }
+
+    /// How many more rows may be missing or in the way.
+    fn n_left(&self) -> usize {
+        self.n_max.saturating_sub(self.given.len() + self.blockers.len())
+    }
+
+    /// Goes on as if these rows, which are in the way, were not there.
+    fn without(&mut self, rows: Vec<Missing>, then: Then<'_, 's, 'a, V, S>) -> Flow {
+        let new: Vec<Missing> = rows.into_iter().filter(|row| !self.blockers.contains(row)).collect();
+        if self.blocked == Blocked::No || self.n_left() < new.len() || new.iter().any(|row| self.given.contains(row)) {
+            return Flow::Continue(());
+        }
+        let n = self.blockers.len();
+        self.blockers.extend(new);
+        let flow = then(self);
+        self.blockers.truncate(n);
+        flow
+    }
+
+    /// What is there that a condition denies; none if that cannot be told.
+    fn denied(&mut self, ask: &Ask) -> ControlFlow<Stop, Vec<Missing>> {
+        let AskKind::Not(inner) = &ask.kind else { return ControlFlow::Continue(Vec::new()) };
+        match &inner.kind {
+            AskKind::Atom(id, args) => {
+                let key = self.solver.key(args);
+                let rows = self.matching(*id, &key)?;
+                ControlFlow::Continue(rows.into_iter().map(|row| (*id, row)).collect())
+            }
+            AskKind::In(low, high, _) => {
+                let row = vec![self.solver.term(*low), self.solver.term(*high)];
+                let is_known = row.iter().all(|value| matches!(self.solver.values.view(*value), View::Entity(..)));
+                ControlFlow::Continue(if is_known { vec![(Names::IN, row)] } else { Vec::new() })
+            }
+            _ => ControlFlow::Continue(Vec::new()),
         }
     }
 
@@ -107,7 +164,7 @@ impl<'s, 'a, V: Values, S: Store> Search<'s, 'a, V, S> {
             if is_there || self.given.iter().any(|(of, given)| *of == id && *given == row) {
                 return then(self, &row);
             }
-            if self.given.len() < self.n_max && self.may_give(id, &row) {
+            if 0 < self.n_left() && self.may_give(id, &row) {
                 self.given.push((id, row.clone()));
                 let flow = then(self, &row);
                 self.given.pop();
@@ -319,6 +376,10 @@ impl<'s, 'a, V: Values, S: Store> Search<'s, 'a, V, S> {
             }
             AskKind::Guard(_) | AskKind::Is(..) | AskKind::Not(_) => match self.solver.test(ask) {
                 Ok(true) => then(self),
+                Ok(false) if self.blocked == Blocked::Yes => {
+                    let denied = self.denied(ask)?;
+                    if denied.is_empty() { Flow::Continue(()) } else { self.without(denied, then) }
+                }
                 Ok(false) | Err(_) => Flow::Continue(()),
             },
         }

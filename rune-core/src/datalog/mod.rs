@@ -11,6 +11,7 @@
 //! text.
 
 mod bulk;
+mod counted;
 mod demand;
 mod derive;
 mod doubt;
@@ -40,12 +41,13 @@ use crate::{
     syntax::rules::{Choice, Fold},
 };
 
+pub use counted::Counted;
 pub use demand::{Demand, PlannedDemand, PlannedProcedure, PlannedRule, QueryPlan, Session};
 pub use derive::{Bound, Bounds, DeriveError, Strata, Work, derive, derive_ahead, give, insert};
 pub use goal::{Answer, Answers};
 pub use instance::{Condition, Instance};
 pub use maintain::{Change, Changes, MaintainError, Maintained, RowList};
-pub use missing::{Missing, Wanted};
+pub use missing::{Blocked, Missing, Offer, Wanted};
 pub use solve::{Solver, Stop};
 pub use suppose::suppose;
 

@@ -123,6 +123,8 @@ impl<'a> Reason<'a> {
 pub struct Reasons<'a> {
     /// The satisfied forbids if there are any, else the satisfied permits.
     pub determining: Vec<Reason<'a>>,
+    /// The satisfied permits, if there are satisfied forbids as well.
+    pub forbidden: Vec<Reason<'a>>,
     /// The policies and rules that have no value, and why.
     pub failed: Vec<(Reason<'a>, String)>,
     /// Attributes that the request supplied and that the schema does not take from requests: `principal.role`.
@@ -324,7 +326,8 @@ impl<'a> Terms<'a> {
         }
         reasons.n_touched = work.n_touched + solver.n_touched();
         if reasons.determining.iter().any(|reason| reason.effect() == Effect::Forbid) {
-            reasons.determining.retain(|reason| reason.effect() == Effect::Forbid);
+            let is_forbid = |reason: &Reason<'_>| reason.effect() == Effect::Forbid;
+            (reasons.determining, reasons.forbidden) = reasons.determining.into_iter().partition(is_forbid);
         }
         (reasons, solver.steps_left())
     }

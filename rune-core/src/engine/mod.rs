@@ -14,11 +14,12 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::{
+    base::{Stats, limits},
     decide::{
-        Request, Terms,
+        Decided, Request, Terms, Why,
         decision::{Decision, Generation},
     },
-    explain::{self, Explanation, Proof},
+    explain::{self, ExplainOptions, Explanation, Proof},
     facts::{FactView, cell::Cell, token::Token},
     program::Program,
     query::{Asked, List, Listed, QueryError, Rows},
@@ -50,18 +51,26 @@ struct Over<'a> {
 
 impl Over<'_> {
     fn decide(self, request: &Request) -> Decision {
-        let why = self.terms().decide(request);
+        self.decision(self.terms().decide(request))
+    }
+
+    fn decision(self, why: Why) -> Decision {
         let Self { lineup: Lineup { generation, stable, .. }, view } = self;
         Decision { why, generation: *generation, version: stable.version(), revision: view.revision() }
     }
 
-    fn explain(self, request: &Request) -> Explanation {
+    fn explain(self, request: &Request, options: ExplainOptions) -> Explanation {
         let (facts, sources) = (self.view.ordered(&self.lineup.stable), self.lineup.stable.sources());
-        explain::explain(self.terms_over(facts), (facts.values(), sources), request, self.decide(request))
+        let terms = self.terms_over(facts);
+        let Decided { why, n_steps, n_touched } = self.terms().decide_within(request, limits::DECISION_STEPS_MAX);
+        let mut explanation =
+            explain::explain(terms, (facts.values(), sources), (request, options), self.decision(why));
+        explanation.stats.decision = Stats::new(n_steps, n_touched);
+        explanation
     }
 
-    fn prove(self, query: &str, request: Option<&Request>) -> Result<Proof, QueryError> {
-        self.asked_over(self.view.ordered(&self.lineup.stable)).prove(query, request)
+    fn prove(self, query: &str, request: Option<&Request>, options: ExplainOptions) -> Result<Proof, QueryError> {
+        self.asked_over(self.view.ordered(&self.lineup.stable)).prove(query, request, options)
     }
 
     fn outline(self, request: &Request) -> Explanation {
@@ -114,7 +123,13 @@ impl Snapshot {
     /// Decides a request and says why: see [`Explanation`].
     #[must_use]
     pub fn explain(&self, request: &Request) -> Explanation {
-        self.over().explain(request)
+        self.explain_with(request, ExplainOptions::default())
+    }
+
+    /// Decides a request and says why, going into more: see [`ExplainOptions`].
+    #[must_use]
+    pub fn explain_with(&self, request: &Request, options: ExplainOptions) -> Explanation {
+        self.over().explain(request, options)
     }
 
     /// Decides a request and names what determines that and what failed, without their clauses and facts: an [`Explanation`] at
@@ -149,7 +164,21 @@ impl Snapshot {
     ///
     /// Those of [`Self::query`].
     pub fn prove(&self, query: &str, request: Option<&Request>) -> Result<Proof, QueryError> {
-        self.over().prove(query, request)
+        self.prove_with(query, request, ExplainOptions::default())
+    }
+
+    /// Why a query has rows, or has none, going into more: see [`ExplainOptions`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::query`].
+    pub fn prove_with(
+        &self,
+        query: &str,
+        request: Option<&Request>,
+        options: ExplainOptions,
+    ) -> Result<Proof, QueryError> {
+        self.over().prove(query, request, options)
     }
 
     /// The entities for which a request with one side open is allowed.
@@ -191,7 +220,13 @@ impl Lineup {
     /// Decides a request and says why: see [`Explanation`].
     #[must_use]
     pub fn explain(&self, request: &Request) -> Explanation {
-        Over { lineup: self, view: &self.cell.load() }.explain(request)
+        self.explain_with(request, ExplainOptions::default())
+    }
+
+    /// Decides a request and says why, going into more: see [`ExplainOptions`].
+    #[must_use]
+    pub fn explain_with(&self, request: &Request, options: ExplainOptions) -> Explanation {
+        Over { lineup: self, view: &self.cell.load() }.explain(request, options)
     }
 
     /// Decides a request and names what determines that and what failed, without their clauses and facts: an [`Explanation`] at
@@ -216,7 +251,21 @@ impl Lineup {
     ///
     /// Those of [`Snapshot::query`].
     pub fn prove(&self, query: &str, request: Option<&Request>) -> Result<Proof, QueryError> {
-        Over { lineup: self, view: &self.cell.load() }.prove(query, request)
+        self.prove_with(query, request, ExplainOptions::default())
+    }
+
+    /// Why a query has rows, or has none, going into more: see [`ExplainOptions`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Snapshot::query`].
+    pub fn prove_with(
+        &self,
+        query: &str,
+        request: Option<&Request>,
+        options: ExplainOptions,
+    ) -> Result<Proof, QueryError> {
+        Over { lineup: self, view: &self.cell.load() }.prove(query, request, options)
     }
 
     /// The entities for which a request with one side open is allowed.
@@ -285,6 +334,12 @@ impl Engine {
         self.lineup().explain(request)
     }
 
+    /// Decides a request by what is served now, and says why, going into more: see [`ExplainOptions`].
+    #[must_use]
+    pub fn explain_with(&self, request: &Request, options: ExplainOptions) -> Explanation {
+        self.lineup().explain_with(request, options)
+    }
+
     /// The rows that satisfy a query, by what is served now: see [`Lineup::query`].
     ///
     /// # Errors
@@ -301,6 +356,20 @@ impl Engine {
     /// Those of [`Lineup::query`].
     pub fn prove(&self, query: &str, request: Option<&Request>) -> Result<Proof, QueryError> {
         self.lineup().prove(query, request)
+    }
+
+    /// Why a query has rows, or has none, by what is served now, going into more: see [`ExplainOptions`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Lineup::query`].
+    pub fn prove_with(
+        &self,
+        query: &str,
+        request: Option<&Request>,
+        options: ExplainOptions,
+    ) -> Result<Proof, QueryError> {
+        self.lineup().prove_with(query, request, options)
     }
 
     /// The entities for which a request with one side open is allowed, by what is served now.

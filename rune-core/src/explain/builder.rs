@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    base::{EntityRef, OwnedValue, Pool, Scratch, Sources, Span, Value, Values as _, limits},
+    base::{EntityRef, OwnedValue, Pool, Scratch, Sources, Span, Stats, Value, Values as _, limits},
     check::rules::{CheckedRules, Names, PredicateId},
-    datalog::{self, CompiledRule, Condition, Solver, Stop},
+    datalog::{self, CompiledRule, Condition, Solver, Stop, Wanted},
     decide::{Bound, Reason, Request, RequestWorld, Terms, Why, bind},
     expr::{Evaluator, Failure, Want},
     facts::{RowId, Store as _, Tick},
@@ -13,8 +13,10 @@ use crate::{
 };
 
 use super::{
-    Clause, Explanation, Failed, Instance, Outcome, Place, Proof, RuleRef,
+    Clause, Counted, ExplainOptions, Explanation, Failed, Instance, Minimal, Outcome, Place, Proof, RuleRef,
     ledger::{Ledger, renumber},
+    minimal::Chosen,
+    missing::Try,
     recorder::{Read, Recorder},
 };
 
@@ -22,7 +24,7 @@ use super::{
 pub(super) fn explain(
     terms: Terms<'_>,
     (pool, sources): (&Arc<Pool>, &Sources),
-    request: &Request,
+    (request, options): (&Request, ExplainOptions),
     mut explanation: Explanation,
 ) -> Explanation {
     let Ok(mut bound) = bind(terms, request) else { return explanation };
@@ -33,20 +35,41 @@ pub(super) fn explain(
     explanation.ignored = reasons.ignored;
     explanation.n_rows_touched = reasons.n_touched;
     explanation.unknown = builder.unknown();
-    explanation.determining = reasons.determining.into_iter().map(|reason| builder.reason(reason)).collect();
+    let is_proven = matches!(explanation.decision.why, Why::AllowedBy(_) | Why::ForbiddenBy(_));
+    let is_minimal = options.is_minimal && is_proven;
+    let smallest = if is_minimal { builder.smallest_reason(&reasons.determining) } else { None };
+    let all = || reasons.determining.iter().map(|reason| builder.reason(*reason)).collect();
+    explanation.determining = smallest.unwrap_or_else(all);
     let failed = reasons.failed.into_iter();
-    explanation.failed = failed.map(|(reason, message)| Failed { instance: builder.reason(reason), message }).collect();
+    let failed = failed.map(|(reason, message)| {
+        let instance = if is_minimal { builder.named(reason) } else { builder.reason(reason) };
+        Failed { instance, message }
+    });
+    explanation.failed = failed.collect();
     let failed: Vec<_> = explanation.failed.iter().map(|of| of.instance.rule.id.clone()).collect();
     match explanation.decision.why {
         Why::NotPermitted => {
-            (explanation.candidates, explanation.candidates_beyond) = builder.candidates(request, &failed);
+            (explanation.candidates, explanation.candidates_beyond) =
+                builder.candidates((request, options, false), &failed);
         }
+        Why::AllowedBy(_) if is_minimal => explanation.forbids_beyond = builder.n_forbids(&failed),
         Why::AllowedBy(_) => (explanation.forbids, explanation.forbids_beyond) = builder.forbids(&failed),
+        Why::ForbiddenBy(_) if options.n_missing.is_some() => {
+            let permits = reasons.forbidden.iter().map(|reason| RuleRef::of(*reason, sources));
+            explanation.forbidden = permits.collect();
+            if explanation.forbidden.is_empty() {
+                (explanation.candidates, explanation.candidates_beyond) =
+                    builder.candidates((request, options, true), &failed);
+            }
+        }
         Why::ForbiddenBy(_) | Why::Error(_) => {}
     }
     builder.settle();
     explanation.is_incomplete = builder.is_incomplete || builder.world.is_cut();
+    explanation.stats.explanation = builder.stats(reasons.n_touched);
+    let is_smallest = is_minimal.then(|| builder.is_smallest());
     let places = builder.ledger.finish(&mut explanation.facts);
+    explanation.minimal = is_smallest.map(|is_proven| Minimal::of(&explanation.facts, is_proven));
     explanation.renumber(&places);
     explanation
 }
@@ -74,7 +97,7 @@ pub(super) fn outline(
 }
 
 impl RuleRef {
-    fn of(reason: Reason<'_>, sources: &Sources) -> Self {
+    pub(super) fn of(reason: Reason<'_>, sources: &Sources) -> Self {
         Self {
             id: reason.id().clone(),
             effect: Some(reason.effect()),
@@ -96,12 +119,15 @@ pub(super) fn prove<'p>(
     (terms, relations): (Terms<'p>, &CheckedRules),
     (pool, sources): (&Arc<Pool>, &Sources),
     bound: &mut Bound<'p>,
-    rule: &'p CompiledRule,
+    (rule, options, attempt): (&'p CompiledRule, ExplainOptions, Try<'_>),
 ) -> Proof {
     let mut builder = Builder::new(terms, (pool, sources), bound, limits::EXPLANATION_STEPS_MAX);
     builder.relations = Some(relations);
     let row = vec![None; rule.n_args()];
     let found = builder.find_instance(rule, &row, Tick::END);
+    let is_minimal = options.is_minimal && found.as_ref().is_some_and(|found| found.failing.is_none());
+    let smallest = if is_minimal { builder.smallest_instance(rule) } else { None };
+    let found = smallest.or(found);
     let mut proof = Proof {
         holds: found.as_ref().is_some_and(|found| found.failing.is_none()),
         columns: Vec::new(),
@@ -109,26 +135,39 @@ pub(super) fn prove<'p>(
         clauses: Vec::new(),
         facts: Vec::new(),
         is_incomplete: false,
+        minimal: None,
+        why_not: None,
+        stats: Stats::default(),
     };
     if let Some(found) = found {
         let Instance { bindings, clauses, .. } = builder.instance(rule, &found, Tick::END, 0);
         (proof.bindings, proof.clauses) = (bindings, clauses);
     }
+    if !proof.holds && options.n_missing.is_some() {
+        let wanted = [Wanted::Row(rule, row)];
+        proof.why_not = Some(builder.within(&wanted, options.n_missing, attempt));
+    }
     builder.settle();
     proof.is_incomplete = builder.is_incomplete || builder.world.is_cut();
+    proof.stats = builder.stats(0);
+    let is_smallest = is_minimal.then(|| builder.is_smallest());
     let places = builder.ledger.finish(&mut proof.facts);
+    proof.minimal = is_smallest.map(|is_proven| Minimal::of(&proof.facts, is_proven));
     renumber(&mut proof.clauses, &places);
+    proof.why_not.iter_mut().for_each(|of| of.renumber(&places));
     proof
 }
 
 pub(super) struct Builder<'x, 'p> {
     pub(super) terms: Terms<'p>,
     pub(super) pool: &'x Arc<Pool>,
-    sources: &'x Sources,
+    pub(super) sources: &'x Sources,
     pub(super) values: &'x mut Scratch<'p>,
     pub(super) world: Recorder<'x, RequestWorld<'p>>,
     pub(super) parts: [Value; 4],
     pub(super) steps: u64,
+    /// Rows that were looked at.
+    pub(super) n_touched: u64,
     pub(super) ledger: Ledger,
     /// The relations that a query is about: those of the rules and its own.
     relations: Option<&'x CheckedRules>,
@@ -139,8 +178,12 @@ pub(super) struct Builder<'x, 'p> {
     /// How many more rules may be tried for what does not hold.
     attempts_left: usize,
     /// How many more bytes of values may be shown.
-    bytes_left: usize,
+    pub(super) bytes_left: usize,
     pub(super) is_incomplete: bool,
+    /// The smallest proof, if that is what is shown.
+    pub(super) chosen: Option<Chosen<'p>>,
+    /// Whether something kept a smaller proof from being found.
+    pub(super) is_cut: bool,
 }
 
 impl<'x, 'p> Builder<'x, 'p> {
@@ -160,6 +203,7 @@ impl<'x, 'p> Builder<'x, 'p> {
             world,
             parts,
             steps,
+            n_touched: 0,
             ledger: Ledger::default(),
             relations: None,
             parents: None,
@@ -167,6 +211,8 @@ impl<'x, 'p> Builder<'x, 'p> {
             attempts_left: limits::ATTEMPTS_MAX,
             bytes_left: limits::EXPLANATION_BYTES_MAX,
             is_incomplete: false,
+            chosen: None,
+            is_cut: false,
         }
     }
 
@@ -177,6 +223,13 @@ impl<'x, 'p> Builder<'x, 'p> {
         let mut unknown: Vec<_> = entities.filter_map(|entity| EntityRef::of(self.values, entity)).collect();
         unknown.dedup();
         unknown
+    }
+
+    /// What was taken so far; of the rows that were looked at before, there were so many.
+    fn stats(&self, n_touched: u64) -> Stats {
+        let n_asked = self.world.world.session.n_taken();
+        let steps = limits::EXPLANATION_STEPS_MAX.saturating_sub(self.steps) + n_asked;
+        Stats::new(steps, n_touched + self.n_touched + n_asked)
     }
 
     pub(super) fn reason(&mut self, reason: Reason<'p>) -> Instance {
@@ -238,6 +291,7 @@ impl<'x, 'p> Builder<'x, 'p> {
             outcome: Outcome::Unreached,
             value: None,
             facts: Vec::new(),
+            counted: None,
             asked: Vec::new(),
             attempts: Vec::new(),
             operands: Vec::new(),
@@ -281,6 +335,7 @@ impl<'x, 'p> Builder<'x, 'p> {
             let (id, row) = match want {
                 Want::Row(relation, row) => (PredicateId(relation), row),
                 Want::Below(low, high) => (Names::IN, vec![low, high]),
+                Want::NoRow(..) | Want::NotBelow(..) => continue,
             };
             let row: Vec<_> = row.into_iter().map(Some).collect();
             clause.asked.push(self.pattern(id, &row, &[]));
@@ -322,12 +377,12 @@ impl<'x, 'p> Builder<'x, 'p> {
     ) -> Option<datalog::Instance> {
         let mut solver = Solver::new(&mut *self.values, &self.world, self.parts, self.steps);
         let found = solver.instance(rule, row, before);
-        self.steps = solver.steps_left();
+        (self.steps, self.n_touched) = (solver.steps_left(), self.n_touched + solver.n_touched());
         self.is_incomplete |= found.is_err();
         found.ok().flatten()
     }
 
-    fn condition(
+    pub(super) fn condition(
         &mut self,
         rule: &'p CompiledRule,
         at: usize,
@@ -337,7 +392,7 @@ impl<'x, 'p> Builder<'x, 'p> {
         self.world.take();
         let mut solver = Solver::new(&mut *self.values, &self.world, self.parts, self.steps);
         let condition = solver.condition(rule, at, found, before);
-        self.steps = solver.steps_left();
+        (self.steps, self.n_touched) = (solver.steps_left(), self.n_touched + solver.n_touched());
         Ok((condition?, self.world.take()))
     }
 
@@ -388,7 +443,7 @@ impl<'x, 'p> Builder<'x, 'p> {
             None => (rule.type_filter(at, self.values), rule.span),
         };
         self.is_incomplete |= condition.is_cut;
-        let rows = condition.rows.into_iter();
+        let rows = self.rows_of(&condition).into_iter();
         let mut facts: Vec<usize> = rows.filter_map(|(id, row)| self.cite_row(id, row)).collect();
         for fact in self.cite(&reads) {
             if !facts.contains(&fact) {
@@ -401,6 +456,7 @@ impl<'x, 'p> Builder<'x, 'p> {
             outcome: self.outcome(condition.holds),
             value: condition.value.map(|value| self.own(value)),
             facts,
+            counted: condition.counted.map(|counted| self.counted(counted)),
             asked: Vec::new(),
             attempts: Vec::new(),
             operands: Vec::new(),
@@ -408,7 +464,8 @@ impl<'x, 'p> Builder<'x, 'p> {
         let holds = clause.outcome == Outcome::True;
         if let (Some((id, row)), []) = (condition.asked, clause.facts.as_slice()) {
             let open_places = rule.open_places(at, condition.is_of_other_types, self.values);
-            if holds && rule.denies(at) || clause.outcome == Outcome::False {
+            let is_of_nothing = clause.counted.is_some();
+            if holds && (is_of_nothing || rule.denies(at)) || clause.outcome == Outcome::False {
                 clause.asked.push(self.pattern(id, &row, &open_places));
             }
             if clause.outcome == Outcome::False {
@@ -419,6 +476,14 @@ impl<'x, 'p> Builder<'x, 'p> {
             }
         }
         Ok(clause)
+    }
+
+    fn counted(&mut self, of: datalog::Counted) -> Counted {
+        let datalog::Counted { columns, tuples, n_tuples } = of;
+        let own = |row: Vec<Value>| row.into_iter().map(|value| self.own(value)).collect();
+        let mut tuples: Vec<Vec<OwnedValue>> = tuples.into_iter().map(own).collect();
+        tuples.sort();
+        Counted { columns, beyond: n_tuples - tuples.len(), tuples }
     }
 
     /// The value that a key has instead of the one that is asked for.

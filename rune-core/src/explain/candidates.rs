@@ -6,21 +6,28 @@ use crate::{
     base::limits,
     datalog::{CompiledRule, Solver},
     decide::{Reason, Request},
-    expr::Evaluator,
+    expr::{Evaluator, Want},
     facts::Tick,
     policy::{Effect, Policy},
 };
 
-use super::{Candidate, Instance, builder::Builder};
+use super::{Candidate, ExplainOptions, Instance, builder::Builder};
 
 impl<'p> Builder<'_, 'p> {
     /// The permits that come nearest to holding, without those that failed, and how many there are besides.
-    pub(super) fn candidates(&mut self, request: &Request, failed: &[Arc<str>]) -> (Vec<Candidate>, usize) {
+    pub(super) fn candidates(
+        &mut self,
+        (request, options, is_forbidden): (&Request, ExplainOptions, bool),
+        failed: &[Arc<str>],
+    ) -> (Vec<Candidate>, usize) {
         let (nearest, beyond) = self.nearest(Effect::Permit, failed);
-        let candidates = nearest
-            .into_iter()
-            .map(|reason| Candidate { instance: self.reason(reason), missing: self.missing(reason, request) });
-        (candidates.collect(), beyond)
+        let candidate = |reason| {
+            let instance = self.reason(reason);
+            let why_not = self.why_not(reason, (request, is_forbidden), options.n_missing);
+            let missing = why_not.sets.first().cloned().unwrap_or_default();
+            Candidate { instance, missing, why_not: options.n_missing.map(|_| why_not) }
+        };
+        (nearest.into_iter().map(candidate).collect(), beyond)
     }
 
     /// The forbids that come nearest to holding, without those that failed, and how many there are besides.
@@ -30,6 +37,12 @@ impl<'p> Builder<'_, 'p> {
         let forbids = nearest.into_iter().map(|reason| self.reason(reason)).collect();
         self.tries_rules = true;
         (forbids, beyond)
+    }
+
+    /// How many forbids there are that do not hold, without those that failed.
+    pub(super) fn n_forbids(&mut self, failed: &[Arc<str>]) -> usize {
+        let (nearest, beyond) = self.nearest(Effect::Forbid, failed);
+        nearest.len() + beyond
     }
 
     fn nearest(&mut self, effect: Effect, failed: &[Arc<str>]) -> (Vec<Reason<'p>>, usize) {
@@ -67,7 +80,8 @@ impl<'p> Builder<'_, 'p> {
             Some(_) => n_false += 1,
             None => n_unreached += 1,
         });
-        let is_out_of_reach = policy.ways(&mut evaluator).is_empty();
+        let ways = policy.ways(&mut evaluator);
+        let is_out_of_reach = ways.iter().all(|way| way.iter().any(Want::is_absence));
         let is_about_it = policy.is_about_action(&evaluator);
         self.steps = evaluator.steps_left();
         is_about_it.then_some([usize::from(is_out_of_reach), n_false, n_unreached])

@@ -15,28 +15,30 @@ use super::{Atom, Because, Fact, builder::Builder, ledger::Key, recorder::Read};
 impl<'p> Builder<'_, 'p> {
     /// The places of the facts that were found.
     pub(super) fn cite(&mut self, reads: &[Read]) -> Vec<usize> {
-        let mut cited = Vec::new();
-        for read in reads {
-            cited.extend(match read {
-                Read::Row(id, row) => {
-                    let Some(at) = self.world.place_of_row(*id, row) else { continue };
-                    self.cite_row(*id, at)
-                }
-                Read::Below(low, high) => self.note(Key::Below(*low, *high)),
-                Read::Attribute(entity, name, value) => self.note(Key::Attribute(*entity, *name, *value)),
-                Read::Tag(entity, name, value) => self.note(Key::Tag(*entity, *name, *value)),
-            });
-        }
-        cited
+        let keys: Vec<Key> = reads.iter().filter_map(|read| self.key_of_read(read)).collect();
+        keys.into_iter().filter_map(|key| self.note(key)).collect()
     }
 
     pub(super) fn cite_row(&mut self, id: PredicateId, at: RowId) -> Option<usize> {
-        let row = self.world.row_at(id, at).map(|(row, _)| row);
-        let key = match row.as_deref() {
-            Some([low, high]) if id == Names::IN => Key::Below(*low, *high),
+        self.note(self.key_of(id, at))
+    }
+
+    pub(super) fn key_of_read(&self, read: &Read) -> Option<Key> {
+        match read {
+            Read::Row(id, row) => Some(self.key_of(*id, self.world.place_of_row(*id, row)?)),
+            Read::Below(low, high) => Some(Key::Below(*low, *high)),
+            Read::Attribute(entity, name, value) => Some(Key::Attribute(*entity, *name, *value)),
+            Read::Tag(entity, name, value) => Some(Key::Tag(*entity, *name, *value)),
+        }
+    }
+
+    /// Which fact a row is: one that says who is in whom has no place of its own.
+    pub(super) fn key_of(&self, id: PredicateId, at: RowId) -> Key {
+        let row = if id == Names::IN { self.world.row_at(id, at).map(|(row, _)| row) } else { None };
+        match row.as_deref() {
+            Some([low, high]) => Key::Below(*low, *high),
             _ => Key::Row(id, at),
-        };
-        self.note(key)
+        }
     }
 
     /// Explains every fact that was cited, and those that they follow from, until none is left.
@@ -49,6 +51,9 @@ impl<'p> Builder<'_, 'p> {
     }
 
     fn fact(&mut self, key: Key, is_within: bool) -> ((Tick, u8), Fact) {
+        if let Some(chosen) = self.chosen_fact(key) {
+            return chosen;
+        }
         match key {
             Key::Row(id, at) => self.row(id, at, is_within),
             Key::Parent(child, parent) => {
@@ -78,7 +83,7 @@ impl<'p> Builder<'_, 'p> {
         }
     }
 
-    fn atom(&mut self, relation: &str, row: &[Value]) -> Atom {
+    pub(super) fn atom(&mut self, relation: &str, row: &[Value]) -> Atom {
         let row = row.iter().map(|value| self.own(*value)).collect();
         Atom { relation: relation.into(), row }
     }
@@ -158,7 +163,7 @@ impl<'p> Builder<'_, 'p> {
         Some(way)
     }
 
-    fn parents_of(&mut self, child: Value, tick: Tick) -> Vec<(Value, Key)> {
+    pub(super) fn parents_of(&mut self, child: Value, tick: Tick) -> Vec<(Value, Key)> {
         let relation = self.world.world.relation(Names::PARENT).filter(|relation| !relation.rows.is_empty());
         let Some(relation) = relation else {
             let stored = self.terms.facts.stored_parents(self.values, child);
@@ -182,7 +187,7 @@ impl<'p> Builder<'_, 'p> {
     }
 
     /// The place of a fact, as long as there is room for more.
-    fn note(&mut self, key: Key) -> Option<usize> {
+    pub(super) fn note(&mut self, key: Key) -> Option<usize> {
         let place = self.ledger.cite(key);
         self.is_incomplete |= place.is_none();
         place

@@ -8,7 +8,7 @@ use crate::{
     facts::{RowId, Tick},
 };
 
-use super::{Because, Candidate, Clause, Explanation, Fact, Failed};
+use super::{Because, Candidate, Clause, Explanation, Fact, Failed, WhyNot};
 
 /// Which fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +46,11 @@ impl Ledger {
             self.places.insert(key, place);
             place
         })
+    }
+
+    /// The facts that have been named.
+    pub(super) fn into_keys(self) -> Vec<Key> {
+        self.keys
     }
 
     /// The next fact that is to be explained.
@@ -96,6 +101,13 @@ impl Explanation {
         for instance in instances {
             renumber(&mut instance.clauses, places);
         }
+        self.candidates.iter_mut().filter_map(|of| of.why_not.as_mut()).for_each(|of| of.renumber(places));
+    }
+}
+
+impl WhyNot {
+    pub(super) fn renumber(&mut self, places: &[usize]) {
+        self.blocked.iter_mut().for_each(|of| renumber_list(&mut of.blockers, places));
     }
 }
 

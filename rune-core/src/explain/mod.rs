@@ -13,8 +13,11 @@ mod builder;
 mod candidates;
 mod facts;
 mod ledger;
+mod minimal;
 mod missing;
+mod options;
 mod recorder;
+mod smallest;
 mod tree;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, thread};
@@ -22,13 +25,17 @@ use std::{collections::BTreeMap, fmt, sync::Arc, thread};
 use serde::Serialize;
 
 use crate::{
-    base::{EntityRef, OwnedValue, Pool, Sources, limits},
+    base::{EntityRef, OwnedValue, Pool, Sources, Stats, limits},
     check::rules::CheckedRules,
     datalog::CompiledRule,
     decide::{Bound, Request, Terms, decision::Decision},
     policy,
 };
 
+pub use minimal::Minimal;
+pub use missing::{InTheWay, Searched, WhyNot};
+pub(crate) use missing::{Tried, Try};
+pub use options::ExplainOptions;
 pub use tree::{ByFile, Cite};
 
 /// A decision and all that led to it.
@@ -46,7 +53,10 @@ pub struct Explanation {
     pub determining: Vec<Instance>,
     /// The policies and rules that have no value.
     pub failed: Vec<Failed>,
-    /// If no policy permits: the permits, those that come nearest first.
+    /// If it is forbidden and what is missing was asked for: the permits that hold all the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub forbidden: Vec<RuleRef>,
+    /// If no policy permits: the permits, those that come nearest first. Of what is forbidden, if what is missing was asked for.
     pub candidates: Vec<Candidate>,
     /// How many permits there are besides [`Self::candidates`].
     pub candidates_beyond: usize,
@@ -66,6 +76,22 @@ pub struct Explanation {
     /// How many rows of relations rules looked at for the decision.
     #[serde(rename = "rows_touched")]
     pub n_rows_touched: u64,
+    /// If the smallest proof was asked for and there is one: how small it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minimal: Option<Minimal>,
+    /// What it took.
+    #[serde(skip)]
+    pub stats: ExplanationStats,
+}
+
+/// What an explanation took, and the decision by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct ExplanationStats {
+    /// The decision.
+    pub decision: Stats,
+    /// All that says why.
+    pub explanation: Stats,
 }
 
 /// A policy or a rule: what it is called and where it stands.
@@ -127,6 +153,9 @@ pub struct Clause {
     pub value: Option<OwnedValue>,
     /// The facts that it was found to rest on, by their places in [`Explanation::facts`].
     pub facts: Vec<usize>,
+    /// Of an aggregate: what it was made of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Counted>,
     /// If it is what it is for want of rows: those that were asked for and are not there, `_` for any value, and a variable for
     /// any that is the same in all its columns.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -137,6 +166,18 @@ pub struct Clause {
     /// If it is, or denies, a chain of `&&` or `||` in a policy: its operands, each with what it comes to by itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub operands: Vec<Clause>,
+}
+
+/// What an aggregate was made of: tuples of the values of its variables, each once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Counted {
+    /// The variables: `X` in `count { X : p(X, Y) }`.
+    pub columns: Vec<String>,
+    /// Their values, tuple by tuple; of the smallest or largest of many, one that is it is among them.
+    pub tuples: Vec<Vec<OwnedValue>>,
+    /// How many tuples there are besides.
+    pub beyond: usize,
 }
 
 /// What a clause comes to.
@@ -177,6 +218,9 @@ pub struct Candidate {
     /// A few facts with which the request would be allowed, if some were found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<Atom>,
+    /// If it was asked for: all that would have it allowed, within so many facts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why_not: Option<WhyNot>,
 }
 
 /// A row of a relation: `viewer(User::"ada", Folder::"specs")`, `in(User::"ada", Group::"eng")`, `User.level(User::"ada", 3)`.
@@ -274,6 +318,15 @@ pub struct Proof {
     /// Whether a limit was passed: then there may be a row all the same, and more facts.
     #[serde(rename = "incomplete")]
     pub is_incomplete: bool,
+    /// If the smallest proof was asked for and there is one: how small it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minimal: Option<Minimal>,
+    /// If it was asked for and there is no row: what would have there be one, within so many facts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why_not: Option<WhyNot>,
+    /// What it took.
+    #[serde(skip)]
+    pub stats: Stats,
 }
 
 /// Explains the answer to a query that was compiled into a rule; `relations` are all that it is about, `columns` its variables.
@@ -282,8 +335,19 @@ pub(crate) fn prove<'p>(
     (pool, sources): (&Arc<Pool>, &Sources),
     bound: &mut Bound<'p>,
     (rule, columns): (&'p CompiledRule, Vec<String>),
+    (options, attempt): (ExplainOptions, Try<'_>),
 ) -> Proof {
-    Proof { columns, ..builder::prove((terms, relations), (pool, sources), bound, rule) }
+    Proof { columns, ..builder::prove((terms, relations), (pool, sources), bound, (rule, options, attempt)) }
+}
+
+/// Does something on a stack that is large enough for explanations: what they take depends on rules, not on the caller's stack.
+/// None if there is none to be had.
+pub(crate) fn with_stack<R: Send>(work: impl FnOnce() -> R + Send) -> Option<R> {
+    thread::scope(|scope| {
+        let builder = thread::Builder::new().name("rune-explain".to_owned());
+        let thread = builder.stack_size(limits::EXPLANATION_STACK_BYTES).spawn_scoped(scope, work);
+        thread.ok().and_then(|thread| thread.join().ok())
+    })
 }
 
 /// Explains a decision that was made of a request by these terms; `pool` has their values, `sources` their text. The result may
@@ -292,18 +356,11 @@ pub(crate) fn prove<'p>(
 pub fn explain(
     terms: Terms<'_>,
     (pool, sources): (&Arc<Pool>, &Sources),
-    request: &Request,
+    (request, options): (&Request, ExplainOptions),
     decision: Decision,
 ) -> Explanation {
-    // What it takes depends on rules, not on the caller's stack.
-    let explained = thread::scope(|scope| {
-        let builder = thread::Builder::new().name("rune-explain".to_owned());
-        let builder = builder.stack_size(limits::EXPLANATION_STACK_BYTES);
-        let explained = builder.spawn_scoped(scope, || {
-            builder::explain(terms, (pool, sources), request, Explanation::of(decision.clone()))
-        });
-        explained.ok().and_then(|thread| thread.join().ok())
-    });
+    let explained =
+        with_stack(|| builder::explain(terms, (pool, sources), (request, options), Explanation::of(decision.clone())));
     explained.unwrap_or_else(|| Explanation { is_incomplete: true, ..Explanation::of(decision) })
 }
 
@@ -321,6 +378,7 @@ impl Explanation {
             decision,
             determining: Vec::new(),
             failed: Vec::new(),
+            forbidden: Vec::new(),
             candidates: Vec::new(),
             candidates_beyond: 0,
             forbids: Vec::new(),
@@ -330,6 +388,8 @@ impl Explanation {
             ignored: Vec::new(),
             is_incomplete: false,
             n_rows_touched: 0,
+            minimal: None,
+            stats: ExplanationStats::default(),
         }
     }
 }

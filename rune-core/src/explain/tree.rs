@@ -14,9 +14,15 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use crate::{base::limits, decide::Why};
+use crate::{
+    base::{OwnedValue, limits},
+    decide::Why,
+};
 
-use super::{Because, Candidate, Clause, Explanation, Fact, Failed, Instance, Outcome, Place, Proof, RuleRef};
+use super::{
+    Atom, Because, Candidate, Clause, Counted, Explanation, Fact, Failed, InTheWay, Instance, Minimal, Outcome, Place,
+    Proof, RuleRef, Searched, WhyNot,
+};
 
 /// How a tree says where something stands. Whoever makes up files can say what people know of them instead.
 pub trait Cite {
@@ -80,6 +86,10 @@ impl Proof {
             (false, _) => "no rows".to_owned(),
         };
         let mut below: Vec<Tree> = self.clauses.iter().map(|clause| shower.clause(clause, 0)).collect();
+        if let Some(why_not) = &self.why_not {
+            below.extend(shower.why_not(why_not, "there would be a row"));
+        }
+        below.extend(self.minimal.map(smallness));
         if self.is_incomplete {
             below.push(Tree::leaf("note: a limit was passed, so this may not be all"));
         }
@@ -148,6 +158,10 @@ impl<'e> Shower<'e> {
             Why::Error(error) => format!("deny: {error}"),
         };
         let mut below: Vec<Tree> = explanation.determining.iter().map(|of| self.instance(of)).collect();
+        if explanation.minimal.is_some() {
+            let is_named = |tree: &&mut Tree| tree.below.iter().all(|line| line.below.is_empty());
+            below.iter_mut().skip(1).filter(is_named).for_each(|tree| tree.line.insert_str(0, "also "));
+        }
         for Failed { instance, message } in &explanation.failed {
             let mut tree = self.instance(instance);
             tree.line = format!("without a value: {}: {message}", tree.line);
@@ -157,11 +171,20 @@ impl<'e> Shower<'e> {
         if matches!(decision.why, Why::Error(_)) {
             below.rotate_left(explanation.determining.len());
         }
-        for Candidate { instance, missing } in &explanation.candidates {
+        let is_forbidden = matches!(decision.why, Why::ForbiddenBy(_));
+        let permits = explanation.forbidden.iter();
+        below.extend(permits.map(|of| Tree::leaf(format!("note: permit {} holds but for that", self.cite.rule(of)))));
+        for Candidate { instance, missing, why_not } in &explanation.candidates {
             let mut tree = self.instance(instance);
-            if !missing.is_empty() {
-                let facts = missing.iter().map(|atom| Tree::leaf(format!("+ {atom}"))).collect();
-                tree.below.push(Tree { line: "would be allowed with".to_owned(), below: facts });
+            match why_not {
+                Some(why_not) => tree.below.extend({
+                    self.why_not(
+                        why_not,
+                        if is_forbidden { "but for that would be allowed" } else { "would be allowed" },
+                    )
+                }),
+                None if missing.is_empty() => {}
+                None => tree.below.push(added("would be allowed with", missing)),
             }
             below.push(tree);
         }
@@ -179,6 +202,7 @@ impl<'e> Shower<'e> {
         below.extend(explanation.ignored.iter().map(|name| {
             Tree::leaf(format!("note: the request supplies `{name}`, which the schema does not take from requests"))
         }));
+        below.extend(explanation.minimal.map(smallness));
         if explanation.is_incomplete {
             below.push(Tree::leaf("note: a limit was passed, so this may not be all"));
         }
@@ -197,6 +221,39 @@ impl<'e> Shower<'e> {
             said.filter(|text| !text.is_empty()).map(|text| Tree::leaf(format!("“{}”", one_line(text)))).collect();
         below.extend(instance.clauses.iter().map(|clause| self.clause(clause, 0)));
         Tree { line: format!("{effect}{}", self.cite.rule(&instance.rule)), below }
+    }
+
+    /// What would have something hold that does not, and how far that was looked for.
+    fn why_not(&mut self, why_not: &WhyNot, would: &str) -> Vec<Tree> {
+        let WhyNot { within, sets, blocked, search } = why_not;
+        let mut trees: Vec<Tree> = Vec::new();
+        for set in sets {
+            let line = if trees.is_empty() { format!("{would} with") } else { "or with".to_owned() };
+            trees.push(added(&line, set));
+        }
+        for InTheWay { blockers, missing } in blocked {
+            let or = if trees.is_empty() { would } else { "or" };
+            let with = if missing.is_empty() { "" } else { " with" };
+            let mut tree = added(&format!("{or}{with}, if this were not so"), missing);
+            tree.below.extend(blockers.iter().map(|at| {
+                let mut fact = self.fact(*at, 0);
+                fact.line.insert_str(0, "− ");
+                fact
+            }));
+            trees.push(tree);
+        }
+        let facts = format!("{within} fact{}", if *within == 1 { "" } else { "s" });
+        let note = match (trees.is_empty(), search) {
+            (true, Searched::Complete) => format!("note: no {facts} or fewer would do"),
+            (true, _) => format!("note: no {facts} or fewer were found that would do, and a limit ended the search"),
+            (false, Searched::Complete) => return trees,
+            (false, Searched::Enough) => format!("note: there may be more ways of {facts} or fewer"),
+            (false, Searched::Cut) => {
+                format!("note: there may be more ways of {facts} or fewer: a limit ended the search")
+            }
+        };
+        trees.push(Tree::leaf(note));
+        trees
     }
 
     /// A forbid that does not hold, with what it does not hold for.
@@ -222,6 +279,7 @@ impl<'e> Shower<'e> {
         // What a chain rests on stands below its operands.
         let facts = if clause.operands.is_empty() { clause.facts.as_slice() } else { &[] };
         let mut below: Vec<Tree> = facts.iter().map(|fact| self.fact(*fact, depth)).collect();
+        below.splice(..0, clause.counted.as_ref().filter(|_| clause.asked.is_empty()).map(of_tuples));
         below.extend(clause.operands.iter().map(|operand| self.clause(operand, depth)));
         let is_folded = self.depth_max <= depth && !clause.attempts.is_empty();
         if !is_folded {
@@ -263,6 +321,38 @@ impl<'e> Shower<'e> {
             }
         }
     }
+}
+
+/// What an aggregate was made of.
+fn of_tuples(counted: &Counted) -> Tree {
+    let Counted { columns, tuples, beyond } = counted;
+    let tuple = |row: &Vec<OwnedValue>| {
+        let values: Vec<String> = row.iter().map(ToString::to_string).collect();
+        if columns.len() == 1 { values.concat() } else { format!("({})", values.join(", ")) }
+    };
+    let shown: Vec<String> = tuples.iter().map(tuple).collect();
+    let more = if *beyond == 0 { String::new() } else { format!(", … and {beyond} more") };
+    let list = if shown.is_empty() { "nothing".to_owned() } else { shown.join(", ") };
+    Tree::leaf(format!("of {list}{more}"))
+}
+
+/// Facts that would have to be given.
+fn added(line: &str, missing: &[Atom]) -> Tree {
+    let below = missing.iter().map(|atom| Tree::leaf(format!("+ {atom}"))).collect();
+    Tree { line: line.to_owned(), below }
+}
+
+/// How small a proof is, and whether any is smaller.
+fn smallness(minimal: Minimal) -> Tree {
+    let Minimal { given, derived, is_proven } = minimal;
+    let many = |n: usize| if n == 1 { "" } else { "s" };
+    let size = format!("{given} given fact{}, {derived} derived", many(given));
+    let verdict = if is_proven {
+        "no proof is smaller"
+    } else {
+        "the smallest proof that was found, and a smaller one is not ruled out"
+    };
+    Tree::leaf(format!("note: {size}: {verdict}"))
 }
 
 fn beyond(n: usize, what: &str) -> String {

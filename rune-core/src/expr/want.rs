@@ -4,13 +4,25 @@ use crate::base::{Value, Values, View};
 
 use super::{Evaluator, Expr, Form, ListId, Node, NodeId, World};
 
-/// Something that is not there, and that facts could bring about.
+/// Something that is not as it should be, and that facts could bring about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Want {
     /// A row of a relation, by its place.
     Row(usize, Vec<Value>),
     /// That an entity is in another.
     Below(Value, Value),
+    /// That a relation does not have a row.
+    NoRow(usize, Vec<Value>),
+    /// That an entity is not in another.
+    NotBelow(Value, Value),
+}
+
+impl Want {
+    /// Whether it is that something is not there.
+    #[must_use]
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::NoRow(..) | Self::NotBelow(..))
+    }
 }
 
 /// Ways to make something true: in each, all that is wanted. None if there is none; one without a want if it is true already.
@@ -22,7 +34,7 @@ const WAYS_MAX: usize = 16;
 const WANTS_MAX: usize = 8;
 
 impl<V: Values, W: World> Evaluator<'_, V, W> {
-    /// The ways to make all clauses of a condition true by rows that are added, none taken away.
+    /// The ways to make all clauses of a condition true by rows that are added, or taken away.
     pub fn ways(&mut self, expr: &Expr) -> Ways {
         let mut ways = vec![Vec::new()];
         for (part, is_denied) in expr.clauses() {
@@ -84,6 +96,7 @@ impl<V: Values, W: World> Evaluator<'_, V, W> {
             node => match self.test_part(expr, id) {
                 Ok(truth) if truth == wanted => vec![Vec::new()],
                 Ok(_) if wanted => self.want(expr, node).into_iter().map(|want| vec![want]).collect(),
+                Ok(true) => self.absence(expr, node).into_iter().map(|want| vec![want]).collect(),
                 _ => Vec::new(),
             },
         }
@@ -103,6 +116,18 @@ impl<V: Values, W: World> Evaluator<'_, V, W> {
         match node {
             Node::In(low, high) => self.want_below(expr, low, high),
             node => self.want_row(expr, node).into_iter().collect(),
+        }
+    }
+
+    /// What makes a node true that should be false, if it is one thing.
+    fn absence(&mut self, expr: &Expr, node: Node) -> Option<Want> {
+        if matches!(node, Node::InAttribute(..)) {
+            return None;
+        }
+        match self.want(expr, node).as_slice() {
+            [Want::Row(relation, row)] => Some(Want::NoRow(*relation, row.clone())),
+            [Want::Below(low, high)] if low != high => Some(Want::NotBelow(*low, *high)),
+            _ => None,
         }
     }
 

@@ -363,7 +363,7 @@ impl Policy {
         }
     }
 
-    /// The ways to make the policy hold of a request by rows that are added.
+    /// The ways to make the policy hold of a request by rows that are added, or taken away.
     pub fn ways<V: Values, W: World>(&self, evaluator: &mut Evaluator<'_, V, W>) -> Ways {
         if !self.is_about_action(evaluator) {
             return Vec::new();

@@ -34,6 +34,7 @@ pub struct List {
     open: Open,
     request: Request,
     kind: Option<String>,
+    after: Option<EntityRef>,
 }
 
 /// What a request with one side open is allowed for.
@@ -55,6 +56,9 @@ pub struct Listed {
     /// Whether the steps ran out before all had been looked at.
     #[serde(rename = "incomplete")]
     pub is_incomplete: bool,
+    /// If they did: the last entity that had been. A list of what comes after it goes on ([`List::after`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<EntityRef>,
     /// What it took.
     pub stats: Stats,
 }
@@ -79,13 +83,20 @@ impl List {
     }
 
     fn of(open: Open, request: Request) -> Self {
-        Self { open, request, kind: None }
+        Self { open, request, kind: None, after: None }
     }
 
     /// Only entities of this type.
     #[must_use]
     pub fn of_type(self, kind: impl Into<String>) -> Self {
         Self { kind: Some(kind.into()), ..self }
+    }
+
+    /// Only entities that come after this one, by type and id: the next page of a list. Pages are of one list if they are of one
+    /// version and revision: ask one `Snapshot` for all.
+    #[must_use]
+    pub fn after(self, entity: EntityRef) -> Self {
+        Self { after: Some(entity), ..self }
     }
 
     /// With this context, a table.
@@ -101,6 +112,11 @@ impl List {
     /// If the text is not JSON.
     pub fn with_context_json(self, text: &str) -> Result<Self, JsonError> {
         Ok(Self { request: self.request.with_context_json(text)?, ..self })
+    }
+
+    /// Whether an entity comes after what was listed before.
+    fn has(&self, entity: &EntityRef) -> bool {
+        self.after.as_ref().is_none_or(|after| after < entity)
     }
 
     fn request(&self, entity: EntityRef) -> Request {
@@ -130,13 +146,15 @@ impl Asked<'_> {
             undecided: 0,
             error: None,
             is_incomplete: false,
+            next: None,
             stats: Stats::default(),
         };
         let candidates = match self.proposed(list, &mut listed) {
             Some(proposed) => proposed,
             None => {
                 let mut candidates: Vec<EntityRef> = self.candidates(list).into_iter().collect();
-                candidates.retain(|entity| list.kind.as_ref().is_none_or(|kind| *kind == entity.kind));
+                candidates
+                    .retain(|entity| list.kind.as_ref().is_none_or(|kind| *kind == entity.kind) && list.has(entity));
                 listed.candidates = candidates.len();
                 candidates.into_iter().map(|entity| (entity, false)).collect()
             }
@@ -149,6 +167,7 @@ impl Asked<'_> {
                 listed.entities.push(entity);
                 continue;
             }
+            let at = entity.clone();
             let work = self.terms.decide_within(&list.request(entity.clone()), left.min(limits::DECISION_STEPS_MAX));
             listed.stats.rows_touched += work.n_touched;
             left = left.saturating_sub(work.n_steps);
@@ -161,7 +180,7 @@ impl Asked<'_> {
                 }
             }
             if left == 0 {
-                listed.is_incomplete = true;
+                (listed.is_incomplete, listed.next) = (true, Some(at));
                 break;
             }
         }
@@ -216,8 +235,13 @@ impl Asked<'_> {
         let mut found: Vec<(EntityRef, bool)> = found
             .filter_map(|(entity, is_sure)| Some((EntityRef::of(&values, entity)?, is_sure && !forbids)))
             .collect();
+        found.retain(|(entity, _)| list.has(entity));
         found.sort();
-        listed.candidates = kinds.iter().map(|kind| of_kind(kind).len()).sum();
+        let all = kinds.iter().flat_map(of_kind);
+        listed.candidates = match list.after {
+            None => all.count(),
+            Some(_) => all.filter(|entity| EntityRef::of(&values, **entity).is_some_and(|of| list.has(&of))).count(),
+        };
         Some(found)
     }
 
@@ -235,7 +259,7 @@ impl Asked<'_> {
     fn check_list(&self, list: &List) -> Result<(), String> {
         let Some(schema) = self.terms.schema else { return Ok(()) };
         let mut values = Scratch::new(self.terms.values);
-        let List { open, request, kind } = list;
+        let List { open, request, kind, .. } = list;
         let sides = [(Open::Principals, &request.principal), (Open::Resources, &request.resource)];
         let given = sides.into_iter().filter(|(side, _)| side != open).map(|(_, entity)| entity.kind.as_str());
         let of_open = kind.as_deref().filter(|_| *open != Open::Actions);

@@ -10,17 +10,18 @@ use std::{fmt, sync::Arc};
 use serde::Serialize;
 
 use crate::{
-    base::{OwnedValue, Pool, Sources, Span, Value, Values, limits, value::each_entity},
+    base::{OwnedValue, Pool, Scratch, Sources, Span, Value, Values, limits, value::each_entity},
     check::rules::{CheckedRules, Goal, Names, PredicateId, PredicateKind, Question, Term},
-    datalog::{self, Solver, Stop, give},
+    datalog::{self, Bounds, Missing, Solver, Stop, give},
     decide::{Bound, Request, RequestWorld, Terms, bind},
     diag::{Findings, Report},
-    explain::{self, Proof},
+    explain::{self, ExplainOptions, Proof, Tried},
     expr::Failure,
     facts::{Relation, Store as _},
     syntax::{cedar::Piece, rules},
 };
 
+pub use crate::base::Stats;
 pub use list::{List, Listed};
 
 /// What questions are put to.
@@ -49,16 +50,6 @@ pub struct Rows {
     pub undetermined: Option<String>,
     /// What finding them took.
     pub stats: Stats,
-}
-
-/// What answering a question took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Steps, of which there is a limit.
-    pub steps: u64,
-    /// Rows of relations that were looked at.
-    pub rows_touched: u64,
 }
 
 /// Why a question has no answer.
@@ -115,12 +106,16 @@ impl Asked<'_> {
         self.put(text, request, |put| {
             let Put { question, query, bound, work, .. } = put;
             let (values, world, parts) = bound.parts();
+            let n_asked = world.session.n_taken();
             let mut solver = Solver::new(&mut *values, world, parts, work.steps_left);
             let answers = solver.query(query, limits::ANSWER_ROWS_MAX).map_err(|stop| match stop {
                 Stop::Enough => QueryError::TooManyRows(limits::ANSWER_ROWS_MAX),
                 Stop::TooManySteps => QueryError::TooManySteps(STEPS_MAX),
             })?;
-            let (steps, rows_touched) = (STEPS_MAX - solver.steps_left(), work.n_touched + solver.n_touched());
+            // What is found on demand is paid for apart.
+            let n_asked = world.session.n_taken() - n_asked;
+            let steps = STEPS_MAX - solver.steps_left() + n_asked;
+            let stats = Stats::new(steps, work.n_touched + solver.n_touched() + n_asked);
             let shown = |row: &Vec<Value>| row.iter().map(|value| OwnedValue::of(values, *value)).collect();
             let mut rows: Vec<Vec<OwnedValue>> = answers.rows.iter().map(shown).collect();
             rows.sort();
@@ -128,7 +123,7 @@ impl Asked<'_> {
                 columns: columns(question),
                 rows,
                 undetermined: answers.undetermined.map(|cause| Failure::Undetermined(cause).describe(values)),
-                stats: Stats { steps, rows_touched },
+                stats,
             })
         })
     }
@@ -139,12 +134,59 @@ impl Asked<'_> {
     /// # Errors
     ///
     /// Those of [`Self::query`].
-    pub fn prove(&self, text: &str, request: Option<&Request>) -> Result<Proof, QueryError> {
+    pub fn prove(&self, text: &str, request: Option<&Request>, options: ExplainOptions) -> Result<Proof, QueryError> {
+        if !options.is_deep() {
+            return self.prove_here(text, request, options);
+        }
+        // Without a stack for it, it goes into no more than usual.
+        let proof = explain::with_stack(|| self.prove_here(text, request, options));
+        proof.unwrap_or_else(|| self.prove_here(text, request, ExplainOptions::default()))
+    }
+
+    fn prove_here(&self, text: &str, request: Option<&Request>, options: ExplainOptions) -> Result<Proof, QueryError> {
         self.put(text, request, |put| {
             let Put { terms, sources, question, query, bound, .. } = put;
             bound.keep_rows();
-            Ok(explain::prove((terms, &question.rules), (self.pool, sources), bound, (query.rule(), columns(question))))
+            let attempt = |values: &Scratch<'_>, rows: &[Missing], steps: &mut u64| {
+                self.holds_with((text, request), (values, rows), steps)
+            };
+            Ok(explain::prove(
+                (terms, &question.rules),
+                (self.pool, sources),
+                bound,
+                (query.rule(), columns(question)),
+                (options, &attempt),
+            ))
         })
+    }
+
+    /// Whether a query would have a row if these were given.
+    fn holds_with(
+        &self,
+        (text, request): (&str, Option<&Request>),
+        (values, rows): (&Scratch<'_>, &[Missing]),
+        steps: &mut u64,
+    ) -> Tried {
+        let mut pool = Pool::over(self.pool.clone());
+        let bounds = Bounds { steps_max: *steps, rows_max: limits::ROWS_MAX };
+        let Terms { rules, facts, demand, .. } = self.terms;
+        let supposed = datalog::suppose(rules, facts, &mut pool, (values, rows), demand.is_empty(), bounds);
+        let Ok((facts, demand, work)) = supposed else {
+            *steps = 0;
+            return Tried::GivenUp;
+        };
+        let pool = Arc::new(pool);
+        let terms = Terms { facts: &facts, demand: &demand, values: &pool, ..self.terms };
+        match (Asked { terms, pool: &pool, ..*self }).query(text, request) {
+            Ok(found) => {
+                *steps = work.steps_left.saturating_sub(found.stats.steps);
+                if found.rows.is_empty() { Tried::Fails } else { Tried::Holds }
+            }
+            Err(_) => {
+                *steps = work.steps_left;
+                Tried::GivenUp
+            }
+        }
     }
 
     /// Checks a query, and answers it over all that it asks for.
