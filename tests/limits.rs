@@ -227,10 +227,11 @@ fn in_words(number: u64) -> String {
     groups.iter().map(|group| String::from_utf8_lossy(group).into_owned()).collect::<Vec<_>>().join(",")
 }
 
-/// The limits of live facts, as the reference writes them.
-fn of_live_facts() -> [(&'static str, String); 7] {
+/// The limits of live facts and of what is kept for questions, as the reference writes them.
+fn of_live_facts() -> [(&'static str, String); 8] {
     [
         ("BATCH_CHANGES_MAX", in_words(limits::BATCH_CHANGES_MAX as u64)),
+        ("LATER_PROCEDURES_MAX", in_words(limits::LATER_PROCEDURES_MAX as u64)),
         ("LIVE_ROWS_MAX", in_words(limits::LIVE_ROWS_MAX)),
         ("LIVE_STEPS_MAX", in_words(limits::LIVE_STEPS_MAX)),
         ("RETAINED_CHANGES_MAX", in_words(limits::RETAINED_CHANGES_MAX as u64)),
@@ -303,4 +304,26 @@ fn the_reference_says_each_limit_as_it_is() {
     for (name, value) in limits {
         assert!(page.contains(&format!("| {value} | `{name}` |")), "{name} is {value}");
     }
+}
+
+#[test]
+fn procedures_for_questions_of_many_kinds_do_not_pile_up() {
+    let columns = 12;
+    let names: Vec<String> = (0..columns).map(|at| format!("X{at}")).collect();
+    let source = format!(
+        "version = \"rune/1.0\"\n[rules]\nrelation given({}).\ngiven({}).\nwide({args}) :- given({args}).\n",
+        vec!["Long"; columns].join(", "),
+        vec!["1"; columns].join(", "),
+        args = names.join(", ")
+    );
+    let program = Program::build(Sources::single("a.rune", &source), Options::default()).expect("it is right");
+    let engine = Engine::new(program);
+    for pattern in 0..1u32 << columns {
+        let is_given = |at: usize| pattern >> at & 1 == 1;
+        let terms: Vec<&str> = (0..columns).map(|at| if is_given(at) { "1" } else { &*names[at] }).collect();
+        let rows = engine.query(&format!("wide({})", terms.join(", ")), None).expect("a query").rows;
+        assert_eq!(rows.len(), 1);
+    }
+    let n_later = engine.lineup().stable().demand().n_later();
+    assert!(n_later <= limits::LATER_PROCEDURES_MAX + 10, "{n_later} are kept");
 }

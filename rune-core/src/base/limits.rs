@@ -134,6 +134,10 @@ pub const EXPLANATION_STEPS_MAX: u64 = 10 * DECISION_STEPS_MAX;
 /// Rows of an answer to a query. More than this nobody reads at once, and they are sorted before the first is shown.
 pub const ANSWER_ROWS_MAX: usize = 1_000_000;
 
+/// Procedures that are kept for what queries, lists and explanations have asked besides what decisions ask. Each takes some
+/// kilobytes, and people ask about few kinds of things.
+pub const LATER_PROCEDURES_MAX: usize = 2_000;
+
 /// Nodes visited while the entities are listed for which a request is allowed: each is decided about.
 pub const LIST_STEPS_MAX: u64 = 20 * DECISION_STEPS_MAX;
 
@@ -162,7 +166,7 @@ pub const BATCH_CHANGES_MAX: usize = 1_000_000;
 pub const LIVE_ROWS_MAX: u64 = 50_000_000;
 
 /// Steps that deriving anew may take after a batch of live facts. What takes more is no rule to keep derived.
-pub const LIVE_STEPS_MAX: u64 = 1_000_000_000;
+pub const LIVE_STEPS_MAX: u64 = 100_000_000;
 
 /// Revisions of live facts that are retained, the newest among them: at a thousand writes a second this is still a second in which
 /// an answer can be asked about.

@@ -219,11 +219,8 @@ impl DatalogEngine {
         let n_given = (0..checked.predicates.len()).map(|at| n_rows(store, PredicateId(at))).max().unwrap_or_default();
         let derived: BTreeSet<PredicateId> = checked.rules.iter().map(|rule| rule.head).collect();
         // So may what comes while this serves be, and more.
-        let size = |id: PredicateId| match checked.changing.contains_key(&id) {
-            true => n_given.max(LIVE_ROWS),
-            false if derived.contains(&id) => n_given,
-            false => n_rows(store, id),
-        };
+        let live = |id| if checked.changing.contains_key(&id) { LIVE_ROWS } else { 0 };
+        let size = |id| live(id).max(if derived.contains(&id) { n_given } else { n_rows(store, id) });
         for rule in &checked.rules {
             let mut parts = Compiler { checked, rule, size: &size, values, findings };
             let fits = parts.fits();
@@ -252,8 +249,7 @@ impl DatalogEngine {
             engine.rules.push(compiled);
         }
         engine.plan(&size, |_| true);
-        engine.unsure = engine.unsure();
-        engine
+        Self { unsure: engine.unsure(), ..engine }
     }
 
     /// Plans what is derived for each request anew, now that all else is there.

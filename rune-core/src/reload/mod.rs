@@ -309,7 +309,9 @@ mod tests {
     #[test]
     fn a_version_that_live_facts_have_no_place_in_is_refused_and_says_which() {
         let text = |columns: &str| {
-            format!("version = \"rune/1.0\"\n[rules]\n@live relation seen({columns}).\npermit(U, _, _) :- seen(U).")
+            format!(
+                "version = \"rune/1.0\"\n[rules]\n@live relation seen({columns}).\n@id(\"p\") permit(U, _, _) :- seen(U)."
+            )
         };
         let mut coordinator = ReloadCoordinator::new(Options::default());
         coordinator.on_sources(&sources(&[("a.rune", &text("User"))]), clock);

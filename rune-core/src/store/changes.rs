@@ -305,7 +305,7 @@ impl Live {
         let kept = self.keep_derived(draft);
         let these: BTreeSet<PredicateId> = these.difference(&kept).copied().collect();
         if these.contains(&Names::PARENT) {
-            Parents::start_anew(&mut draft.facts);
+            Parents::start_anew(&mut draft.facts, program.facts().facts());
         } else if !kept.contains(&Names::IN) && draft.parents.settle(&mut draft.facts) {
             draft.changed.insert(Names::IN);
         }

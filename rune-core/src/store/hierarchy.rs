@@ -55,8 +55,8 @@ impl Parents {
         true
     }
 
-    /// Leaves of parents what is given, and who is in what by them: rules derive the others anew.
-    pub(super) fn start_anew(facts: &mut Facts) {
+    /// Leaves of parents what is given, and who is in what by them: rules derive the others anew. What is not in `files` is live.
+    pub(super) fn start_anew(facts: &mut Facts, files: &Facts) {
         let given =
             facts.relations.given(Names::PARENT).map(|given| given.rows.rows().map(<[Value]>::to_vec).collect());
         let given: Vec<Vec<Value>> = given.unwrap_or_default();
@@ -67,7 +67,8 @@ impl Parents {
             }
         }
         for row in given {
-            datalog::give(facts, Names::PARENT, &row, Span::LIVE);
+            let place = files.relation(Names::PARENT).and_then(|files| files.place_of(files.rows.find(&row)?));
+            datalog::give(facts, Names::PARENT, &row, place.unwrap_or(Span::LIVE));
         }
     }
 }

@@ -82,7 +82,7 @@ impl View {
         self.ordered.get_or_init(|| {
             let (mut facts, mut values) = (self.facts.facts().next(), Pool::over(self.facts.values().clone()));
             if self.maintained.contains(&Names::PARENT) {
-                Parents::start_anew(&mut facts);
+                Parents::start_anew(&mut facts, program.facts().facts());
             }
             match changes::derive_anew(program.rules(), &mut facts, &mut values, &self.maintained) {
                 Ok(()) => Arc::new(FactView::new(Arc::new(values), facts)),

@@ -26,7 +26,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::{base::Values, check::rules::PredicateId, facts::Store};
+use crate::{
+    base::{Values, limits},
+    check::rules::PredicateId,
+    facts::Store,
+};
 
 use super::{CompiledRule, DatalogEngine};
 use compile::{Built, Compiler, Mode};
@@ -55,7 +59,14 @@ struct Procedures {
     /// For what decisions ask.
     ready: Built,
     /// Those and more: for what queries, lists and explanations have asked, in whichever view.
-    more: Mutex<Arc<Built>>,
+    more: Mutex<More>,
+}
+
+#[derive(Debug, Default)]
+struct More {
+    built: Arc<Built>,
+    /// How often they were too many, and were begun with anew.
+    n_anew: u64,
 }
 
 /// Procedures for what has been asked of a view besides what decisions ask.
@@ -63,6 +74,7 @@ struct Procedures {
 struct Later {
     built: Arc<Built>,
     lookups: Vec<Lookup>,
+    n_anew: u64,
 }
 
 impl Demand {
@@ -147,7 +159,7 @@ impl Demand {
             compiler.procedure(*id, *pattern);
         }
         let (ready, lookups) = (compiler.built, compiler.lookups);
-        let more = Mutex::new(Arc::new(ready.clone()));
+        let more = Mutex::new(More { built: Arc::new(ready.clone()), n_anew: 0 });
         let (relations, shapes) = (relations.clone(), shapes.clone());
         let procedures = Arc::new(Procedures { relations, shapes, ready, more });
         Self { procedures, lookups, later: Mutex::default() }
@@ -157,7 +169,7 @@ impl Demand {
     #[must_use]
     pub fn n_later(&self) -> usize {
         let more = self.procedures.more.lock().unwrap_or_else(PoisonError::into_inner);
-        more.procedures.len() - self.procedures.ready.procedures.len()
+        more.built.procedures.len() - self.procedures.ready.procedures.len()
     }
 
     /// The procedures with one more. Whoever decides has all that it asks for prepared, and never comes here.
@@ -168,22 +180,27 @@ impl Demand {
         (id, pattern): (PredicateId, Pattern),
         mode: Mode,
     ) -> Arc<Later> {
-        let Procedures { shapes, more, .. } = &*self.procedures;
+        let Procedures { shapes, ready, more, .. } = &*self.procedures;
         let mut later = self.later.lock().unwrap_or_else(PoisonError::into_inner);
         if later.built.known(id, pattern, mode).is_some() {
             return later.clone();
         }
-        let mut built = more.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = if later.lookups.is_empty() { &self.lookups } else { &later.lookups };
-        let new =
-            built.wanted.iter().skip(known.len()).map(|wanted| Lookup::of(wanted, store, shapes.arity(wanted.id)));
-        let mut lookups: Vec<Lookup> = known.iter().cloned().chain(new).collect();
-        if built.known(id, pattern, mode).is_none() {
-            let mut compiler = Compiler::new(shapes, (store, values), (Built::clone(&built), lookups), mode);
-            compiler.procedure(id, pattern);
-            (*built, lookups) = (Arc::new(compiler.built), compiler.lookups);
+        let mut all = more.lock().unwrap_or_else(PoisonError::into_inner);
+        if ready.procedures.len() + limits::LATER_PROCEDURES_MAX < all.built.procedures.len() {
+            // Who asks for so many kinds of things asks for few of them twice.
+            (all.built, all.n_anew) = (Arc::new(ready.clone()), all.n_anew + 1);
         }
-        *later = Arc::new(Later { built: built.clone(), lookups });
+        let is_begun = later.n_anew == all.n_anew && !later.lookups.is_empty();
+        let known = if is_begun { &later.lookups } else { &self.lookups };
+        let wanted = all.built.wanted.iter().skip(known.len());
+        let new = wanted.map(|wanted| Lookup::of(wanted, store, shapes.arity(wanted.id)));
+        let mut lookups: Vec<Lookup> = known.iter().cloned().chain(new).collect();
+        if all.built.known(id, pattern, mode).is_none() {
+            let mut compiler = Compiler::new(shapes, (store, values), (Built::clone(&all.built), lookups), mode);
+            compiler.procedure(id, pattern);
+            (all.built, lookups) = (Arc::new(compiler.built), compiler.lookups);
+        }
+        *later = Arc::new(Later { built: all.built.clone(), lookups, n_anew: all.n_anew });
         later.clone()
     }
 }
