@@ -199,17 +199,19 @@ impl Live {
     /// Makes changes that were read.
     fn make(&mut self, program: &Program, ops: Vec<Op>) -> Result<usize, ApplyError> {
         let mut draft = Draft::of(&self.facts);
+        let mut put = BTreeMap::new();
         for (at, op) in ops.into_iter().enumerate() {
             match op {
                 Op::Insert(id, row) => self.insert(program, &mut draft, (id, &row)),
                 Op::Delete(id, row) => self.delete(&mut draft, (id, &row)),
                 Op::Put(entity) => {
-                    hierarchy::check(&draft.facts, &self.values, &entity).map_err(|message| fault(at, message))?;
+                    put.insert(entity.uid, at);
                     self.put(program, &mut draft, entity);
                 }
                 Op::Remove(entity) => self.remove(program, &mut draft, entity),
             }
         }
+        hierarchy::check(&draft.facts, &self.values, &put).map_err(|(at, message)| fault(at, message))?;
         if draft.n_changes == 0 {
             return Ok(0);
         }
@@ -305,18 +307,24 @@ impl Live {
         let these: BTreeSet<PredicateId> = these.difference(&kept).copied().collect();
         if these.contains(&Names::PARENT) {
             Parents::start_anew(&mut draft.facts);
-        } else if !kept.contains(&Names::IN) && draft.parents.settle(&mut draft.facts) {
+        } else if !kept.contains(&Names::IN) && self.settle(draft)? {
             draft.changed.insert(Names::IN);
         }
         if these.is_empty() {
             return Ok(these);
         }
-        derive_anew(engine, &mut draft.facts, &mut self.values, &these).map_err(|message| {
-            // What is maintained has gone on without the draft.
-            self.maintained = None;
-            ApplyError::Derivation(message)
-        })?;
+        derive_anew(engine, &mut draft.facts, &mut self.values, &these).map_err(|message| self.too_much(message))?;
         Ok(these)
+    }
+
+    fn settle(&mut self, draft: &mut Draft) -> Result<bool, ApplyError> {
+        draft.parents.settle(&mut draft.facts).map_err(|message| self.too_much(message))
+    }
+
+    fn too_much(&mut self, message: String) -> ApplyError {
+        // What is maintained has gone on without the draft.
+        self.maintained = None;
+        ApplyError::Derivation(message)
     }
 
     /// Lets what is kept derived follow a draft's changes, and says which relations that are.
