@@ -4,6 +4,7 @@
 //! |---|---|
 //! | change | one fact changed among many, until decisions see it |
 //! | users | a million users that come and go, and what one takes |
+//! | closure | one edge of a closure that is kept derived, deleted and put back |
 //! | churn | ten million distinct strings that come and go, and the memory that stays |
 //!
 //! Each counts what there is at the end and asks again, so that a figure is one of right answers.
@@ -15,7 +16,6 @@
     clippy::print_stdout,
     reason = "a benchmark tells what it saw"
 )]
-#![expect(clippy::panic, reason = "an answer that is wrong ends it")]
 
 use std::{
     env, fs,
@@ -75,8 +75,8 @@ impl Random {
 fn main() {
     let names: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let scale = env::var("RUNE_SCALE").ok().map_or(1, |text| text.parse().expect("a number"));
-    let benches: [(&str, fn(u64)); 3] = [("change", change), ("users", users), ("churn", churn)];
-    for (name, bench) in benches {
+    let benches: [fn(u64); 4] = [change, users, closure, churn];
+    for (name, bench) in ["change", "users", "closure", "churn"].into_iter().zip(benches) {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {
             bench(scale);
         }
@@ -219,6 +219,46 @@ fn users(scale: u64) {
         }
     }
     show("users: one user's groups, to the next answer", &mut applied);
+}
+
+/// How far up an edge of the closure goes at most, of as many places as there are users.
+const WINDOW: u64 = 2_000;
+
+fn closure(scale: u64) {
+    let text = "version = \"rune/1.0\"\n[rules]\n@live relation edge(User, User).\n\
+                @materialize relation path(User, User).\n\
+                path(U, V) :- edge(U, V).\npath(U, W) :- path(U, V), edge(V, W).\n\
+                @id(\"p\") permit(U, _, V) :- path(U, V).";
+    let engine = engine(text);
+    let (n, mut random) = (20_000 * scale, Random(3));
+    let user = |at: u64| entity("User", at);
+    // Edges go up, and not far: most have a few hundred above them.
+    let mut edge = || {
+        let low = random.below(n - 1);
+        [user(low), user((low + 1 + random.below(WINDOW)).min(n - 1))]
+    };
+    let edges: Vec<[EntityRef; 2]> = (0..n + 3 * n / 10).map(|_| edge()).collect();
+    let batch = edges.iter().fold(Batch::default(), |batch, row| batch.insert("edge", row.clone().map(Node::from)));
+    let begun = Instant::now();
+    engine.facts().apply(&batch).expect("it fits");
+    let rows = || engine.query("N = count { U, V : path(U, V) }", None).expect("a query").rows;
+    let before = rows();
+    println!("closure: {} pairs of {} edges in {:.1} s", before[0][0], edges.len(), begun.elapsed().as_secs_f64());
+    let (mut deleted, mut inserted) = (Vec::new(), Vec::new());
+    for at in 0..400 {
+        let row = || edges[at * edges.len() / 400].clone().map(Node::from);
+        for (batch, took) in [
+            (Batch::default().delete("edge", row()), &mut deleted),
+            (Batch::default().insert("edge", row()), &mut inserted),
+        ] {
+            let begun = Instant::now();
+            engine.facts().apply(&batch).expect("it fits");
+            took.push(begun.elapsed());
+        }
+    }
+    assert_eq!(rows(), before, "what was deleted and put back is what there was");
+    show("closure: an edge deleted", &mut deleted);
+    show("closure: an edge inserted", &mut inserted);
 }
 
 fn churn(scale: u64) {

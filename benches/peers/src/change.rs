@@ -53,7 +53,7 @@ pub fn table() -> Result<(), String> {
         for _ in 0..5 {
             let (built, build_ms) = again()?;
             let begun = Instant::now();
-            let retired = engine.swap(built);
+            let retired = engine.swap(built).map_err(|error| error.to_string())?;
             took.push(build_ms + begun.elapsed().as_secs_f64() * 1e3);
             drop(retired);
         }
@@ -67,7 +67,7 @@ pub fn table() -> Result<(), String> {
         }
     }
     println!("\nAfter each change the pairs are counted, and the counts of both compared; at the end RUNE's pairs are those that it");
-    println!("derived at first. Proofs on against off: they are found again when asked for, and nothing turns off what that needs.\n");
+    println!("derived at first. What a change takes until decisions see it: cargo bench --bench live. Proofs on against off: they are found again when asked for, and nothing turns off what that needs.\n");
     Ok(())
 }
 

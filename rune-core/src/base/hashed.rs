@@ -22,7 +22,6 @@ impl Default for Hashed {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the upper half")]
 #[inline]
 fn half(hash: u64) -> u32 {
     (hash >> 32) as u32

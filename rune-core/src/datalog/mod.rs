@@ -51,6 +51,9 @@ pub use missing::{Blocked, Missing, Offer, Wanted};
 pub use solve::{Solver, Stop};
 pub use suppose::suppose;
 
+/// How many rows a relation is taken to have that gets them while it serves.
+const LIVE_ROWS: RowId = 1_000_000;
+
 /// Rules, compiled.
 #[derive(Debug, Default)]
 pub struct DatalogEngine {
@@ -215,7 +218,12 @@ impl DatalogEngine {
         // What rules derive may be as large as all that is given.
         let n_given = (0..checked.predicates.len()).map(|at| n_rows(store, PredicateId(at))).max().unwrap_or_default();
         let derived: BTreeSet<PredicateId> = checked.rules.iter().map(|rule| rule.head).collect();
-        let size = |id: PredicateId| if derived.contains(&id) { n_given } else { n_rows(store, id) };
+        // So may what comes while this serves be, and more.
+        let size = |id: PredicateId| match checked.changing.contains_key(&id) {
+            true => n_given.max(LIVE_ROWS),
+            false if derived.contains(&id) => n_given,
+            false => n_rows(store, id),
+        };
         for rule in &checked.rules {
             let mut parts = Compiler { checked, rule, size: &size, values, findings };
             let fits = parts.fits();
@@ -255,7 +263,9 @@ impl DatalogEngine {
             [Names::PERMIT, Names::FORBID].contains(&rule.head)
                 || relations.get(rule.head.0).is_some_and(|info| info.is_per_request)
         };
-        self.plan(&|id| n_rows(store, id), is_per_request);
+        let changing = self.changing.clone();
+        let size = |id: PredicateId| n_rows(store, id).max(if changing.contains_key(&id) { LIVE_ROWS } else { 0 });
+        self.plan(&size, is_per_request);
     }
 
     /// Makes the plans of rules.

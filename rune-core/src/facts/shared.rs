@@ -203,7 +203,7 @@ mod tests {
         let (mut state, mut kept) = (3u64, Vec::new());
         for n in 0..30_000 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let pick = |shift: u32, n: u64| v[(state >> shift) as usize % n as usize];
+            let pick = |shift: u32, n: u64| v[usize::try_from((state >> shift) % n).unwrap()];
             let row = vec![pick(20, 8), pick(30, 5), pick(40, 20)];
             if state >> 60 < 7 {
                 assert_eq!(rows.remove(&row), expected.remove(&row));

@@ -199,6 +199,9 @@ fn list<'n>(node: Option<&'n Node>, name: &str) -> Result<&'n [Node], BatchError
     }
 }
 
+/// Reads entities of whatever types.
+const PLAIN: Reader<'static> = Reader { schema: None, undeclared: Undeclared::Refuse };
+
 type Fault = (String, Option<String>);
 
 struct Reading<'r> {
@@ -213,18 +216,11 @@ impl Reading<'_> {
             Change::Delete(relation, row) => self.row(relation, row).map(|(id, row)| Op::Delete(id, row)),
             Change::Put(entity) => self.entity(entity).map(Op::Put),
             Change::Remove(entity) => {
-                let entity = self.reader().entity(self.values, entity).map_err(fault)?;
+                let entity = PLAIN.entity(self.values, entity).map_err(fault)?;
                 let View::Entity(kind, _) = self.values.view(entity) else { return Err(no_entity()) };
                 self.live_type(kind).map(|()| Op::Remove(entity))
             }
         }
-    }
-
-    fn reader(&self) -> Reader<'static>
-    where
-        Self: Sized,
-    {
-        Reader { schema: None, undeclared: Undeclared::Refuse }
     }
 
     fn row(&mut self, relation: &str, row: &[Node]) -> Result<(PredicateId, Vec<Value>), Fault> {
@@ -296,7 +292,7 @@ impl Reading<'_> {
 
     fn entity(&mut self, node: &Node) -> Result<CheckedEntity, Fault> {
         let uid = node.member("uid").unwrap_or(node);
-        let uid = self.reader().entity(self.values, uid).map_err(fault)?;
+        let uid = PLAIN.entity(self.values, uid).map_err(fault)?;
         let View::Entity(kind, _) = self.values.view(uid) else { return Err(no_entity()) };
         self.live_type(kind)?;
         let mut findings = Findings::default();

@@ -16,6 +16,7 @@ use crate::{
     datalog::{self, Bounds, Changes, DatalogEngine, Demand, Maintained, Strata},
     facts::{FactView, Facts, Relation, RowId, Store as _},
     program::Program,
+    schema::Schema,
 };
 
 use super::{
@@ -106,7 +107,7 @@ impl Live {
     /// Of a program that takes live facts, which has none yet.
     pub(super) fn over(program: &Program) -> Option<Self> {
         let changing = &program.rules().changing;
-        if changing.is_empty() && !program.schema().is_some_and(|schema| schema.has_live_types()) {
+        if changing.is_empty() && !program.schema().is_some_and(Schema::has_live_types) {
             return None;
         }
         let mut live = Self {
@@ -365,11 +366,15 @@ impl Live {
     /// Makes a draft what is so from now on.
     fn keep(&mut self, draft: Draft, derived: &BTreeSet<PredicateId>) {
         let Draft { facts, changed, held, released, named, .. } = draft;
-        held.into_iter().for_each(|value| self.values.hold(value));
+        for value in held {
+            self.values.hold(value);
+        }
         for id in derived {
             facts.relation(*id).into_iter().flat_map(Relation::values).for_each(|value| self.values.hold(value));
         }
-        released.into_iter().for_each(|value| self.values.release(value));
+        for value in released {
+            self.values.release(value);
+        }
         for id in derived {
             self.facts
                 .relation(*id)

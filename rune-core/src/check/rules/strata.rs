@@ -169,7 +169,7 @@ fn changing(
     let is_live_type = |kind: Symbol| {
         schema.and_then(|schema| schema.entity_type(kind)).is_some_and(|entity_type| entity_type.is_live)
     };
-    let has_live_types = schema.is_some_and(|schema| schema.has_live_types());
+    let has_live_types = schema.is_some_and(Schema::has_live_types);
     let live = || checked.predicates.iter().filter(|predicate| predicate.kind == PredicateKind::Live);
     let may_name = |types: &Types, kind: Symbol| match types {
         Types::Any => true,

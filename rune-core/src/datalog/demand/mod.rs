@@ -95,9 +95,12 @@ impl Demand {
     #[must_use]
     pub fn over(&self, store: &impl Store, changed: &BTreeSet<PredicateId>) -> Self {
         let Procedures { ready, shapes, .. } = &*self.procedures;
-        let anew = |(wanted, known): (&Wanted, &Lookup)| match changed.contains(&wanted.id) {
-            true => Lookup::of(wanted, store, shapes.arity(wanted.id)),
-            false => known.clone(),
+        let anew = |(wanted, known): (&Wanted, &Lookup)| {
+            if changed.contains(&wanted.id) {
+                Lookup::of(wanted, store, shapes.arity(wanted.id))
+            } else {
+                known.clone()
+            }
         };
         let lookups = ready.wanted.iter().zip(&self.lookups).map(anew).collect();
         Self { procedures: self.procedures.clone(), lookups, later: Mutex::default() }
@@ -170,16 +173,17 @@ impl Demand {
         if later.built.known(id, pattern, mode).is_some() {
             return later.clone();
         }
-        let mut more = more.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut built = more.lock().unwrap_or_else(PoisonError::into_inner);
         let known = if later.lookups.is_empty() { &self.lookups } else { &later.lookups };
-        let new = more.wanted.iter().skip(known.len()).map(|wanted| Lookup::of(wanted, store, shapes.arity(wanted.id)));
+        let new =
+            built.wanted.iter().skip(known.len()).map(|wanted| Lookup::of(wanted, store, shapes.arity(wanted.id)));
         let mut lookups: Vec<Lookup> = known.iter().cloned().chain(new).collect();
-        if more.known(id, pattern, mode).is_none() {
-            let mut compiler = Compiler::new(shapes, (store, values), (Built::clone(&more), lookups), mode);
+        if built.known(id, pattern, mode).is_none() {
+            let mut compiler = Compiler::new(shapes, (store, values), (Built::clone(&built), lookups), mode);
             compiler.procedure(id, pattern);
-            (*more, lookups) = (Arc::new(compiler.built), compiler.lookups);
+            (*built, lookups) = (Arc::new(compiler.built), compiler.lookups);
         }
-        *later = Arc::new(Later { built: more.clone(), lookups });
+        *later = Arc::new(Later { built: built.clone(), lookups });
         later.clone()
     }
 }
