@@ -1,6 +1,6 @@
 //! What a hostile writer of live facts sends: it is refused with a reason, or it takes as long as what it is long.
 
-#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a panic is how a test reports")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a panic is how a test reports")]
 
 use std::fmt::Write as _;
 

@@ -79,8 +79,12 @@ fn file(path: &Path) -> Result<File> {
     loop {
         let start = stream.byte_offset();
         let Some(read) = stream.next() else { break };
-        let told = |error: serde_json::Error| anyhow!("{name}:{}: {error}", error.line());
-        read.map_err(told)?;
+        read.map_err(|error| {
+            let message = error.to_string();
+            // Its line is told as those of other faults are.
+            let what = message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what);
+            anyhow!("{name}:{}: {what}", error.line())
+        })?;
         let white = text.get(start..).map_or(0, |rest| rest.len() - rest.trim_start().len());
         let place = start + white..stream.byte_offset();
         let part = text.get(place.clone()).unwrap_or_default();
