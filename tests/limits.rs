@@ -228,10 +228,11 @@ fn in_words(number: u64) -> String {
 }
 
 /// The limits of live facts and of what is kept for questions, as the reference writes them.
-fn of_live_facts() -> [(&'static str, String); 8] {
+fn of_live_facts() -> [(&'static str, String); 9] {
     [
         ("BATCH_CHANGES_MAX", in_words(limits::BATCH_CHANGES_MAX as u64)),
         ("LATER_PROCEDURES_MAX", in_words(limits::LATER_PROCEDURES_MAX as u64)),
+        ("LIVE_DERIVED_MAX", in_words(limits::LIVE_DERIVED_MAX)),
         ("LIVE_ROWS_MAX", in_words(limits::LIVE_ROWS_MAX)),
         ("LIVE_STEPS_MAX", in_words(limits::LIVE_STEPS_MAX)),
         ("RETAINED_CHANGES_MAX", in_words(limits::RETAINED_CHANGES_MAX as u64)),

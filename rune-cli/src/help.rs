@@ -127,6 +127,24 @@ Exit codes:
   1  there are none
   2  the ruleset is refused or cannot be read, or the list is not whole";
 
+pub(crate) const FACTS: &str = "\
+Examples:
+  rune facts policies                       what is live
+  rune facts policies --apply left.json --query 'suspended(U, Why)'
+  echo '{ \"insert\": { \"suspended\": [[\"ada\", \"left\"]] } }' | rune facts policies --apply - \\
+      --principal 'User::\"ada\"' --action 'Action::\"read\"' --resource 'Document::\"plan\"'
+
+Batches, one after another:
+  { \"remove\": [entity…], \"delete\": { \"relation\": [row…] },
+    \"put\": [entity…], \"insert\": { \"relation\": [row…] } }
+  A row is a list of values. An entity is { \"type\": \"User\", \"id\": \"ada\" }, and what is put
+  { \"uid\": entity, \"attrs\": { … }, \"parents\": [entity…] }, as Cedar has it.
+
+Exit codes:
+  0  each batch was applied, whatever the answers
+  1  one was refused; the others were applied
+  2  the ruleset or the query is refused, or a file holds what is no batch";
+
 pub(crate) const FMT: &str = "\
 Examples:
   rune fmt policies

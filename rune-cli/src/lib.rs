@@ -8,6 +8,7 @@ mod completions;
 mod dir;
 mod eval;
 mod explain;
+mod facts;
 mod fmt;
 mod help;
 mod init;
@@ -16,6 +17,7 @@ mod list;
 mod man;
 mod output;
 mod query;
+mod relations;
 mod repl;
 pub mod report;
 mod request;
@@ -118,6 +120,12 @@ enum Command {
     /// told. A permit that asks nothing of its principal or resource is for strangers, too, whom no list has.
     #[command(after_long_help = help::LIST)]
     List(list::Arguments),
+    /// Try live facts on a folder of policies, in memory.
+    ///
+    /// It lists the relations and the entity types that are `@live`, applies batches of changes to them, each whole or not at all,
+    /// and answers a query or a request over the facts as they are then. Nothing is written to the folder, and nothing is kept.
+    #[command(after_long_help = help::FACTS)]
+    Facts(facts::Arguments),
     /// Lay out `.rune` and `.cedar` files, each in the one way there is.
     ///
     /// Comments stay, meaning stays, and a file that does not parse stays as it is.
@@ -156,6 +164,7 @@ pub fn main() -> ExitCode {
         Command::Query(arguments) => query::run(arguments, output),
         Command::Repl(arguments) => repl::run(arguments, output),
         Command::List(arguments) => list::run(arguments, output),
+        Command::Facts(arguments) => facts::run(arguments, output),
         Command::Fmt(arguments) => fmt::run(arguments, output),
         Command::Serve(arguments) => serve::run(arguments, output),
         Command::Completions(arguments) => completions::run(arguments, output),

@@ -57,18 +57,22 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
             tell(&rows, arguments, output)
         })
     };
-    match answered {
-        Ok(outcome) => Ok(outcome),
-        Err(QueryError::Refused(refusal)) => {
+    answered.or_else(|error| unanswered(error, output))
+}
+
+/// Tells why a query has no answer.
+pub(crate) fn unanswered(error: QueryError, output: Output) -> Result<Outcome> {
+    match error {
+        QueryError::Refused(refusal) => {
             report::refused("the query", &refusal, output);
             Ok(Outcome::Unusable)
         }
-        Err(QueryError::NoRequest) => {
+        QueryError::NoRequest => {
             bail!(
                 "the query depends on a request: give --principal, --action and --resource, and --context if it has one"
             )
         }
-        Err(error) => Err(error.into()),
+        error => Err(error.into()),
     }
 }
 

@@ -31,10 +31,10 @@ impl Whole {
     }
 }
 
-/// The request that a query may depend on: all of it, or none.
+/// A request that is decided, or that a query may depend on: all of it, or none.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Optional {
-    /// For a query that depends on a request, which is given whole: who asks.
+    /// The request that is asked about, which is given whole: who asks.
     #[arg(long)]
     principal: Option<EntityRef>,
     /// To do what.

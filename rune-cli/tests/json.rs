@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What is under a heading, and what makes the examples there, in their order.
 type Case = (&'static str, fn(&Path) -> Vec<Json>);
 
-const CASES: [Case; 15] = [
+const CASES: [Case; 16] = [
     ("Errors", |dir| vec![rune(dir, &["check", "nowhere"]), rune(dir, &["schema", "broken"])]),
     ("`rune check`", |dir| vec![rune(dir, &["check", "broken"])]),
     ("`rune test`", |dir| vec![rune(dir, &["test", "--coverage", "failing"])]),
@@ -49,6 +49,11 @@ const CASES: [Case; 15] = [
         let asked = ["--action", "Action::\"read\"", "--resource", "Document::\"plan\""];
         vec![rune(dir, &[&["list", "principals", "first"], asked.as_slice()].concat())]
     }),
+    ("`rune facts`", |dir| {
+        let refused = ["facts", "live", "--apply", "live/refused.json"];
+        let made = ["facts", "live", "--apply", "live/made.json", "--query", "suspended(U, _)"];
+        vec![rune(dir, &refused), rune(dir, &[&made, &explain("User::\"ada\"")[2..]].concat())]
+    }),
     ("`rune fmt`", |dir| vec![rune(dir, &["fmt", "--check", "loose"]), rune(dir, &["fmt", "--stdin-name", "a.cedar"])]),
     ("`rune init`", |dir| vec![rune(dir, &["init", "another"])]),
     ("`rune completions`", |dir| vec![rune(dir, &["completions", "bash"])]),
@@ -60,6 +65,13 @@ const CASES: [Case; 15] = [
 const LOOSE: &str = "permit(principal,action,resource);";
 const BROKEN: &str = "version = \"rune/1.0\"\n[rules]\nrelation edge(String).\nrelation edge(String, String).\n\
     [polices]\npermit (principal, action, resource);\n";
+const LIVE: &str = "version = \"rune/1.0\"\n[schema]\n@live entity User;\nentity Document;\n\
+    action read appliesTo { principal: [User], resource: [Document] };\n\
+    [rules]\n@live relation suspended(User, why: String).\n\
+    @id(\"all\") permit(U, Action::\"read\", _) :- U is User.\n\
+    @id(\"suspended\") @reason(\"suspended\") forbid(U, _, _) :- suspended(U, _).\n";
+const MADE: &str = "{ \"insert\": { \"suspended\": [[\"ada\", \"left\"]] } }";
+const REFUSED: &str = "{ \"insert\": { \"suspended\": [[\"ada\", 3]], \"suspendd\": [[\"ada\", \"left\"]] } }";
 const CEDAR: &str = "@id(\"readers\") @reason(\"open\") permit (principal, action, resource);\n\
     @id(\"strict\") forbid (principal, action, resource) when { principal.x };\n";
 
@@ -86,6 +98,9 @@ fn world() -> tempfile::TempDir {
         ("broken/a.rune", BROKEN),
         ("failing/main.rune", &first.replace("expect = \"deny\"", "expect = \"allow\"")),
         ("cedar/a.cedar", CEDAR),
+        ("live/a.rune", LIVE),
+        ("live/made.json", MADE),
+        ("live/refused.json", &format!("{MADE}\n{REFUSED}")),
         ("loose/a.rune", BROKEN),
         ("loose/x.cedar", LOOSE),
         ("loose/z.cedar", "permit (principal, action, resource);\n"),

@@ -13,7 +13,6 @@ mod answer;
 mod command;
 mod complete;
 mod folder;
-mod relations;
 mod script;
 mod session;
 mod terminal;

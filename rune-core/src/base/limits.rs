@@ -172,6 +172,9 @@ pub const LIVE_STEPS_MAX: u64 = 100_000_000;
 /// an answer can be asked about.
 pub const REVISIONS_MAX: usize = 1_000;
 
+/// Rows that one batch of live facts may add to what is derived.
+pub const LIVE_DERIVED_MAX: u64 = 10_000_000;
+
 /// Changes that lead from the oldest revision that is retained to the newest: each takes some ten kilobytes as long as both are there.
 pub const RETAINED_CHANGES_MAX: usize = 20_000;
 

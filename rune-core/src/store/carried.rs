@@ -1,6 +1,6 @@
 //! Live facts that are carried over to another program.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use crate::{
     base::{LivePool, Value, Values, View as Datum, limits, value::carry as carry_value},
@@ -12,7 +12,7 @@ use crate::{
     schema::{Type, is_of},
 };
 
-use super::{batch::Op, changes::Live};
+use super::{ApplyError, batch::Op, changes::Live};
 
 /// Why a program cannot take the live facts that there are: the one that is served stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,9 +61,16 @@ pub(super) fn carry(before: &Live, old: &Program, after: Option<&mut Live>, new:
         let found = new.relations().predicates.iter().enumerate().find(|(_, of)| is_it(of));
         match found {
             Some((at, to)) => {
+                let n_keys = new.rules().n_keys(PredicateId(at));
+                let mut keys = BTreeSet::new();
                 for row in relation.rows.rows() {
-                    let row = carrier.row(row, to, &mut after.values);
-                    ops.extend(row.map(|row| Op::Insert(PredicateId(at), row)));
+                    let Some(row) = carrier.row(row, to, &mut after.values) else { continue };
+                    // One of two would be lost: a write replaces.
+                    let key = n_keys.and_then(|n| row.get(..n));
+                    if key.is_some_and(|key| !keys.insert(key.to_vec())) {
+                        carrier.misfit(format!("`{name}` has one value for a key now, and live rows have two"));
+                    }
+                    ops.push(Op::Insert(PredicateId(at), row));
                 }
             }
             None => carrier.misfit(format!("`{name}` has {} live rows, and is no longer live", relation.rows.len())),
@@ -73,7 +80,13 @@ pub(super) fn carry(before: &Live, old: &Program, after: Option<&mut Live>, new:
         ops.extend(carrier.entity(row, &mut after.values).map(Op::Put));
     }
     carrier.end()?;
-    after.start(new, ops).map_err(|error| CarryError::Derivation(error.to_string()))
+    after.start(new, ops).map_err(|error| match error {
+        // By the parents that files of the other program give.
+        ApplyError::Changes { faults, n_more } => {
+            CarryError::Misfits { misfits: faults.into_iter().map(|fault| fault.message).collect(), n_more }
+        }
+        error => CarryError::Derivation(error.to_string()),
+    })
 }
 
 struct Carrier<'c> {

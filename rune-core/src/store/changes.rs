@@ -8,12 +8,12 @@ use std::{
 use hashbrown::HashMap;
 
 use crate::{
-    base::{LivePool, Value, Values, View as Datum, limits, value::each_entity},
+    base::{LivePool, Span, Value, Values, View as Datum, limits, value::each_entity},
     check::{
         CheckedEntity,
         rules::{Names, PredicateId, PredicateKind},
     },
-    datalog::{self, Bounds, Changes, DatalogEngine, Demand, Maintained, Strata},
+    datalog::{self, Bounds, Changes, DatalogEngine, Demand, MaintainError, Maintained, Strata},
     facts::{FactView, Facts, Relation, RowId, Store as _},
     program::Program,
     schema::Schema,
@@ -33,6 +33,8 @@ pub(super) struct Live {
     demand: Demand,
     /// Relations that are kept derived, as far as rules allow it.
     maintained: Option<Maintained>,
+    /// Whether they are to be, where a batch that took too much has ended it.
+    was_maintained: bool,
     /// How often live facts name each entity.
     n_named: HashMap<Value, u32>,
     /// How many rows there were when questions were planned.
@@ -115,6 +117,7 @@ impl Live {
             facts: program.facts().facts().next(),
             demand: program.demand().share(),
             maintained: None,
+            was_maintained: false,
             n_named: HashMap::new(),
             planned: BTreeMap::new(),
             shared: program.facts().clone(),
@@ -141,8 +144,18 @@ impl Live {
         if ahead.is_empty() {
             return;
         }
+        // Of what rules add to, the rows that are given come first.
+        let mut given = self.facts.next();
+        for id in &ahead {
+            let rows = given.relations.given(*id).map(|of| of.rows.clone()).unwrap_or_default();
+            if let Some(relation) = given.relation_mut(*id) {
+                let doubts = std::mem::take(&mut relation.doubts);
+                *relation = Relation { doubts, ..Relation::new(engine.arity(*id)) };
+                rows.rows().for_each(|row| relation.give(row, Span::LIVE));
+            }
+        }
         // What cannot be kept is derived anew each time.
-        let Ok(maintained) = Maintained::of(engine, &self.facts, &mut self.values, &ahead, BOUNDS) else { return };
+        let Ok(maintained) = Maintained::of(engine, &given, &mut self.values, &ahead, BOUNDS) else { return };
         let mut is_any = false;
         for id in maintained.relations() {
             let Some(relation) = self.facts.relation_mut(id) else { continue };
@@ -154,7 +167,7 @@ impl Live {
             is_any = true;
         }
         if is_any {
-            self.maintained = Some(maintained);
+            (self.maintained, self.was_maintained) = (Some(maintained), true);
             self.plan(program);
         }
     }
@@ -183,8 +196,11 @@ impl Live {
         let made = ops.and_then(|ops| self.make(program, ops));
         // What was read and is not needed goes again.
         self.values.settle();
-        if made.as_ref().is_ok_and(|n| 0 < *n) {
-            self.share();
+        match made {
+            Ok(n) if 0 < n => self.share(),
+            // It begins again from what is so.
+            Err(ApplyError::Derivation(_)) if self.was_maintained => self.maintain(program),
+            _ => {}
         }
         made
     }
@@ -200,17 +216,19 @@ impl Live {
     /// Makes changes that were read.
     fn make(&mut self, program: &Program, ops: Vec<Op>) -> Result<usize, ApplyError> {
         let mut draft = Draft::of(&self.facts);
+        let mut put = BTreeMap::new();
         for (at, op) in ops.into_iter().enumerate() {
             match op {
                 Op::Insert(id, row) => self.insert(program, &mut draft, (id, &row)),
                 Op::Delete(id, row) => self.delete(&mut draft, (id, &row)),
                 Op::Put(entity) => {
-                    hierarchy::check(&draft.facts, &self.values, &entity).map_err(|message| fault(at, message))?;
+                    put.insert(entity.uid, at);
                     self.put(program, &mut draft, entity);
                 }
                 Op::Remove(entity) => self.remove(program, &mut draft, entity),
             }
         }
+        hierarchy::check(&draft.facts, &self.values, &put).map_err(|(at, message)| fault(at, message))?;
         if draft.n_changes == 0 {
             return Ok(0);
         }
@@ -302,27 +320,33 @@ impl Live {
         let readers = draft.changed.iter().filter_map(|id| engine.changing.get(id)).flatten();
         let these: BTreeSet<PredicateId> =
             readers.copied().filter(|id| !self.demand.relations().contains(id)).collect();
-        let kept = self.keep_derived(draft);
+        let kept = self.keep_derived(draft)?;
         let these: BTreeSet<PredicateId> = these.difference(&kept).copied().collect();
         if these.contains(&Names::PARENT) {
             Parents::start_anew(&mut draft.facts, program.facts().facts());
-        } else if !kept.contains(&Names::IN) && draft.parents.settle(&mut draft.facts) {
+        } else if !kept.contains(&Names::IN) && self.settle(draft)? {
             draft.changed.insert(Names::IN);
         }
         if these.is_empty() {
             return Ok(these);
         }
-        derive_anew(engine, &mut draft.facts, &mut self.values, &these).map_err(|message| {
-            // What is maintained has gone on without the draft.
-            self.maintained = None;
-            ApplyError::Derivation(message)
-        })?;
+        derive_anew(engine, &mut draft.facts, &mut self.values, &these).map_err(|message| self.too_much(message))?;
         Ok(these)
     }
 
+    fn settle(&mut self, draft: &mut Draft) -> Result<bool, ApplyError> {
+        draft.parents.settle(&mut draft.facts).map_err(|message| self.too_much(message))
+    }
+
+    fn too_much(&mut self, message: String) -> ApplyError {
+        // What is maintained has gone on without the draft.
+        self.maintained = None;
+        ApplyError::Derivation(message)
+    }
+
     /// Lets what is kept derived follow a draft's changes, and says which relations that are.
-    fn keep_derived(&mut self, draft: &mut Draft) -> BTreeSet<PredicateId> {
-        let Some(maintained) = &mut self.maintained else { return BTreeSet::new() };
+    fn keep_derived(&mut self, draft: &mut Draft) -> Result<BTreeSet<PredicateId>, ApplyError> {
+        let Some(maintained) = &mut self.maintained else { return Ok(BTreeSet::new()) };
         let reads: BTreeSet<PredicateId> = maintained.reads().collect();
         let mut changes = Changes::default();
         for ((id, row), n) in draft.rows.iter().filter(|((id, _), _)| reads.contains(id)) {
@@ -332,9 +356,14 @@ impl Live {
                 _ => changes.delete(*id, row),
             }
         }
-        let Ok(derived) = maintained.apply(&changes, &mut self.values, BOUNDS) else {
-            self.maintained = None;
-            return BTreeSet::new();
+        let derived = match maintained.apply(&changes, &mut self.values, BOUNDS) {
+            Ok(derived) => derived,
+            Err(MaintainError::Bound(error)) => return Err(self.too_much(error.to_string())),
+            // What has no value is not kept derived.
+            Err(_) => {
+                (self.maintained, self.was_maintained) = (None, false);
+                return Ok(BTreeSet::new());
+            }
         };
         for (id, change) in derived.iter() {
             draft.changed.insert(id);
@@ -352,7 +381,7 @@ impl Live {
                 rows.filter_map(|row| row.first()).for_each(|child| draft.parents.note(*child));
             }
         }
-        maintained.relations().collect()
+        Ok(maintained.relations().collect())
     }
 
     /// Makes a draft what is so from now on.
@@ -430,7 +459,7 @@ impl Live {
     }
 }
 
-const BOUNDS: Bounds = Bounds { steps_max: limits::LIVE_STEPS_MAX, rows_max: limits::ROWS_MAX };
+const BOUNDS: Bounds = Bounds { steps_max: limits::LIVE_STEPS_MAX, rows_max: limits::LIVE_DERIVED_MAX };
 
 /// Derives relations anew from what is given and what the others have. An error says in words what takes too much.
 pub(super) fn derive_anew(

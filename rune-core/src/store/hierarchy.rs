@@ -1,10 +1,12 @@
 //! Who is in what, while entities of live types come and go.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use hashbrown::HashMap;
 
 use crate::{
-    base::{Span, Value, Values},
-    check::{CheckedEntity, rules::Names},
+    base::{Span, Value, Values, limits},
+    check::rules::Names,
     datalog,
     facts::{Facts, Relation, Store as _},
 };
@@ -20,15 +22,16 @@ impl Parents {
         self.children.insert(child);
     }
 
-    /// Brings who is in what up to date with parents that have changed, of those entities and of all below them. Says whether there are any.
-    pub(super) fn settle(&self, facts: &mut Facts) -> bool {
+    /// Brings who is in what up to date with parents that have changed, of those entities and of all below them. Says whether there are
+    /// any, or in words what is too much.
+    pub(super) fn settle(&self, facts: &mut Facts) -> Result<bool, String> {
         if self.children.is_empty() {
-            return false;
+            return Ok(false);
         }
         if let Some(relation) = facts.relation_mut(Names::PARENT) {
             relation.rows.index_on(&[0]);
         }
-        let Some(relation) = facts.relation_mut(Names::IN) else { return false };
+        let Some(relation) = facts.relation_mut(Names::IN) else { return Ok(false) };
         let (above, below) = (relation.rows.index_on(&[0]), relation.rows.index_on(&[1]));
         let beside = |relation: &Relation, index, column: usize, of: Value| -> Vec<Value> {
             let found = relation.rows.probe(index, &[of]);
@@ -42,7 +45,7 @@ impl Parents {
             .collect();
         for low in lower {
             let now: BTreeSet<Value> = ancestors(facts, low).collect();
-            let Some(relation) = facts.relation_mut(Names::IN) else { return false };
+            let Some(relation) = facts.relation_mut(Names::IN) else { return Ok(false) };
             for high in beside(relation, above, 1, low) {
                 if !now.contains(&high) {
                     relation.rows.remove(&[low, high]);
@@ -51,8 +54,11 @@ impl Parents {
             for high in now {
                 relation.rows.insert(&[low, high]);
             }
+            if limits::ROWS_MAX < u64::from(relation.rows.len()) {
+                return Err(format!("who is in what takes more than {} rows", limits::ROWS_MAX));
+            }
         }
-        true
+        Ok(true)
     }
 
     /// Leaves of parents what is given, and who is in what by them: rules derive the others anew. What is not in `files` is live.
@@ -90,17 +96,41 @@ fn ancestors(facts: &Facts, low: Value) -> impl Iterator<Item = Value> {
     all.into_iter().skip(1)
 }
 
-/// Whether an entity may have its parents: it would be in itself if it were above one of them.
-pub(super) fn check(facts: &Facts, values: &impl Values, entity: &CheckedEntity) -> Result<(), String> {
-    let uid = entity.uid;
-    let (mut pending, mut seen) = (entity.parents.clone(), BTreeSet::new());
-    while let Some(above) = pending.pop() {
-        if above == uid {
-            return Err(format!("{} would be in itself", values.show_briefly(uid)));
-        }
-        if seen.insert(above) {
-            pending.extend(facts.stored_parents(values, above));
+/// Whether entities may have their parents, each with the change that last put it: none may be above itself. Otherwise the change by
+/// which one would be, and why. Each entity above them is visited once.
+pub(super) fn check(facts: &Facts, values: &impl Values, put: &BTreeMap<Value, usize>) -> Result<(), (usize, String)> {
+    // Each entity that was visited, and whether all above it were.
+    let mut is_done: HashMap<Value, bool> = HashMap::new();
+    for first in put.keys() {
+        // Entities that are above each other, each with those of its parents that are still to be visited.
+        let mut path = vec![(*first, visit(facts, values, *first, &mut is_done))];
+        while let Some((low, parents)) = path.last_mut() {
+            let Some(above) = parents.pop() else {
+                is_done.insert(*low, true);
+                path.pop();
+                continue;
+            };
+            match is_done.get(&above) {
+                Some(true) => {}
+                None => path.push((above, visit(facts, values, above, &mut is_done))),
+                Some(false) => {
+                    let circle = path.iter().rev().map(|(entity, _)| *entity);
+                    let circle = circle.take_while(|entity| *entity != above).chain([above]);
+                    let last = circle.filter_map(|entity| Some((*put.get(&entity)?, entity))).max();
+                    let (at, entity) = last.unwrap_or((0, above));
+                    return Err((at, format!("{} would be in itself", values.show_briefly(entity))));
+                }
+            }
         }
     }
     Ok(())
+}
+
+/// The parents that are to be visited of an entity that was not visited before.
+fn visit(facts: &Facts, values: &impl Values, entity: Value, is_done: &mut HashMap<Value, bool>) -> Vec<Value> {
+    if is_done.contains_key(&entity) {
+        return Vec::new();
+    }
+    is_done.insert(entity, false);
+    facts.stored_parents(values, entity).to_vec()
 }

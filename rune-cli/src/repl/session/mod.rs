@@ -9,16 +9,17 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use rune_core::{BuildError, Finding, Lineup, QueryError, Report, Version, Why, diag::Code};
+use rune_core::{
+    BuildError, Finding, Lineup, QueryError, Report, Version, Why, check::rules::PredicateKind, diag::Code,
+};
 use serde_json::{Value as Json, json};
 
-use crate::{eval, list, query, report, shown::Shown, watch};
+use crate::{eval, list, query, relations, report, shown::Shown, watch};
 
 use super::{
     answer::Answer,
     command::{self, Asked, Command, Line},
     folder::News,
-    relations,
     trial::{self, Numbers},
 };
 
@@ -135,7 +136,7 @@ impl Session {
             }
             Command::ShowRequest => self.show_request(),
             Command::Relations => {
-                let (text, json) = relations::list(&self.answers, &self.folder);
+                let (text, json) = list_relations(&self.answers, &self.folder);
                 Answer::new(text, json)
             }
             Command::ShowTrial => self.show_trial(),
@@ -335,6 +336,17 @@ fn refusal_json(changes: &[String], refusal: &Report) -> Json {
         "findings": report::json(refusal),
         "findings_beyond": refusal.n_beyond,
     })
+}
+
+/// The relations for people, and for machines. Which are live, the folder says: on trial they have rows that files give.
+fn list_relations(answers: &Lineup, folder: &Lineup) -> (String, Json) {
+    let of_folder = folder.stable().relations().predicates.iter();
+    let live: Vec<&str> = of_folder.filter(|of| of.kind == PredicateKind::Live).map(|of| of.name.as_str()).collect();
+    let program = answers.stable();
+    let listed = relations::all(program, program.facts(), |of| live.contains(&of.name.as_str()));
+    let lines: Vec<_> = listed.iter().map(relations::text).collect();
+    let text = if lines.is_empty() { "no relations".to_owned() } else { lines.join("\n") };
+    (text, json!({ "relations": listed.iter().map(relations::json).collect::<Json>() }))
 }
 
 /// What is odd in files and not in a session: what nothing reads is read by queries, and what has no rows may get some.

@@ -1,8 +1,9 @@
 //! The relations that queries can be about, with their columns.
 
 use rune_core::{
-    Lineup,
-    check::rules::{Predicate, PredicateId, PredicateKind},
+    Program,
+    check::rules::{Column, Predicate, PredicateId, PredicateKind},
+    facts::FactView,
     syntax::rules::Choice,
 };
 use serde_json::{Value as Json, json};
@@ -10,7 +11,7 @@ use serde_json::{Value as Json, json};
 use crate::check::number;
 
 /// A relation that is declared, or that rules derive.
-struct Listed<'l> {
+pub(crate) struct Listed<'l> {
     predicate: &'l Predicate,
     /// Each column: its name if it has one, and its types.
     columns: Vec<(Option<&'l str>, String)>,
@@ -19,30 +20,24 @@ struct Listed<'l> {
     is_live: bool,
 }
 
-/// For people, and for machines. Which are live, the folder says: on trial they have rows that files give.
-pub(super) fn list(lineup: &Lineup, folder: &Lineup) -> (String, Json) {
-    let program = lineup.stable();
-    let facts = program.facts();
+/// Those of a program by name, with the rows that these facts have. Which are live is asked: on trial they have rows that files give.
+pub(crate) fn all<'l>(program: &'l Program, facts: &FactView, is_live: impl Fn(&Predicate) -> bool) -> Vec<Listed<'l>> {
     let predicates = program.relations().predicates.iter().enumerate();
-    let of_folder = folder.stable().relations().predicates.iter();
-    let live: Vec<&str> = of_folder.filter(|of| of.kind == PredicateKind::Live).map(|of| of.name.as_str()).collect();
     let own = predicates.filter(|(_, predicate)| predicate.is_own());
     let listed = own.map(|(at, predicate)| {
-        let column = |column: &'_ rune_core::check::rules::Column| column.types.show(&**facts.values());
-        let columns = predicate.columns.iter().map(|of| (of.name.as_deref(), column(of))).collect();
+        let column = |column: &'l Column| (column.name.as_deref(), column.types.show(&**program.facts().values()));
         let n_rows = facts.facts().relations.get(PredicateId(at)).map_or(0, |relation| relation.rows.rows().count());
         let n_rows = (!predicate.is_per_request).then_some(n_rows);
-        Listed { predicate, columns, n_rows, is_live: live.contains(&predicate.name.as_str()) }
+        let columns = predicate.columns.iter().map(column).collect();
+        Listed { predicate, columns, n_rows, is_live: is_live(predicate) }
     });
     let mut listed: Vec<_> = listed.collect();
     listed.sort_by(|a, b| a.predicate.name.cmp(&b.predicate.name));
-    let lines: Vec<_> = listed.iter().map(text).collect();
-    let text = if lines.is_empty() { "no relations".to_owned() } else { lines.join("\n") };
-    (text, json!({ "relations": listed.iter().map(json).collect::<Json>() }))
+    listed
 }
 
 /// As it would be declared, and what is in it.
-fn text(listed: &Listed<'_>) -> String {
+pub(crate) fn text(listed: &Listed<'_>) -> String {
     let Listed { predicate, columns, n_rows, .. } = listed;
     let n_keys = predicate.key.map(|key| key.n_columns);
     let choice = match predicate.key.and_then(|key| key.choice) {
@@ -70,7 +65,8 @@ fn text(listed: &Listed<'_>) -> String {
     format!("{declaration})  {}, {rows}", kind(listed))
 }
 
-fn kind(listed: &Listed<'_>) -> &'static str {
+/// Where its rows come from.
+pub(crate) fn kind(listed: &Listed<'_>) -> &'static str {
     match listed.predicate.kind {
         _ if listed.is_live => "live",
         PredicateKind::Derived => "derived",
@@ -79,7 +75,8 @@ fn kind(listed: &Listed<'_>) -> &'static str {
     }
 }
 
-fn json(listed: &Listed<'_>) -> Json {
+/// For machines.
+pub(crate) fn json(listed: &Listed<'_>) -> Json {
     let Listed { predicate, columns, n_rows, .. } = listed;
     let columns: Json = columns.iter().map(|(name, types)| json!({ "name": name, "types": types })).collect();
     json!({
