@@ -241,15 +241,19 @@ impl DatalogEngine {
                 goals: rule.body.iter().map(|goal| goal.span).collect(),
                 name: format!("the rule {} ({})", rule.id, place(rule.span)),
             };
-            match rule.head {
-                Names::PERMIT => engine.permits.push(engine.rules.len()),
-                Names::FORBID => engine.forbids.push(engine.rules.len()),
-                _ => {}
-            }
-            engine.rules.push(compiled);
+            engine.add(compiled);
         }
         engine.plan(&size, |_| true);
         Self { unsure: engine.unsure(), ..engine }
+    }
+
+    fn add(&mut self, rule: CompiledRule) {
+        match rule.head {
+            Names::PERMIT => self.permits.push(self.rules.len()),
+            Names::FORBID => self.forbids.push(self.rules.len()),
+            _ => {}
+        }
+        self.rules.push(rule);
     }
 
     /// Plans what is derived for each request anew, now that all else is there.

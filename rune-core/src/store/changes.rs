@@ -155,7 +155,7 @@ impl Live {
             }
         }
         // What cannot be kept is derived anew each time.
-        let Ok(maintained) = Maintained::of(engine, &given, &mut self.values, &ahead, BOUNDS) else { return };
+        let Ok(maintained) = Maintained::of(engine, &given, &mut self.values, &ahead, WHOLE) else { return };
         let mut is_any = false;
         for id in maintained.relations() {
             let Some(relation) = self.facts.relation_mut(id) else { continue };
@@ -459,6 +459,11 @@ impl Live {
     }
 }
 
+/// What a program may take is what keeping it derived may begin with.
+const WHOLE: Bounds = Bounds { steps_max: limits::DERIVATION_STEPS_MAX, rows_max: limits::ROWS_MAX };
+/// Deriving anew what is not kept.
+const ANEW: Bounds = Bounds { rows_max: limits::ROWS_MAX, ..BOUNDS };
+/// Following a batch.
 const BOUNDS: Bounds = Bounds { steps_max: limits::LIVE_STEPS_MAX, rows_max: limits::LIVE_DERIVED_MAX };
 
 /// Derives relations anew from what is given and what the others have. An error says in words what takes too much.
@@ -476,7 +481,7 @@ pub(super) fn derive_anew(
     }
     engine.prepare(facts);
     let strata = Strata::Lasting { these, n_before: 2 };
-    datalog::derive(engine, facts, values, strata, BOUNDS).map(drop).map_err(|error| error.to_string())
+    datalog::derive(engine, facts, values, strata, ANEW).map(drop).map_err(|error| error.to_string())
 }
 
 fn fault(at: usize, message: String) -> ApplyError {
