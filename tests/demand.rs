@@ -169,6 +169,35 @@ fn what_is_far_above_takes_few_steps_and_so_does_what_is_denied_at_the_root() {
     }
 }
 
+/// A rule that goes on along a closure takes the steps of one that goes along its edges, whichever way the closure is written.
+#[test]
+fn a_closure_within_a_closure_takes_the_steps_of_one() {
+    let along_edges = "can(U, C) :- can(U, X), under(C, X).\n";
+    let text = shared(true);
+    let steps = |text: &str| {
+        let program = build(text, false).expect("a program");
+        let of = |n: usize| {
+            let entity = |kind: &str, id: String| rune_core::EntityRef::new(kind, id);
+            let (who, what) =
+                (entity("User", format!("u{}", n % 400)), entity("Object", format!("o{}", n * 7 % 3_000)));
+            let request = rune_core::Request::new(who, entity("Action", "read".to_owned()), what);
+            program.terms().decide_within(&request, 1_000_000)
+        };
+        (0..800).map(of).map(|decided| (decided.why.is_allowed(), decided.n_steps)).collect::<Vec<_>>()
+    };
+    let expected = steps(&text);
+    for closure in [
+        "above(C, X) :- above(C, Y), above(Y, X).",
+        "above(C, X) :- under(C, Y), above(Y, X).",
+        "above(C, X) :- above(C, Y), under(Y, X).",
+        "above(C, X) :- under(C, Y), above(Y, X).\nabove(C, C) :- under(C, _).",
+    ] {
+        let along_paths = format!("above(C, X) :- under(C, X).\n{closure}\ncan(U, C) :- can(U, X), above(C, X).\n");
+        assert!(text.contains(along_edges));
+        assert_eq!(steps(&text.replace(along_edges, &along_paths)), expected, "{closure}");
+    }
+}
+
 /// Rules that decide and that demand leaves to others ask it all the same: everything that they ask is prepared.
 #[test]
 fn no_decision_compiles_what_it_asks() {

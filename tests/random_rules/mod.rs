@@ -65,7 +65,60 @@ pub fn rules(random: &mut Random, has_sums: bool) -> String {
         }
         relations.push((format!("p{n}"), arity));
     }
+    if random.chance(40) {
+        walks(random, &mut text, &relations);
+    }
     text
+}
+
+/// A relation of paths, written in one of the ways that there are, and one that goes along them.
+fn walks(random: &mut Random, text: &mut String, below: &[Named]) {
+    let is_wide = random.chance(30);
+    let (columns, other) = if is_wide { ("User, User, User", "C, ") } else { ("User, User", "") };
+    writeln!(text, "relation path({columns}).\nrelation walk(User, User).").expect("text");
+    // A way from one variable to another, in a relation that has that many columns.
+    let edge = |random: &mut Random, from: &str, to: &str, of: &str| {
+        let (name, n) = &below[random.0 as usize % below.len()];
+        let first = if is_wide && 2 < *n { of } else { "_" };
+        let args: Vec<&str> = match n {
+            1 => return format!("{name}({from}), {from} in {to}"),
+            2 => vec![from, to],
+            _ => vec![from, first, to],
+        };
+        let text = format!("{name}({})", args.join(", "));
+        if is_wide && *n < 3 { format!("{text}, level({of}, _)") } else { text }
+    };
+    let of = if is_wide { "C" } else { "_" };
+    let n_edges = 1 + random.below(2);
+    let forms = random.below(4);
+    for _ in 0..n_edges {
+        random.below(2);
+        // The same relation in both rules: what an edge is does not change between them.
+        let (exit, right, left) = (edge(random, "A", "B", of), edge(random, "A", "M", of), edge(random, "M", "B", of));
+        writeln!(text, "path({other}A, B) :- {exit}.").expect("text");
+        match forms {
+            0 => writeln!(text, "path({other}A, B) :- {right}, path({other}M, B)."),
+            1 => writeln!(text, "path({other}A, B) :- path({other}A, M), {left}."),
+            _ => Ok(()),
+        }
+        .expect("text");
+    }
+    if 2 <= forms {
+        writeln!(text, "path({other}A, B) :- path({other}A, M), path({other}M, B).").expect("text");
+    }
+    if random.chance(20) {
+        writeln!(text, "path({other}A, A) :- level(A, _){}.", if is_wide { ", level(C, _)" } else { "" })
+            .expect("text");
+    }
+    let start = edge(random, "A", "B", "C").replace("(C, _)", "(A, _)").replace('C', "_");
+    writeln!(text, "walk(A, B) :- {start}.").expect("text");
+    let wide = if is_wide { ["_, ", "A, ", "User::\"u1\", "][random.below(3)] } else { "" };
+    let along = [format!("path({wide}M, B)"), format!("path({wide}B, M)")][random.below(2)].clone();
+    let also = ["", ", level(A, _)", ", not level(B, 1)", ", A != M"][random.below(7).saturating_sub(3)];
+    writeln!(text, "walk(A, B) :- walk(A, M), {along}{also}.").expect("text");
+    if random.chance(30) {
+        writeln!(text, "walk(A, B) :- walk(M, B), path({wide}A, M).").expect("text");
+    }
 }
 
 fn rule(

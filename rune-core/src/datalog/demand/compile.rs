@@ -142,16 +142,20 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
             return None;
         }
         let shapes = self.shapes;
-        let clauses = shapes.clauses.get(&id)?;
+        let clauses = shapes.clauses(id, self.is_proof())?;
         self.depth += 1;
         let kinds = clauses.iter().map(|clause| Some((clause, kind_of(clause, id, pattern, shapes)?)));
         let kinds = kinds.collect::<Option<Vec<_>>>();
-        let kinds = kinds.filter(|kinds| self.mode != Mode::Prove && !mixes(kinds, pattern));
+        let kinds = kinds.filter(|kinds| !self.is_proof() && !mixes(kinds, pattern));
         let closed = kinds.and_then(|kinds| self.closed(id, pattern, &kinds));
         let at = closed.or_else(|| self.tabled(id, pattern));
         self.depth -= 1;
         self.built.known.insert((id, pattern, self.mode), at);
         at
+    }
+
+    fn is_proof(&self) -> bool {
+        self.mode == Mode::Prove
     }
 
     fn add(&mut self, procedure: Procedure) -> usize {
@@ -162,7 +166,7 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
     fn empty(&self, id: PredicateId, pattern: Pattern) -> Procedure {
         let arity = self.arity(id);
         let n_given = (0..arity).filter(|at| pattern.has(*at)).count();
-        let clauses = self.shapes.clauses.get(&id).into_iter().flatten();
+        let clauses = self.shapes.clauses(id, self.is_proof()).unwrap_or_default().iter();
         Procedure {
             predicate: id,
             pattern,
@@ -196,7 +200,8 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         self.tabling.push(component);
         let (given, open) = pattern.split(&(0..self.arity(id)).collect::<Vec<_>>());
         let mut exits = Vec::new();
-        for clause in shapes.clauses.get(&id).into_iter().flatten() {
+        let clauses = shapes.clauses(id, self.is_proof()).unwrap_or_default();
+        for clause in clauses {
             let mut entry = Entry::default();
             for column in &given {
                 entry.key(clause.args.get(*column).copied());
@@ -206,7 +211,7 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
             exits.extend(self.plan(entry, &literals, &result));
         }
         exits.sort_by(|a, b| a.cost.total_cmp(&b.cost));
-        let is_whole = exits.len() == shapes.clauses.get(&id).map_or(0, Vec::len);
+        let is_whole = exits.len() == clauses.len();
         if let Some(procedure) = self.built.procedures.get_mut(at) {
             procedure.exits = exits;
         }

@@ -20,6 +20,7 @@ mod scratch;
 mod session;
 pub(super) mod shape;
 mod tuples;
+mod unfold;
 
 use std::{
     collections::BTreeSet,

@@ -14,8 +14,10 @@ use crate::{
     syntax::rules::Fold,
 };
 
+use super::unfold::unfolded;
+
 /// A rule, or the rows that are given of a relation that has rules.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(in crate::datalog) struct Clause {
     pub(in crate::datalog) args: Vec<Term>,
     pub(in crate::datalog) literals: Vec<Literal>,
@@ -23,7 +25,7 @@ pub(in crate::datalog) struct Clause {
 }
 
 /// A condition.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(in crate::datalog) enum Literal {
     /// Rows of a relation that demand evaluates.
     Call(PredicateId, Vec<Term>),
@@ -46,6 +48,8 @@ pub(in crate::datalog) enum Literal {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Shapes {
     pub(super) clauses: BTreeMap<PredicateId, Vec<Clause>>,
+    /// Those that read what proofs name, where others answer faster.
+    proving: BTreeMap<PredicateId, Vec<Clause>>,
     components: BTreeMap<PredicateId, usize>,
     arities: Vec<usize>,
 }
@@ -117,7 +121,18 @@ impl Shapes {
         let arities = of_relations.chain(of_questions).chain(of_inner).collect();
         let inner_clauses = inner.clauses.into_iter().enumerate();
         clauses.extend(inner_clauses.map(|(at, clause)| (PredicateId(inner.first + at), vec![clause])));
-        Self { clauses, components, arities }
+        let mut shapes = Self { clauses, proving: BTreeMap::new(), components, arities };
+        let unfolded = unfolded(&shapes.clauses, |a, b| shapes.component(a) == shapes.component(b));
+        for (id, clauses) in unfolded {
+            shapes.proving.extend(shapes.clauses.insert(id, clauses).map(|before| (id, before)));
+        }
+        shapes
+    }
+
+    /// The rules of a relation: to answer questions by, or also to prove what they answer.
+    pub(super) fn clauses(&self, id: PredicateId, is_proof: bool) -> Option<&[Clause]> {
+        let proving = self.proving.get(&id).filter(|_| is_proof);
+        proving.or_else(|| self.clauses.get(&id)).map(Vec::as_slice)
     }
 
     /// The stratum of a relation: those of one derive one another.
@@ -312,7 +327,7 @@ impl Clause {
     }
 
     /// The rule that goes on with its own relation where an exit has come.
-    fn then_itself(&self, id: PredicateId, [source, target]: [usize; 2]) -> Self {
+    pub(super) fn then_itself(&self, id: PredicateId, [source, target]: [usize; 2]) -> Self {
         let end = Term::Slot(Slot(self.n_slots));
         let put = |column: usize, term: Term, args: &[Term]| {
             args.iter().enumerate().map(|(at, arg)| if at == column { term } else { *arg }).collect::<Vec<_>>()
