@@ -94,13 +94,19 @@ impl Shapes {
     /// The shapes of rules for these relations, over rows that are given and those that others have.
     pub(super) fn of(engine: &DatalogEngine, store: &impl Store, taken: &BTreeSet<PredicateId>) -> Self {
         let mut clauses: BTreeMap<PredicateId, Vec<Clause>> = BTreeMap::new();
+        let mut proving = BTreeMap::new();
         let mut inner = Inner { first: engine.relations.len() + engine.rules.len(), ..Inner::default() };
         for id in taken {
             let of_rules: Vec<Clause> =
                 engine.rules_for(*id).filter_map(|rule| rule.clause(taken, &mut inner)).collect();
             let has_given = store.relation(*id).is_some_and(|relation| !relation.places.is_empty());
             let given = has_given.then(|| given(*id, engine.arity(*id)));
-            clauses.insert(*id, linear(*id, of_rules.into_iter().chain(given).collect()));
+            let authored: Vec<Clause> = of_rules.into_iter().chain(given).collect();
+            let linear = linear(*id, authored.clone());
+            if !linear.iter().all(|clause| authored.contains(clause)) {
+                proving.insert(*id, authored);
+            }
+            clauses.insert(*id, linear);
         }
         let stale = engine.stale(taken);
         for rule in engine.permits().chain(engine.forbids()) {
@@ -121,10 +127,12 @@ impl Shapes {
         let arities = of_relations.chain(of_questions).chain(of_inner).collect();
         let inner_clauses = inner.clauses.into_iter().enumerate();
         clauses.extend(inner_clauses.map(|(at, clause)| (PredicateId(inner.first + at), vec![clause])));
-        let mut shapes = Self { clauses, proving: BTreeMap::new(), components, arities };
+        let mut shapes = Self { clauses, proving, components, arities };
         let unfolded = unfolded(&shapes.clauses, |a, b| shapes.component(a) == shapes.component(b));
         for (id, clauses) in unfolded {
-            shapes.proving.extend(shapes.clauses.insert(id, clauses).map(|before| (id, before)));
+            if let Some(before) = shapes.clauses.insert(id, clauses) {
+                shapes.proving.entry(id).or_insert(before);
+            }
         }
         shapes
     }
