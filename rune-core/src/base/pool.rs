@@ -41,7 +41,9 @@ impl Default for Pool {
         let (data, index, hasher) = (Vec::new(), HashTable::new(), DefaultHashBuilder::default());
         let mut pool = Self { below: None, n_below: 0, data, index, hasher, shared: None };
         let (no, yes) = (pool.intern(Datum::Bool(false)), pool.intern(Datum::Bool(true)));
+        let empty = pool.intern(Datum::Record([].into()));
         debug_assert!(no == Value::FALSE && yes == Value::TRUE, "booleans have fixed ids");
+        debug_assert!(empty == Value::NO_MEMBERS, "and so has the context of a request that brings none");
         pool
     }
 }
@@ -85,10 +87,10 @@ impl Pool {
         self.n_below as usize + self.n_own()
     }
 
-    /// Whether nothing but the booleans is held.
+    /// Whether nothing but what every pool has is held.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() <= 2
+        self.len() <= 3
     }
 
     /// Visits each entity that is held, with its type.

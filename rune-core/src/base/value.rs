@@ -27,6 +27,8 @@ impl Value {
     pub const FALSE: Self = Self(0);
     /// The boolean `true`, in every pool.
     pub const TRUE: Self = Self(1);
+    /// The record without members, in every pool.
+    pub const NO_MEMBERS: Self = Self(2);
     /// Stands for a value that is not known, in rows that are undetermined. No store gives it out.
     pub const UNKNOWN: Self = Self(INLINE - 1);
 
@@ -200,6 +202,9 @@ pub trait Values {
 
     /// The id of the record with these members, in any order; of two with one name the last counts.
     fn record(&mut self, mut members: Vec<(Symbol, Value)>) -> Value {
+        if members.is_empty() {
+            return Value::NO_MEMBERS;
+        }
         members.sort_by_key(|(name, _)| *name);
         members.reverse();
         members.dedup_by_key(|(name, _)| *name);

@@ -61,6 +61,8 @@ pub struct DatalogEngine {
     pub rules: Vec<CompiledRule>,
     strata: Vec<Vec<usize>>,
     request_strata: Vec<Vec<usize>>,
+    /// The relations whose rows depend on the request.
+    of_requests: Vec<PredicateId>,
     permits: Vec<usize>,
     forbids: Vec<usize>,
     /// The types whose known entities rules ask for.
@@ -209,6 +211,8 @@ impl DatalogEngine {
             is_read_ahead: checked.read_ahead.contains(&PredicateId(at)),
         });
         let mut engine = Self { relations: relations.collect(), ..Self::default() };
+        let relations = engine.relations.iter().enumerate().filter(|(_, info)| info.is_per_request);
+        engine.of_requests = relations.map(|(at, _)| PredicateId(at)).collect();
         engine.strata.clone_from(&checked.strata);
         engine.request_strata.clone_from(&checked.request_strata);
         engine.known.clone_from(&checked.known);
@@ -371,8 +375,7 @@ impl DatalogEngine {
 
     /// The relations whose rows depend on the request.
     pub fn request_relations(&self) -> impl Iterator<Item = PredicateId> {
-        let relations = self.relations.iter().enumerate().filter(|(_, info)| info.is_per_request);
-        relations.map(|(at, _)| PredicateId(at))
+        self.of_requests.iter().copied()
     }
 }
 

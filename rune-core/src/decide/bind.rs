@@ -65,7 +65,8 @@ impl<'p> Bound<'p> {
 
     /// Derives what rules say of this request.
     pub(crate) fn derive(&mut self, rules: &DatalogEngine, steps_max: u64) -> Result<Work, DeriveError> {
-        if !rules.concerns_requests() && self.anew.is_empty() {
+        let is_derived = rules.concerns_requests() && !self.world.relations.is_empty();
+        if !is_derived && self.anew.is_empty() {
             return Ok(Work { steps_left: steps_max, n_touched: 0, n_rows: 0 });
         }
         rules.prepare(&mut self.world);

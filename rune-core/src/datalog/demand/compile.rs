@@ -24,7 +24,6 @@ use super::{
     run::Run,
     scratch::Scratch,
     shape::{Clause, DEPTH_MAX, Literal, Pattern, Shapes, slot_of},
-    tuples::Tuples,
 };
 
 /// Keys on which a procedure is tried.
@@ -70,9 +69,16 @@ pub(super) struct Built {
 
 impl Built {
     /// The steps that a question may take before it is asked in another way: some more than trials took at worst.
-    pub(super) fn budget(&self, procedure: usize) -> u64 {
+    fn budget(&self, procedure: usize) -> u64 {
         let worst = self.procedures.get(procedure).map_or(0, |procedure| procedure.trial.n_worst);
         (4 * worst).clamp(BUDGET_MIN, TRIAL_STEPS_MAX)
+    }
+
+    /// How a relation whose columns of a pattern are given is asked about; none if nobody has prepared that, or it cannot be.
+    pub(super) fn way(&self, id: PredicateId, pattern: Pattern, mode: Mode) -> Option<Way> {
+        let procedure = self.known(id, pattern, mode).flatten()?;
+        let rare = self.known(id, pattern, Mode::AnswerRare).flatten().filter(|_| mode == Mode::Answer);
+        Some(Way { procedure, rare, budget: rare.map_or(u64::MAX, |_| self.budget(procedure)) })
     }
 
     /// The procedures for questions that take longer than trials did.
@@ -86,6 +92,15 @@ impl Built {
     pub(super) fn known(&self, id: PredicateId, pattern: Pattern, mode: Mode) -> Option<Option<usize>> {
         self.known.get(&(id, pattern, mode)).copied()
     }
+}
+
+/// How a question is answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way {
+    pub(super) procedure: usize,
+    /// What is asked instead where the first takes more steps than its budget.
+    pub(super) rare: Option<usize>,
+    pub(super) budget: u64,
 }
 
 /// What procedures are for.
@@ -347,12 +362,13 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
             self.scratch.reset();
             let code = (&self.built, self.lookups.as_slice());
             let mut run = Run::new(code, self.values, &mut self.scratch, TRIAL_STEPS_MAX, &[]);
-            let answered = run.answers(at, &key).map(Tuples::len);
-            n_worst = n_worst.max(TRIAL_STEPS_MAX - run.steps_left());
+            let answered = run.answers(at, &key);
+            let n_steps = TRIAL_STEPS_MAX - run.steps_left();
+            n_worst = n_worst.max(n_steps);
             match answered {
-                Ok(answers) => {
-                    n_answers += answers;
-                    works.push(f64::from(u32::try_from(TRIAL_STEPS_MAX - run.steps_left()).unwrap_or(u32::MAX)));
+                Ok(set) => {
+                    n_answers += self.scratch.set(set).len();
+                    works.push(f64::from(u32::try_from(n_steps).unwrap_or(u32::MAX)));
                 }
                 Err(_) => works.push(TRIAL_PASSED),
             }

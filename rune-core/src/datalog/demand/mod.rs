@@ -34,7 +34,7 @@ use crate::{
 };
 
 use super::{CompiledRule, DatalogEngine};
-use compile::{Built, Compiler, Mode};
+use compile::{Built, Compiler, Mode, Way};
 use lookup::{Lookup, Wanted};
 use shape::{Pattern, Shapes};
 
@@ -59,6 +59,8 @@ struct Procedures {
     shapes: Shapes,
     /// For what decisions ask.
     ready: Built,
+    /// How rules that decide are asked about, by their places.
+    deciding: Vec<Option<Way>>,
     /// Those and more: for what queries, lists and explanations have asked, in whichever view.
     more: Mutex<More>,
 }
@@ -162,7 +164,9 @@ impl Demand {
         let (ready, lookups) = (compiler.built, compiler.lookups);
         let more = Mutex::new(More { built: Arc::new(ready.clone()), n_anew: 0 });
         let (relations, shapes) = (relations.clone(), shapes.clone());
-        let procedures = Arc::new(Procedures { relations, shapes, ready, more });
+        let question = |rule| ready.way(engine.question(rule), Pattern::of([0, 1, 2]), Mode::Answer);
+        let deciding = engine.rules.iter().map(question).collect();
+        let procedures = Arc::new(Procedures { relations, shapes, ready, deciding, more });
         Self { procedures, lookups, later: Mutex::default() }
     }
 

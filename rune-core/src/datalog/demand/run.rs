@@ -18,7 +18,6 @@ use super::{
     lookup::Lookup,
     scratch::{Entry, Job, Known, NONE, Reader, Scratch, values_of},
     session::Found,
-    tuples::Tuples,
 };
 
 /// Runs procedures for questions.
@@ -66,18 +65,17 @@ impl<'r, V: Values> Run<'r, V> {
         self.steps_left
     }
 
-    /// The answers to a question: the open columns of the rows that have this key.
+    /// The set of answers to a question: the open columns of the rows that have this key.
     ///
     /// # Errors
     ///
     /// If that takes more steps than there are. Then nothing that the scratch knows is of any worth.
-    pub(super) fn answers(&mut self, procedure: usize, key: &[Value]) -> Result<&Tuples, Stop> {
+    pub(super) fn answers(&mut self, procedure: usize, key: &[Value]) -> Result<usize, Stop> {
         let (key, known) = self.scratch.look_up_values(memo_of(procedure), key);
-        let set = match known {
-            Some(known) => known.set,
-            None => self.evaluate(procedure, key)?,
-        };
-        Ok(self.scratch.set(set))
+        match known {
+            Some(known) => Ok(known.set),
+            None => self.evaluate(procedure, key),
+        }
     }
 
     // Recurses once per stratum of relations above others, whose number is limited.

@@ -14,8 +14,9 @@ use crate::{
 };
 
 use super::{
-    Demand, Later,
-    compile::{Built, Mode},
+    Demand, Later, Procedures,
+    compile::{Built, Mode, Way},
+    lookup::Lookup,
     run::Run,
     scratch::Scratch,
     shape::Pattern,
@@ -261,9 +262,16 @@ impl<'p> Session<'p> {
         of: [Value; 3],
         (store, values): (&impl Store, &impl Values),
     ) -> Option<Result<bool, Stop>> {
+        let Procedures { shapes, ready, deciding, .. } = &*self.demand.procedures;
+        if let Some(way) = deciding.get(rule.at).copied().flatten() {
+            let state = &mut *self.state.borrow_mut();
+            if state.mode == Mode::Answer {
+                let code = (ready, self.demand.lookups.as_slice());
+                return Some(self.ask(state, code, way, (values, &of), |answers| 0 < answers.len()));
+            }
+        }
         let id = engine.question(rule);
-        let is_here = self.demand.procedures.shapes.clauses.contains_key(&id);
-        is_here.then(|| self.has(store, values, id, &of))
+        shapes.clauses.contains_key(&id).then(|| self.has(store, values, id, &of))
     }
 
     /// Answers a question about a relation, some of whose columns have the values of the key.
@@ -275,38 +283,45 @@ impl<'p> Session<'p> {
         key: &[Value],
         take: impl FnOnce(&Tuples) -> R,
     ) -> Result<R, Stop> {
-        let State { scratch, more, steps_left, mode, found, .. } = &mut *self.state.borrow_mut();
-        let mode = *mode;
-        let question = |built: &Built| built.known(id, pattern, mode);
-        let is_known = question(more.as_ref().map_or(&self.demand.procedures.ready, |later| &later.built)).is_some();
-        if !is_known {
-            *more = Some(self.demand.extend(store, values, (id, pattern), mode));
+        let state = &mut *self.state.borrow_mut();
+        let mode = state.mode;
+        let later = state.more.as_deref();
+        if later.map_or(&self.demand.procedures.ready, |later| &later.built).known(id, pattern, mode).is_none() {
+            state.more = Some(self.demand.extend(store, values, (id, pattern), mode));
         }
-        let (built, lookups) = match more.as_deref() {
+        let extended = state.more.clone();
+        let (built, lookups) = match extended.as_deref() {
             Some(later) => (&*later.built, later.lookups.as_slice()),
             None => (&self.demand.procedures.ready, self.demand.lookups.as_slice()),
         };
         // What is not to be compiled took too long to be.
-        let procedure = question(built).flatten().ok_or(Stop::TooManySteps)?;
-        let rare = built.known(id, pattern, Mode::AnswerRare).flatten().filter(|_| mode == Mode::Answer);
-        let budget = rare.map_or(*steps_left, |_| built.budget(procedure).min(*steps_left));
-        let mut run = Run::new((built, lookups), values, scratch, budget, &self.guests);
+        let way = built.way(id, pattern, mode).ok_or(Stop::TooManySteps)?;
+        self.ask(state, (built, lookups), way, (values, key), take)
+    }
+
+    /// Answers a question in a way that was found.
+    fn ask<R>(
+        &self,
+        state: &mut State,
+        code: (&Built, &[Lookup]),
+        way: Way,
+        (values, key): (&impl Values, &[Value]),
+        take: impl FnOnce(&Tuples) -> R,
+    ) -> Result<R, Stop> {
+        let State { scratch, steps_left, found, .. } = state;
+        let budget = way.budget.min(*steps_left);
+        let mut run = Run::new(code, values, scratch, budget, &self.guests);
         run.found = found.as_mut();
-        let answered = run.answers(procedure, key).map(|_| ());
+        let mut answered = run.answers(way.procedure, key);
         *steps_left -= budget - run.steps_left();
-        let (answered, procedure) = match (answered, rare) {
-            (Err(_), Some(rare)) => {
-                scratch.reset();
-                let mut run = Run::new((built, lookups), values, scratch, *steps_left, &self.guests);
-                let answered = run.answers(rare, key).map(|_| ());
-                *steps_left = run.steps_left();
-                (answered, rare)
-            }
-            answered => (answered.0, procedure),
-        };
+        if let (Err(_), Some(rare)) = (&answered, way.rare) {
+            scratch.reset();
+            let mut run = Run::new(code, values, scratch, *steps_left, &self.guests);
+            answered = run.answers(rare, key);
+            *steps_left = run.steps_left();
+        }
         match answered {
-            // It is known now.
-            Ok(()) => Run::new((built, lookups), values, scratch, 0, &self.guests).answers(procedure, key).map(take),
+            Ok(set) => Ok(take(scratch.set(set))),
             Err(stop) => {
                 scratch.reset();
                 Err(stop)

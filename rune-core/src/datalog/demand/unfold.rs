@@ -166,5 +166,5 @@ impl Literal {
 }
 
 fn put(term: Term, name: &mut dyn FnMut(Slot) -> Term) -> Term {
-    slot_of(term).map_or(term, |slot| name(slot))
+    slot_of(term).map_or(term, name)
 }
