@@ -272,7 +272,10 @@ fn view(program: &Program, live: Option<&Live>, (generation, revision): (u64, Re
         Some(live) => (live.facts(), live.demand().share(), live.maintained()),
         None => (program.facts().clone(), program.demand().share(), BTreeSet::new()),
     };
-    View { generation, revision, facts, demand, maintained, ordered: OnceLock::new() }
+    // With nothing live the program has them in order.
+    let is_as_built = live.is_none_or(|live| live.counts().rows + live.counts().entities == 0);
+    let ordered = if is_as_built { OnceLock::from(program.facts().clone()) } else { OnceLock::new() };
+    View { generation, revision, facts, demand, maintained, ordered }
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long revisions are retained; no decision depends on it")]
