@@ -106,7 +106,9 @@ impl<'p> Builder<'_, 'p> {
         let atom = self.atom(&self.name(id), &row);
         if tick == Tick::GIVEN {
             let place = self.world.world.relation(id).and_then(|relation| relation.place_of(at));
-            let because = self.given(place);
+            // What lasts and stands nowhere is known by live facts.
+            let lasts = || self.terms.facts.relation(id).and_then(|relation| relation.rows.find(&row));
+            let because = self.given(place.or_else(|| lasts().map(|_| Span::LIVE)));
             return ((tick, 0), Fact { atom, because });
         }
         let row: Vec<Option<Value>> = row.into_iter().map(Some).collect();

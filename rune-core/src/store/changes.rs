@@ -13,7 +13,7 @@ use crate::{
         CheckedEntity,
         rules::{Names, PredicateId, PredicateKind},
     },
-    datalog::{self, Bounds, Changes, DatalogEngine, Demand, MaintainError, Maintained, Strata},
+    datalog::{self, Bounds, Changes, Demand, MaintainError, Maintained, Strata},
     facts::{FactView, Facts, Relation, RowId, Store as _},
     program::Program,
     schema::Schema,
@@ -31,10 +31,10 @@ pub(super) struct Live {
     pub(super) values: LivePool,
     pub(super) facts: Facts,
     demand: Demand,
-    /// Relations that are kept derived, as far as rules allow it.
-    maintained: Option<Maintained>,
-    /// Whether they are to be, where a batch that took too much has ended it.
-    was_maintained: bool,
+    /// The relations that are derived ahead and follow from what changes.
+    ahead: Arc<BTreeSet<PredicateId>>,
+    /// Those that are kept derived, as far as rules allow it. The others are derived anew.
+    kept: Option<Kept>,
     /// How often live facts name each entity.
     n_named: HashMap<Value, u32>,
     /// How many rows there were when questions were planned.
@@ -43,12 +43,25 @@ pub(super) struct Live {
     shared: Arc<FactView>,
 }
 
+/// Relations that are kept derived while what they follow from changes.
+#[derive(Debug)]
+struct Kept {
+    /// With what they read, some of which no change reaches.
+    derived: Maintained,
+    /// Those that change.
+    relations: BTreeSet<PredicateId>,
+    /// Those whose rows are told of when they come and go.
+    reads: Arc<BTreeSet<PredicateId>>,
+}
+
 /// Changes that are made to a copy, which shares what they leave alone.
 #[derive(Debug)]
 struct Draft {
     facts: Facts,
     changed: BTreeSet<PredicateId>,
-    /// How often each row has come, less how often it has gone.
+    /// The relations whose changes are followed row by row.
+    followed: Arc<BTreeSet<PredicateId>>,
+    /// How often each row of theirs has come, less how often it has gone.
     rows: BTreeMap<(PredicateId, Vec<Value>), i32>,
     /// Values that more names, and values that less names than before.
     held: Vec<Value>,
@@ -65,10 +78,11 @@ const DRIFT: RowId = 2;
 const PLANNED_MIN: RowId = 32;
 
 impl Draft {
-    fn of(facts: &Facts) -> Self {
+    fn of(live: &Live) -> Self {
         Self {
-            facts: facts.next(),
+            facts: live.facts.next(),
             changed: BTreeSet::new(),
+            followed: live.kept.as_ref().map(|kept| kept.reads.clone()).unwrap_or_default(),
             rows: BTreeMap::new(),
             held: Vec::new(),
             released: Vec::new(),
@@ -88,7 +102,9 @@ impl Draft {
         };
         if is_new {
             self.changed.insert(id);
-            *self.rows.entry((id, row.to_vec())).or_default() += if is_there { 1 } else { -1 };
+            if self.followed.contains(&id) {
+                *self.rows.entry((id, row.to_vec())).or_default() += if is_there { 1 } else { -1 };
+            }
         }
         is_new
     }
@@ -112,12 +128,14 @@ impl Live {
         if changing.is_empty() && !program.schema().is_some_and(Schema::has_live_types) {
             return None;
         }
+        let mut ahead: BTreeSet<PredicateId> = changing.values().flatten().copied().collect();
+        ahead.retain(|id| !program.demand().relations().contains(id));
         let mut live = Self {
             values: LivePool::over(program.facts().values().clone()),
             facts: program.facts().facts().next(),
             demand: program.demand().share(),
-            maintained: None,
-            was_maintained: false,
+            ahead: Arc::new(ahead),
+            kept: None,
             n_named: HashMap::new(),
             planned: BTreeMap::new(),
             shared: program.facts().clone(),
@@ -138,15 +156,13 @@ impl Live {
 
     /// Keeps derived from now on what is derived ahead and follows from what changes.
     fn maintain(&mut self, program: &Program) {
-        let engine = program.rules();
-        let follows = engine.changing.values().flatten().copied();
-        let ahead: BTreeSet<PredicateId> = follows.filter(|id| !self.demand.relations().contains(id)).collect();
+        let (engine, ahead) = (program.rules(), self.ahead.clone());
         if ahead.is_empty() {
             return;
         }
         // Of what rules add to, the rows that are given come first.
         let mut given = self.facts.next();
-        for id in &ahead {
+        for id in &*ahead {
             let rows = given.relations.given(*id).map(|of| of.rows.clone()).unwrap_or_default();
             if let Some(relation) = given.relation_mut(*id) {
                 let doubts = std::mem::take(&mut relation.doubts);
@@ -155,26 +171,31 @@ impl Live {
             }
         }
         // What cannot be kept is derived anew each time.
-        let Ok(maintained) = Maintained::of(engine, &given, &mut self.values, &ahead, WHOLE) else { return };
-        let mut is_any = false;
-        for id in maintained.relations() {
-            let Some(relation) = self.facts.relation_mut(id) else { continue };
-            let mut shared = Relation::shared(engine.arity(id));
+        let Ok(derived) = Maintained::of(engine, &given, &mut self.values, &ahead, WHOLE) else { return };
+        // What they read is derived with them, and stays as the program has it where nothing changes.
+        let is_ahead = |id: &PredicateId| match *id {
+            Names::IN => engine.changing.contains_key(&Names::PARENT) || ahead.contains(&Names::PARENT),
+            id => ahead.contains(&id),
+        };
+        let relations: BTreeSet<PredicateId> = derived.relations().filter(is_ahead).collect();
+        for id in &relations {
+            let Some(relation) = self.facts.relation_mut(*id) else { continue };
+            let mut shared = Relation::shared(engine.arity(*id));
             for row in relation.rows.rows() {
                 shared.rows.insert(row);
             }
             *relation = shared;
-            is_any = true;
         }
-        if is_any {
-            (self.maintained, self.was_maintained) = (Some(maintained), true);
+        if !relations.is_empty() {
+            let reads = derived.reads().collect();
+            self.kept = Some(Kept { derived, relations, reads: Arc::new(reads) });
             self.plan(program);
         }
     }
 
-    /// The relations that are kept derived, of which is not known in which order rows follow from each other.
-    pub(super) fn maintained(&self) -> BTreeSet<PredicateId> {
-        self.maintained.iter().flat_map(Maintained::relations).collect()
+    /// The relations of which is not known in which order rows follow from each other.
+    pub(super) fn ahead(&self) -> &Arc<BTreeSet<PredicateId>> {
+        &self.ahead
     }
 
     pub(super) fn facts(&self) -> Arc<FactView> {
@@ -192,6 +213,7 @@ impl Live {
 
     /// Makes the changes of a batch, and says how many rows and entities they put or take away.
     pub(super) fn apply(&mut self, program: &Program, batch: &Batch) -> Result<usize, ApplyError> {
+        let was_kept = self.kept.is_some();
         let ops = batch.read(program, &mut self.values);
         let made = ops.and_then(|ops| self.make(program, ops));
         // What was read and is not needed goes again.
@@ -199,7 +221,7 @@ impl Live {
         match made {
             Ok(n) if 0 < n => self.share(),
             // It begins again from what is so.
-            Err(ApplyError::Derivation(_)) if self.was_maintained => self.maintain(program),
+            Err(ApplyError::Derivation(_)) if was_kept => self.maintain(program),
             _ => {}
         }
         made
@@ -215,7 +237,7 @@ impl Live {
 
     /// Makes changes that were read.
     fn make(&mut self, program: &Program, ops: Vec<Op>) -> Result<usize, ApplyError> {
-        let mut draft = Draft::of(&self.facts);
+        let mut draft = Draft::of(self);
         let mut put = BTreeMap::new();
         for (at, op) in ops.into_iter().enumerate() {
             match op {
@@ -318,19 +340,17 @@ impl Live {
     fn follow(&mut self, program: &Program, draft: &mut Draft) -> Result<BTreeSet<PredicateId>, ApplyError> {
         let engine = program.rules();
         let readers = draft.changed.iter().filter_map(|id| engine.changing.get(id)).flatten();
-        let these: BTreeSet<PredicateId> =
-            readers.copied().filter(|id| !self.demand.relations().contains(id)).collect();
-        let kept = self.keep_derived(draft)?;
-        let these: BTreeSet<PredicateId> = these.difference(&kept).copied().collect();
-        if these.contains(&Names::PARENT) {
-            Parents::start_anew(&mut draft.facts, program.facts().facts());
-        } else if !kept.contains(&Names::IN) && self.settle(draft)? {
+        let mut these: BTreeSet<PredicateId> = readers.copied().filter(|id| self.ahead.contains(id)).collect();
+        self.keep_derived(draft)?;
+        let is_kept = |id: &PredicateId| self.kept.as_ref().is_some_and(|kept| kept.relations.contains(id));
+        these.retain(|id| !is_kept(id));
+        if !these.contains(&Names::PARENT) && !is_kept(&Names::IN) && self.settle(draft)? {
             draft.changed.insert(Names::IN);
         }
         if these.is_empty() {
             return Ok(these);
         }
-        derive_anew(engine, &mut draft.facts, &mut self.values, &these).map_err(|message| self.too_much(message))?;
+        derive_anew(program, &mut draft.facts, &mut self.values, &these).map_err(|message| self.too_much(message))?;
         Ok(these)
     }
 
@@ -339,30 +359,28 @@ impl Live {
     }
 
     fn too_much(&mut self, message: String) -> ApplyError {
-        // What is maintained has gone on without the draft.
-        self.maintained = None;
+        // What is kept has gone on without the draft.
+        self.kept = None;
         ApplyError::Derivation(message)
     }
 
-    /// Lets what is kept derived follow a draft's changes, and says which relations that are.
-    fn keep_derived(&mut self, draft: &mut Draft) -> Result<BTreeSet<PredicateId>, ApplyError> {
-        let Some(maintained) = &mut self.maintained else { return Ok(BTreeSet::new()) };
-        let reads: BTreeSet<PredicateId> = maintained.reads().collect();
+    /// Lets what is kept derived follow a draft's changes. What has no value ends it.
+    fn keep_derived(&mut self, draft: &mut Draft) -> Result<(), ApplyError> {
+        let Some(kept) = &mut self.kept else { return Ok(()) };
         let mut changes = Changes::default();
-        for ((id, row), n) in draft.rows.iter().filter(|((id, _), _)| reads.contains(id)) {
+        for ((id, row), n) in &draft.rows {
             match n {
                 0 => {}
                 1.. => changes.insert(*id, row),
                 _ => changes.delete(*id, row),
             }
         }
-        let derived = match maintained.apply(&changes, &mut self.values, BOUNDS) {
+        let derived = match kept.derived.apply(&changes, &mut self.values, BOUNDS) {
             Ok(derived) => derived,
             Err(MaintainError::Bound(error)) => return Err(self.too_much(error.to_string())),
-            // What has no value is not kept derived.
             Err(_) => {
-                (self.maintained, self.was_maintained) = (None, false);
-                return Ok(BTreeSet::new());
+                self.kept = None;
+                return Ok(());
             }
         };
         for (id, change) in derived.iter() {
@@ -381,7 +399,7 @@ impl Live {
                 rows.filter_map(|row| row.first()).for_each(|child| draft.parents.note(*child));
             }
         }
-        Ok(maintained.relations().collect())
+        Ok(())
     }
 
     /// Makes a draft what is so from now on.
@@ -468,11 +486,15 @@ const BOUNDS: Bounds = Bounds { steps_max: limits::LIVE_STEPS_MAX, rows_max: lim
 
 /// Derives relations anew from what is given and what the others have. An error says in words what takes too much.
 pub(super) fn derive_anew(
-    engine: &DatalogEngine,
+    program: &Program,
     facts: &mut Facts,
     values: &mut impl Values,
     these: &BTreeSet<PredicateId>,
 ) -> Result<(), String> {
+    let engine = program.rules();
+    if these.contains(&Names::PARENT) {
+        hierarchy::start_anew(facts, program.facts().facts());
+    }
     for id in these.iter().filter(|id| ![Names::PARENT, Names::IN].contains(id)) {
         let given = facts.relations.given(*id).cloned();
         if let Some(relation) = facts.relation_mut(*id) {

@@ -60,22 +60,21 @@ impl Parents {
         }
         Ok(true)
     }
+}
 
-    /// Leaves of parents what is given, and who is in what by them: rules derive the others anew. What is not in `files` is live.
-    pub(super) fn start_anew(facts: &mut Facts, files: &Facts) {
-        let given =
-            facts.relations.given(Names::PARENT).map(|given| given.rows.rows().map(<[Value]>::to_vec).collect());
-        let given: Vec<Vec<Value>> = given.unwrap_or_default();
-        for id in [Names::PARENT, Names::IN] {
-            if let Some(relation) = facts.relation_mut(id) {
-                let is_shared = relation.rows.is_shared();
-                *relation = if is_shared { Relation::shared(2) } else { Relation::new(2) };
-            }
+/// Leaves of parents what is given, and who is in what by them: rules derive the others anew. What is not in `files` is live.
+pub(super) fn start_anew(facts: &mut Facts, files: &Facts) {
+    let given = facts.relations.given(Names::PARENT).map(|given| given.rows.rows().map(<[Value]>::to_vec).collect());
+    let given: Vec<Vec<Value>> = given.unwrap_or_default();
+    for id in [Names::PARENT, Names::IN] {
+        if let Some(relation) = facts.relation_mut(id) {
+            let is_shared = relation.rows.is_shared();
+            *relation = if is_shared { Relation::shared(2) } else { Relation::new(2) };
         }
-        for row in given {
-            let place = files.relation(Names::PARENT).and_then(|files| files.place_of(files.rows.find(&row)?));
-            datalog::give(facts, Names::PARENT, &row, place.unwrap_or(Span::LIVE));
-        }
+    }
+    for row in given {
+        let place = files.relation(Names::PARENT).and_then(|files| files.place_of(files.rows.find(&row)?));
+        datalog::give(facts, Names::PARENT, &row, place.unwrap_or(Span::LIVE));
     }
 }
 

@@ -24,7 +24,7 @@ use std::{
 
 use crate::{
     base::{LivePool, Pool},
-    check::rules::{Names, PredicateId},
+    check::rules::PredicateId,
     datalog::Demand,
     facts::{
         FactView,
@@ -39,7 +39,6 @@ pub use batch::{ApplyError, Batch, BatchError, ChangeFault};
 pub use carried::CarryError;
 
 use changes::Live;
-use hierarchy::Parents;
 
 /// What decisions are made over at one revision.
 #[derive(Debug)]
@@ -48,8 +47,8 @@ pub struct View {
     revision: Revision,
     facts: Arc<FactView>,
     demand: Demand,
-    /// The relations that are maintained.
-    maintained: BTreeSet<PredicateId>,
+    /// The relations that are derived ahead and follow from live facts.
+    ahead: Arc<BTreeSet<PredicateId>>,
     /// The facts with the order in which rows follow from each other, once somebody has asked why.
     ordered: OnceLock<Arc<FactView>>,
 }
@@ -73,20 +72,17 @@ impl View {
         &self.facts
     }
 
-    /// The facts, each younger than those that it follows from: what is maintained is derived once more for that, which takes its
-    /// time. Decisions do not ask for it.
+    /// The facts, each younger than those that it follows from: what follows from live facts is derived once more for that, which
+    /// takes its time. Decisions do not ask for it.
     pub(crate) fn ordered(&self, program: &Program) -> &Arc<FactView> {
-        if self.maintained.is_empty() {
+        if self.ahead.is_empty() {
             return &self.facts;
         }
         self.ordered.get_or_init(|| {
             let (mut facts, mut values) = (self.facts.facts().next(), Pool::over(self.facts.values().clone()));
-            if self.maintained.contains(&Names::PARENT) {
-                Parents::start_anew(&mut facts, program.facts().facts());
-            }
-            match changes::derive_anew(program.rules(), &mut facts, &mut values, &self.maintained) {
+            match changes::derive_anew(program, &mut facts, &mut values, &self.ahead) {
                 Ok(()) => Arc::new(FactView::new(Arc::new(values), facts)),
-                // What was maintained step by step takes too much at once: then reasons are not found.
+                // What came step by step takes too much at once: then reasons are not found.
                 Err(_) => self.facts.clone(),
             }
         })
@@ -268,14 +264,11 @@ impl FactStore {
 }
 
 fn view(program: &Program, live: Option<&Live>, (generation, revision): (u64, Revision)) -> View {
-    let (facts, demand, maintained) = match live {
-        Some(live) => (live.facts(), live.demand().share(), live.maintained()),
-        None => (program.facts().clone(), program.demand().share(), BTreeSet::new()),
+    let (facts, demand, ahead) = match live {
+        Some(live) => (live.facts(), live.demand().share(), live.ahead().clone()),
+        None => (program.facts().clone(), program.demand().share(), Arc::default()),
     };
-    // With nothing live the program has them in order.
-    let is_as_built = live.is_none_or(|live| live.counts().rows + live.counts().entities == 0);
-    let ordered = if is_as_built { OnceLock::from(program.facts().clone()) } else { OnceLock::new() };
-    View { generation, revision, facts, demand, maintained, ordered }
+    View { generation, revision, facts, demand, ahead, ordered: OnceLock::new() }
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long revisions are retained; no decision depends on it")]
