@@ -177,6 +177,8 @@ pub(super) struct Builder<'x, 'p> {
     pub(super) tries_rules: bool,
     /// How many more rules may be tried for what does not hold.
     attempts_left: usize,
+    /// The rows whose rules are being tried, each for the sake of the one before.
+    sought: Vec<(PredicateId, Vec<Option<Value>>)>,
     /// How many more bytes of values may be shown.
     pub(super) bytes_left: usize,
     pub(super) is_incomplete: bool,
@@ -209,6 +211,7 @@ impl<'x, 'p> Builder<'x, 'p> {
             parents: None,
             tries_rules: true,
             attempts_left: limits::ATTEMPTS_MAX,
+            sought: Vec::new(),
             bytes_left: limits::EXPLANATION_BYTES_MAX,
             is_incomplete: false,
             chosen: None,
@@ -519,13 +522,17 @@ impl<'x, 'p> Builder<'x, 'p> {
         of_query.map_or_else(|| self.terms.rules.name(id), |of| of.name.as_str().into())
     }
 
-    /// The rules that could derive a row that is not there, as far as they come.
+    /// The rules that could derive a row that is not there, as far as they come. For its own sake it is not sought once more.
     fn attempts(&mut self, id: PredicateId, row: &[Option<Value>], height: usize) -> Vec<Instance> {
         let rules: Vec<&'p CompiledRule> = self.terms.rules.rules_for(id).filter(|_| self.tries_rules).collect();
         if limits::ATTEMPTS_HEIGHT_MAX < height {
             self.is_incomplete |= !rules.is_empty();
             return Vec::new();
         }
+        if self.sought.iter().any(|(of, sought)| *of == id && sought == row) {
+            return Vec::new();
+        }
+        self.sought.push((id, row.to_vec()));
         let mut attempts = Vec::new();
         for rule in rules {
             let Some(n_left) = self.attempts_left.checked_sub(1) else {
@@ -537,6 +544,7 @@ impl<'x, 'p> Builder<'x, 'p> {
                 attempts.push(self.instance(rule, &found, Tick::END, height));
             }
         }
+        self.sought.pop();
         attempts
     }
 }
