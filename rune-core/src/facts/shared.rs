@@ -120,7 +120,7 @@ impl SharedRows {
     }
 
     fn hash(&self, columns: impl IntoIterator<Item = Value>) -> u64 {
-        super::table::hash_of(self.seed, columns)
+        super::rows::hash_of(self.seed, columns)
     }
 
     /// The hash of the key that a row has, and the newest row of that key.

@@ -6,24 +6,20 @@
 //! ```
 //!
 //! Open addressing with linear probing, at most three quarters full (Knuth, "The Art of Computer Programming", volume 3, 6.4).
-//! The upper bits of a hash say where to look first, so that what grows is copied in order.
+//! The upper bits of a hash say where to look first, so that what grows is copied in order; what is taken out is filled from behind
+//! (algorithm R there).
 
-use super::table::{NO_ROW, RowId};
+use super::{
+    rows::low,
+    table::{NO_ROW, RowId},
+};
 
 const FREE: u32 = u32::MAX;
 const SLOTS_MIN: usize = 8;
 /// Slots from which on twice as many is enough more.
 const LARGE: usize = 1 << 18;
 /// Rows whose slots are read at once.
-pub(super) const BATCH: usize = 32;
-
-/// A number that says nothing of the one that it was made of: the halves of a product, one over the other.
-#[expect(clippy::cast_possible_truncation, reason = "the lower half, and then the upper one")]
-#[inline]
-pub(super) fn fold(number: u64) -> u64 {
-    let product = u128::from(number) * 0x9E37_79B9_7F4A_7C15_u128;
-    product as u64 ^ (product >> 64) as u64
-}
+pub const BATCH: usize = 32;
 
 #[expect(clippy::cast_possible_truncation, reason = "the shift leaves as many bits as there are slots")]
 #[inline]
@@ -39,7 +35,7 @@ fn growth(n: usize, n_slots: usize) -> Option<usize> {
 
 /// The rows of a table, each once.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Slots {
+pub struct Slots {
     taken: Box<[u32]>,
     /// How far a hash is shifted to be a slot.
     shift: u32,
@@ -48,9 +44,13 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// The row of a hash that is the one wanted, or else the slot where it would be.
+    /// The slot and the row of a hash that is the one wanted, or else the slot where it would be.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such row: the slot that is free for it.
     #[inline]
-    pub(super) fn find(&self, hash: u64, is_it: impl Fn(RowId) -> bool) -> Result<RowId, usize> {
+    pub fn find(&self, hash: u64, is_it: impl Fn(RowId) -> bool) -> Result<(usize, RowId), usize> {
         let mask = self.taken.len().wrapping_sub(1);
         let mut at = home(hash, self.shift);
         let wanted = low(hash);
@@ -59,7 +59,7 @@ impl Slots {
                 return Err(at);
             }
             if (slot ^ wanted) & !self.rows == 0 && is_it(slot & self.rows) {
-                return Ok(slot & self.rows);
+                return Ok((at, slot & self.rows));
             }
             at = (at + 1) & mask;
         }
@@ -68,14 +68,14 @@ impl Slots {
 
     /// Notes a row in a slot that [`Self::find`] found free.
     #[inline]
-    pub(super) fn put(&mut self, slot: usize, hash: u64, row: RowId) {
+    pub fn put(&mut self, slot: usize, hash: u64, row: RowId) {
         if let Some(slot) = self.taken.get_mut(slot) {
             *slot = low(hash) & !self.rows | row;
         }
     }
 
     /// Reads what [`Self::find`] will, all at once: where memory is far away, one wait is as long as many.
-    pub(super) fn touch(&self, hashes: &[u64], read: impl Fn(RowId) -> u32) {
+    pub fn touch(&self, hashes: &[u64], read: impl Fn(RowId) -> u32) {
         let slot = |hash: &u64| self.taken.get(home(*hash, self.shift)).copied().unwrap_or(FREE);
         std::hint::black_box(hashes.iter().map(slot).fold(0, |all, of| all ^ of));
         // What is most likely another row is not read: the first one stands for it, which is at hand.
@@ -86,34 +86,50 @@ impl Slots {
         std::hint::black_box(hashes.iter().map(|hash| read(row(hash))).fold(0, |all, of| all ^ of));
     }
 
-    /// Makes room for `n` rows more than there are.
-    pub(super) fn reserve(&mut self, n_rows: RowId, n: usize, hash: impl Fn(RowId) -> u64) {
+    /// Takes the row of a slot out, and moves up what stands behind it because its own slot was taken.
+    pub fn take(&mut self, slot: usize, hash: impl Fn(RowId) -> u64) {
+        let mask = self.taken.len().wrapping_sub(1);
+        let (mut gap, mut at) = (slot, slot);
+        loop {
+            at = (at + 1) & mask;
+            let Some(slot) = self.taken.get(at).copied().filter(|slot| *slot != FREE) else { break };
+            let home = home(hash(slot & self.rows), self.shift);
+            if at.wrapping_sub(gap) & mask <= at.wrapping_sub(home) & mask {
+                if let Some(place) = self.taken.get_mut(gap) {
+                    *place = slot;
+                }
+                gap = at;
+            }
+        }
+        if let Some(place) = self.taken.get_mut(gap) {
+            *place = FREE;
+        }
+    }
+
+    /// Makes room for `n` rows more than there are; `hash` gives that of a row, and none for a place that is free.
+    pub fn reserve(&mut self, n_rows: RowId, n: usize, hash: impl Fn(RowId) -> Option<u64>) {
         let Some(n_slots) = growth(n_rows as usize + n, self.taken.len()) else { return };
         self.taken = vec![FREE; n_slots].into_boxed_slice();
         self.shift = 64 - n_slots.trailing_zeros();
         self.rows = u32::try_from(n_slots - 1).unwrap_or(u32::MAX);
-        let mut hashes = [0; BATCH];
+        let mut hashes = [None; BATCH];
         let mut first = 0;
         while first < n_rows {
             for (place, row) in hashes.iter_mut().zip(first..n_rows) {
                 *place = hash(row);
             }
-            let slot = |hash: &u64| self.taken.get(home(*hash, self.shift)).copied().unwrap_or(FREE);
-            std::hint::black_box(hashes.iter().map(slot).fold(0, |all, of| all ^ of));
+            let slot = |hash: u64| self.taken.get(home(hash, self.shift)).copied().unwrap_or(FREE);
+            std::hint::black_box(hashes.iter().flatten().fold(0, |all, hash| all ^ slot(*hash)));
             for (hash, row) in hashes.iter().zip(first..n_rows) {
-                if let Err(slot) = self.find(*hash, |_| false) {
-                    self.put(slot, *hash, row);
+                if let Some(hash) = *hash
+                    && let Err(slot) = self.find(hash, |_| false)
+                {
+                    self.put(slot, hash, row);
                 }
             }
             first = first.saturating_add(RowId::try_from(BATCH).unwrap_or(RowId::MAX));
         }
     }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the half that says nothing of the slot")]
-#[inline]
-fn low(hash: u64) -> u32 {
-    hash as u32
 }
 
 /// The newest row of each key.

@@ -10,8 +10,9 @@ use std::{hash::BuildHasher, ops::Range};
 use hashbrown::DefaultHashBuilder;
 
 use super::{
+    rows::{hash_of, hash_row, is_same, low, row_of},
     shared::SharedRows,
-    slots::{BATCH, Keys, Slots, fold},
+    slots::{BATCH, Keys, Slots},
 };
 use crate::base::Value;
 
@@ -120,7 +121,7 @@ impl Table {
             return shared.find(row);
         }
         let hash = hash_row(self.seed, row);
-        self.all.find(hash, |id| is_same(self.row(id), row)).ok()
+        self.all.find(hash, |id| is_same(self.row(id), row)).ok().map(|(_, id)| id)
     }
 
     /// Adds a row, and says whether it was new.
@@ -202,7 +203,7 @@ impl Table {
             let mut hashes = [0; BATCH];
             self.touch(batch, &mut hashes);
             for (hash, row) in hashes.iter().zip(batch.chunks_exact(arity)) {
-                found(self.all.find(*hash, |id| is_same(self.row(id), row)).ok());
+                found(self.all.find(*hash, |id| is_same(self.row(id), row)).ok().map(|(_, id)| id));
             }
         }
     }
@@ -226,7 +227,7 @@ impl Table {
     /// Makes room for so many more rows.
     fn reserve(&mut self, n: usize) {
         let Self { arity, cells, seed, .. } = self;
-        let hash = |id: RowId| hash_row(*seed, row_of(cells, *arity, id));
+        let hash = |id: RowId| Some(hash_row(*seed, row_of(cells, *arity, id)));
         self.all.reserve(self.n_rows, n, hash);
     }
 
@@ -300,7 +301,7 @@ impl Table {
                         index.columns.iter().zip(key).all(|(column, value)| row.get(*column) == Some(value))
                     };
                     let hash = hash_row(self.seed, key);
-                    index.newest.find(hash, check_of(hash), is_it).ok()?
+                    index.newest.find(hash, low(hash), is_it).ok()?
                 }
             };
             Some((index.before.as_slice(), newest))
@@ -328,53 +329,9 @@ impl Index {
         for id in rows {
             let hash = hash_of(seed, key(id));
             let is_it = |other: RowId| key(other).eq(key(id));
-            before.push(newest.note(hash, check_of(hash), id, is_it, |_, other| hash_of(seed, key(other))));
+            before.push(newest.note(hash, low(hash), id, is_it, |_, other| hash_of(seed, key(other))));
         }
     }
-}
-
-#[inline]
-fn row_of(cells: &[Value], arity: usize, id: RowId) -> &[Value] {
-    let start = id as usize * arity;
-    cells.get(start..start + arity).unwrap_or_default()
-}
-
-/// Whether two rows are the same: most have two columns, which are compared in place.
-#[inline]
-fn is_same(a: &[Value], b: &[Value]) -> bool {
-    match (a, b) {
-        ([a, b], [c, d]) => a == c && b == d,
-        _ => a == b,
-    }
-}
-
-/// The hash of a row, or of a key that is no longer than one.
-#[inline]
-fn hash_row(seed: u64, row: &[Value]) -> u64 {
-    match row {
-        [a] => fold(seed ^ u64::from(a.bits()) << 32),
-        [a, b] => fold(seed ^ (u64::from(a.bits()) << 32 | u64::from(b.bits()))),
-        _ => hash_of(seed, row.iter().copied()),
-    }
-}
-
-/// Two columns at a time.
-#[inline]
-pub(super) fn hash_of(seed: u64, columns: impl IntoIterator<Item = Value>) -> u64 {
-    let mut columns = columns.into_iter();
-    let mut hash = seed;
-    while let Some(first) = columns.next() {
-        let second = columns.next().map_or(0, Value::bits);
-        hash = fold(hash ^ (u64::from(first.bits()) << 32 | u64::from(second)));
-    }
-    hash
-}
-
-/// The part of a hash that is kept beside a key that is not.
-#[expect(clippy::cast_possible_truncation, reason = "the half that says nothing of the slot")]
-#[inline]
-fn check_of(hash: u64) -> u32 {
-    hash as u32
 }
 
 /// Rows with one key, from the newest to the oldest.

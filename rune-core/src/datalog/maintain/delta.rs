@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     base::{Value, Values},
     check::rules::{Slot, Term},
+    facts::RowId,
 };
 
 use super::{
@@ -12,7 +13,7 @@ use super::{
     folds::Folds,
     graph::{Bind, Graph, Purpose, binds_of, index_for},
     run::{Flow, Run, Sink, has_any},
-    table::{IndexId, RowId, Table, View},
+    table::{IndexId, Table, View},
 };
 
 /// A body, from one of its conditions on.

@@ -12,14 +12,17 @@
 
 use std::ops::ControlFlow;
 
-use crate::base::{Value, Values};
+use crate::{
+    base::{Value, Values},
+    facts::RowId,
+};
 
 use super::{
     delta::Wanted,
     folds::Folds,
     run::{Flow, Found, Head, Run, Sight, Sink, Stop, Work},
     stratum::{CompiledClause, Fault, Stratum},
-    table::{RowId, Table, View, WEIGHT_MAX},
+    table::{Table, View, WEIGHT_MAX},
 };
 
 /// Steps that losses may always take.

@@ -5,7 +5,7 @@
 //!   key b ─▶ start, 3 of 4 ─▶ … r7 r2 r9 . …
 //! ```
 
-use super::table::RowId;
+use crate::facts::RowId;
 
 /// Places of the smallest block, as a power of two.
 const CLASS_MIN: u32 = 2;

@@ -21,7 +21,6 @@ mod guided;
 mod lists;
 mod reload;
 mod run;
-mod slots;
 mod stratum;
 mod table;
 

@@ -6,13 +6,13 @@ use crate::{
     base::{Value, Values},
     check::rules::{Slot, Term},
     datalog::fold::folded,
+    facts::{BATCH, RowId},
 };
 
 use super::{
     folds::Folds,
     graph::{Bind, Choice, Filter, Graph, Side},
-    slots::BATCH,
-    table::{RowId, Table, View},
+    table::{Table, View},
 };
 
 /// Why going through a body ended before its end.

@@ -12,15 +12,12 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use crate::base::Value;
-
-use super::{
-    lists::Lists,
-    slots::{BATCH, Slots},
+use crate::{
+    base::Value,
+    facts::{BATCH, RowId, Slots, hash_of, hash_row, is_same, low, row_of},
 };
 
-/// The place of a row.
-pub(super) type RowId = u32;
+use super::lists::Lists;
 
 /// Which rows count: those before a change, or those after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,13 +206,9 @@ impl Table {
     pub(super) fn place(&mut self, row: &[Value]) -> RowId {
         let Self { arity, cells, states, free, all, seed, .. } = self;
         let hash = hash_row(*seed, row);
-        all.reserve(states.len(), |put| {
-            for (id, state) in (0..).zip(states.iter()) {
-                if *state != 0 {
-                    put(hash_row(*seed, row_of(cells, *arity, id)), id);
-                }
-            }
-        });
+        let n_places = RowId::try_from(states.len()).unwrap_or(RowId::MAX);
+        let is_taken = |id: &RowId| states.get(*id as usize).is_some_and(|state| *state != 0);
+        all.reserve(n_places, 1, |id| is_taken(&id).then(|| hash_row(*seed, row_of(cells, *arity, id))));
         let slot = match all.find(hash, |id| is_same(row_of(cells, *arity, id), row)) {
             Ok((_, id)) => return id,
             Err(slot) => slot,
@@ -358,21 +351,6 @@ impl Index {
     }
 }
 
-#[inline]
-fn row_of(cells: &[Value], arity: usize, id: RowId) -> &[Value] {
-    let start = id as usize * arity;
-    cells.get(start..start + arity).unwrap_or_default()
-}
-
-/// Whether two rows are the same: most have two columns, which are compared in place.
-#[inline]
-fn is_same(a: &[Value], b: &[Value]) -> bool {
-    match (a, b) {
-        ([a, b], [c, d]) => a == c && b == d,
-        _ => a == b,
-    }
-}
-
 /// What the key of a row is known by.
 #[inline]
 fn check_of_row(columns: &[usize], hash: u64, row: &[Value]) -> u32 {
@@ -392,42 +370,12 @@ fn key_of(columns: &[usize], row: &[Value]) -> impl Iterator<Item = Value> {
     columns.iter().filter_map(|column| row.get(*column).copied())
 }
 
-/// The hash of a row, or of a key that is no longer than one.
-#[inline]
-fn hash_row(seed: u64, row: &[Value]) -> u64 {
-    match row {
-        [a] => fold(seed ^ u64::from(a.bits()) << 32),
-        [a, b] => fold(seed ^ (u64::from(a.bits()) << 32 | u64::from(b.bits()))),
-        _ => hash_of(seed, row.iter().copied()),
-    }
-}
-
-/// Two columns at a time.
-#[inline]
-fn hash_of(seed: u64, mut columns: impl Iterator<Item = Value>) -> u64 {
-    let mut hash = seed;
-    while let Some(first) = columns.next() {
-        let second = columns.next().map_or(0, Value::bits);
-        hash = fold(hash ^ (u64::from(first.bits()) << 32 | u64::from(second)));
-    }
-    hash
-}
-
-/// A number that says nothing of the one that it was made of: the halves of a product, one over the other.
-#[expect(clippy::cast_possible_truncation, reason = "the lower half, and then the upper one")]
-#[inline]
-fn fold(number: u64) -> u64 {
-    let product = u128::from(number) * 0x9E37_79B9_7F4A_7C15_u128;
-    product as u64 ^ (product >> 64) as u64
-}
-
 /// A key of one column, or a part of the hash of another.
-#[expect(clippy::cast_possible_truncation, reason = "a part of the hash is enough")]
 #[inline]
 fn check_of(hash: u64, key: &[Value]) -> u32 {
     match key {
         [value] => value.bits(),
-        _ => hash as u32,
+        _ => low(hash),
     }
 }
 
