@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use rune_core::{ApplyError, Batch, Engine, EntityRef, Options, Program, Request, Sources};
+use rune_core::{ApplyError, Batch, Engine, EntityRef, Options, Program, Request, Sources, Why};
 
 const GROUPS: &str = r#"
 [schema]
@@ -49,8 +49,12 @@ fn put<'p>(entities: impl IntoIterator<Item = (&'p str, Vec<&'p str>)>) -> Strin
 }
 
 fn is_allowed(engine: &Engine, group: &str) -> bool {
+    why(engine, group).is_allowed()
+}
+
+fn why(engine: &Engine, group: &str) -> Why {
     let [action, plan] = [("Action", "read"), ("D", "plan")].map(|(kind, id)| EntityRef::new(kind, id));
-    engine.decide(&Request::new(EntityRef::new("G", group), action, plan)).is_allowed()
+    engine.decide(&Request::new(EntityRef::new("G", group), action, plan)).why
 }
 
 #[test]
@@ -87,6 +91,27 @@ fn a_long_chain_of_parents_takes_as_long_as_it_is() {
             "change 0: G::\"0\" would be in itself"
         );
     }
+}
+
+/// limits-everywhere: each policy walks the whole chain.
+#[test]
+fn walking_up_takes_steps_of_a_decision() {
+    const N: usize = 20_000;
+    let policies = |n: usize| -> String {
+        (0..n).map(|at| format!("@id(\"p{at}\") permit (principal in G::\"x{at}\", action, resource);\n")).collect()
+    };
+    let ids: Vec<String> = (0..N).map(|at| at.to_string()).collect();
+    let chain = put((1..N).map(|at| (&*ids[at], vec![&*ids[at - 1]])));
+    let answer = |n_policies: usize| {
+        let engine = engine(
+            &format!("{GROUPS}{}", policies(n_policies)).replace("principal in G::\"0\",", "principal == G::\"0\","),
+        );
+        assert_eq!(apply(&engine, &chain), Ok(2));
+        why(&engine, &ids[N - 1])
+    };
+    assert_eq!(answer(10), Why::NotPermitted);
+    let Why::Error(error) = answer(200) else { panic!("it takes too much") };
+    assert!(error.contains("steps"), "{error}");
 }
 
 #[test]

@@ -81,6 +81,9 @@ impl<'p> Bound<'p> {
     }
 }
 
+/// What finding the parents of one live entity takes, beside visiting a node.
+const STEPS_PER_ENTITY: u64 = 4;
+
 /// The facts, and over them what one request brings along: attributes of its principal and its resource, entities that it alone
 /// names, and the rows of relations that depend on it.
 #[derive(Debug)]
@@ -145,6 +148,16 @@ impl<'p> RequestWorld<'p> {
     }
 }
 
+impl RequestWorld<'_> {
+    /// An entity and all that it is below, up to the one that is sought.
+    fn walk_up(&self, values: &impl Values, entity: Value, sought: Option<Value>) -> Result<Vec<Value>, Failure> {
+        let n_max = self.session.n_left() / STEPS_PER_ENTITY;
+        let above = self.facts.walk_up(values, entity, sought, n_max).ok_or(Failure::TooManySteps)?;
+        self.session.take(above.len() as u64 * STEPS_PER_ENTITY).map_err(too_many_steps)?;
+        Ok(above)
+    }
+}
+
 impl World for RequestWorld<'_> {
     fn attribute(&self, values: &impl Values, entity: Value, name: Symbol) -> Member {
         // Of two parts of the request that are one entity, the later one's word counts.
@@ -173,6 +186,9 @@ impl World for RequestWorld<'_> {
     fn is_in(&self, values: &impl Values, entity: Value, ancestor: Value) -> Result<bool, Failure> {
         match self.relations.get(&Names::IN) {
             Some(relation) if entity != ancestor => relation.holds(&[entity, ancestor]),
+            None if entity != ancestor && self.facts.is_walked() => {
+                Ok(self.walk_up(values, entity, Some(ancestor))?.last() == Some(&ancestor))
+            }
             _ => self.facts.is_in(values, entity, ancestor),
         }
     }
@@ -180,6 +196,10 @@ impl World for RequestWorld<'_> {
     fn ancestors(&self, values: &impl Values, entity: Value) -> (Vec<Value>, Option<Failure>) {
         match self.relations.get(&Names::IN) {
             Some(relation) => ancestors_by(relation, entity),
+            None if self.facts.is_walked() => match self.walk_up(values, entity, None) {
+                Ok(above) => (above, None),
+                Err(failure) => (vec![entity], Some(failure)),
+            },
             None => self.facts.ancestors(values, entity),
         }
     }

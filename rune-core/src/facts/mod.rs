@@ -6,6 +6,7 @@ mod hierarchy;
 mod places;
 mod relations;
 pub mod revisions;
+mod rows;
 mod shared;
 mod slots;
 mod sync;
@@ -31,6 +32,8 @@ use crate::{
 pub use hierarchy::{Hierarchy, HierarchyFault};
 pub use places::{Births, Places, Tick};
 pub use relations::{Doubts, Relation, Relations, matches};
+pub use rows::{hash_of, hash_row, is_same, low, row_of};
+pub use slots::{BATCH, Slots};
 pub use table::{IndexId, Probe, RowId, Table};
 
 /// The immutable facts of one revision, and the values that they are made of.
@@ -323,15 +326,37 @@ impl Facts {
         Self { relations, ..self.next() }
     }
 
-    /// All that a stored entity is below, where entities come and go: their parents, and theirs.
-    fn live_ancestors(&self, values: &impl Values, entity: Value) -> Vec<Value> {
+    /// Whether who is in what is known only by walking up from one entity to its parents, and theirs.
+    #[must_use]
+    pub fn is_walked(&self) -> bool {
+        self.live.is_some() && !self.relations.has_parent_rows
+    }
+
+    /// An entity and all that it is below, nearest first, up to the one that is sought; none if there are more than `n_max`.
+    pub fn walk_up(
+        &self,
+        values: &impl Values,
+        entity: Value,
+        sought: Option<Value>,
+        n_max: u64,
+    ) -> Option<Vec<Value>> {
         let (mut above, mut seen, mut at) = (vec![entity], HashSet::new(), 0);
         seen.insert(entity);
         while let Some(child) = above.get(at).copied() {
-            above.extend(self.stored_parents(values, child).iter().filter(|parent| seen.insert(**parent)));
             at += 1;
+            for parent in self.stored_parents(values, child) {
+                if seen.insert(*parent) {
+                    above.push(*parent);
+                    if Some(*parent) == sought {
+                        return Some(above);
+                    }
+                }
+            }
+            if n_max < above.len() as u64 {
+                return None;
+            }
         }
-        above
+        Some(above)
     }
 
     /// All that a stored entity is below, as the files say.
@@ -362,7 +387,10 @@ impl World for Facts {
         }
         match self.relations.get(Names::IN).filter(|_| self.relations.has_parent_rows) {
             Some(relation) => relation.holds(&[entity, ancestor]),
-            None if self.live.is_some() => Ok(self.live_ancestors(values, entity).contains(&ancestor)),
+            None if self.is_walked() => {
+                let above = self.walk_up(values, entity, Some(ancestor), u64::MAX).unwrap_or_default();
+                Ok(above.last() == Some(&ancestor))
+            }
             None => Ok(self.given_ancestors(values, entity).binary_search(&ancestor).is_ok()),
         }
     }
@@ -370,7 +398,7 @@ impl World for Facts {
     fn ancestors(&self, values: &impl Values, entity: Value) -> (Vec<Value>, Option<Failure>) {
         match self.relations.get(Names::IN).filter(|_| self.relations.has_parent_rows) {
             Some(relation) => ancestors_by(relation, entity),
-            None if self.live.is_some() => (self.live_ancestors(values, entity), None),
+            None if self.is_walked() => (self.walk_up(values, entity, None, u64::MAX).unwrap_or_default(), None),
             None => {
                 let above = self.given_ancestors(values, entity);
                 (std::iter::once(&entity).chain(above).copied().collect(), None)

@@ -214,7 +214,7 @@ impl<T> Revisions<T> {
         drop(before);
     }
 
-    /// Lets go of what is too old by now, for a writer that has nothing to publish.
+    /// Lets go of what is too old by now, where nothing has been published since.
     pub fn expire(&self, now: Duration) {
         let expired = self.state().expired(&self.bounds, now);
         drop(expired);

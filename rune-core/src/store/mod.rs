@@ -220,6 +220,7 @@ impl FactStore {
         if token.origin() != self.revisions.origin() {
             return Err(TokenError::OtherStore);
         }
+        self.revisions.expire(now().duration_since(self.start));
         let view = self.revisions.at(token.revision()).map_err(TokenError::Revision)?;
         if view.generation == token.generation() { Ok(view) } else { Err(TokenError::LineupGone) }
     }

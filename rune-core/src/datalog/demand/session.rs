@@ -104,6 +104,24 @@ impl<'p> Session<'p> {
         (state.steps_max, state.steps_left) = (steps_max, steps_max);
     }
 
+    /// Takes steps for what is found without asking.
+    ///
+    /// # Errors
+    ///
+    /// If there are not so many.
+    pub fn take(&self, n: u64) -> Result<(), Stop> {
+        let mut state = self.state.borrow_mut();
+        let left = state.steps_left.checked_sub(n);
+        state.steps_left = left.unwrap_or_default();
+        left.map(drop).ok_or(Stop::TooManySteps)
+    }
+
+    /// How many steps there are.
+    #[must_use]
+    pub fn n_left(&self) -> u64 {
+        self.state.borrow().steps_left
+    }
+
     /// How many steps questions have taken since it was said how many they may take.
     #[must_use]
     pub fn n_taken(&self) -> u64 {
