@@ -24,7 +24,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Outcome> {
     let Some(program) = report::program(&arguments.dir, Options::default(), output)? else {
         return Ok(Outcome::Unusable);
     };
-    let explanation = Engine::new(program).lineup().outline(&request);
+    let explanation = Engine::new(program).snapshot().outline(&request);
     output.result(&text(&explanation, &ByFile), || json(&explanation));
     Ok(if explanation.decision.is_allowed() { Outcome::Yes } else { Outcome::No })
 }

@@ -40,8 +40,8 @@
 //! # Threads
 //!
 //! An [`Engine`] is [`Sync`], and its methods take `&self`: put it into an [`Arc`](std::sync::Arc) and give each thread a clone of
-//! that. A decision takes no lock and waits for nobody. Several decisions by one version are made by the [`Lineup`] that
-//! [`Engine::lineup`] returns.
+//! that. A decision takes no lock and waits for nobody. Several decisions by one version, at one revision of its live facts, are
+//! made by the [`Snapshot`] that [`Engine::snapshot`] returns.
 //!
 //! ```
 //! # use std::{sync::Arc, thread};

@@ -117,7 +117,7 @@ fn decision(engine: &Engine, request: &Request, is_why: bool) -> Answer {
         let explanation = engine.explain(request);
         return (explanation.tree(DEPTH).trim_end().to_owned(), json!(explanation));
     }
-    let outline = engine.lineup().outline(request);
+    let outline = engine.snapshot().outline(request);
     (eval::text(&outline, &ByFile), eval::json(&outline))
 }
 

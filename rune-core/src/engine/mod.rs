@@ -216,66 +216,6 @@ impl Lineup {
         let view = self.cell.pin();
         Over { lineup: self, view: &view }.decide(request)
     }
-
-    /// Decides a request and says why: see [`Explanation`].
-    #[must_use]
-    pub fn explain(&self, request: &Request) -> Explanation {
-        self.explain_with(request, ExplainOptions::default())
-    }
-
-    /// Decides a request and says why, going into more: see [`ExplainOptions`].
-    #[must_use]
-    pub fn explain_with(&self, request: &Request, options: ExplainOptions) -> Explanation {
-        Over { lineup: self, view: &self.cell.load() }.explain(request, options)
-    }
-
-    /// Decides a request and names what determines that and what failed, without their clauses and facts: an [`Explanation`] at
-    /// about the cost of a decision.
-    #[must_use]
-    pub fn outline(&self, request: &Request) -> Explanation {
-        Over { lineup: self, view: &self.cell.load() }.outline(request)
-    }
-
-    /// The rows that satisfy a query: see [`Snapshot::query`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Snapshot::query`].
-    pub fn query(&self, query: &str, request: Option<&Request>) -> Result<Rows, QueryError> {
-        Over { lineup: self, view: &self.cell.load() }.asked().query(query, request)
-    }
-
-    /// Why a query has rows, or has none: see [`Proof`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Snapshot::query`].
-    pub fn prove(&self, query: &str, request: Option<&Request>) -> Result<Proof, QueryError> {
-        self.prove_with(query, request, ExplainOptions::default())
-    }
-
-    /// Why a query has rows, or has none, going into more: see [`ExplainOptions`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Snapshot::query`].
-    pub fn prove_with(
-        &self,
-        query: &str,
-        request: Option<&Request>,
-        options: ExplainOptions,
-    ) -> Result<Proof, QueryError> {
-        Over { lineup: self, view: &self.cell.load() }.prove(query, request, options)
-    }
-
-    /// The entities for which a request with one side open is allowed.
-    ///
-    /// # Errors
-    ///
-    /// If the schema has no such action or type: an unknown name is no empty list.
-    pub fn list(&self, list: &List) -> Result<Listed, QueryError> {
-        Over { lineup: self, view: &self.cell.load() }.asked().list(list)
-    }
 }
 
 /// The one mutable cell of the read path: a pointer to what is served.
@@ -316,10 +256,16 @@ impl Engine {
         }
     }
 
-    /// What is served now. For several decisions by one generation; [`Self::decide`] does this for one.
+    /// What is served now. Each decision by it is made at the revision that is the newest then.
     #[must_use]
     pub fn lineup(&self) -> Arc<Lineup> {
         self.lineup.load_full()
+    }
+
+    /// What is served now, at the newest revision of its live facts, and at that from then on.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.lineup().snapshot()
     }
 
     /// Decides a request by what is served now.
@@ -331,54 +277,54 @@ impl Engine {
     /// Decides a request by what is served now, and says why.
     #[must_use]
     pub fn explain(&self, request: &Request) -> Explanation {
-        self.lineup().explain(request)
+        self.snapshot().explain(request)
     }
 
     /// Decides a request by what is served now, and says why, going into more: see [`ExplainOptions`].
     #[must_use]
     pub fn explain_with(&self, request: &Request, options: ExplainOptions) -> Explanation {
-        self.lineup().explain_with(request, options)
+        self.snapshot().explain_with(request, options)
     }
 
-    /// The rows that satisfy a query, by what is served now: see [`Lineup::query`].
+    /// The rows that satisfy a query, by what is served now: see [`Snapshot::query`].
     ///
     /// # Errors
     ///
-    /// Those of [`Lineup::query`].
+    /// Those of [`Snapshot::query`].
     pub fn query(&self, query: &str, request: Option<&Request>) -> Result<Rows, QueryError> {
-        self.lineup().query(query, request)
+        self.snapshot().query(query, request)
     }
 
-    /// Why a query has rows, or has none, by what is served now: see [`Lineup::prove`].
+    /// Why a query has rows, or has none, by what is served now: see [`Snapshot::prove`].
     ///
     /// # Errors
     ///
-    /// Those of [`Lineup::query`].
+    /// Those of [`Snapshot::query`].
     pub fn prove(&self, query: &str, request: Option<&Request>) -> Result<Proof, QueryError> {
-        self.lineup().prove(query, request)
+        self.snapshot().prove(query, request)
     }
 
     /// Why a query has rows, or has none, by what is served now, going into more: see [`ExplainOptions`].
     ///
     /// # Errors
     ///
-    /// Those of [`Lineup::query`].
+    /// Those of [`Snapshot::query`].
     pub fn prove_with(
         &self,
         query: &str,
         request: Option<&Request>,
         options: ExplainOptions,
     ) -> Result<Proof, QueryError> {
-        self.lineup().prove_with(query, request, options)
+        self.snapshot().prove_with(query, request, options)
     }
 
     /// The entities for which a request with one side open is allowed, by what is served now.
     ///
     /// # Errors
     ///
-    /// Those of [`Lineup::list`].
+    /// Those of [`Snapshot::list`].
     pub fn list(&self, list: &List) -> Result<Listed, QueryError> {
-        self.lineup().list(list)
+        self.snapshot().list(list)
     }
 
     /// Serves `program` from now on, and returns what was served before. Decisions that have begun end where they began. Live facts

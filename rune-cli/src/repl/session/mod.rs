@@ -97,23 +97,24 @@ impl Session {
 
     fn command(&mut self, command: Command) -> Answer {
         match command {
-            Command::Why(asked) => match self.asked(asked.as_deref()).map(|asked| self.answers.explain(&asked.request))
-            {
-                Some(explanation) => {
-                    let text = explanation.tree_citing(self.depth, &self.numbers);
-                    Answer::new(text.trim_end(), json!(explanation))
+            Command::Why(asked) => {
+                match self.asked(asked.as_deref()).map(|asked| self.answers.snapshot().explain(&asked.request)) {
+                    Some(explanation) => {
+                        let text = explanation.tree_citing(self.depth, &self.numbers);
+                        Answer::new(text.trim_end(), json!(explanation))
+                    }
+                    None => Answer::error(NO_REQUEST),
                 }
-                None => Answer::error(NO_REQUEST),
-            },
+            }
             Command::WhyRows(query) => self.prove(&query),
             Command::Decide(asked) => {
-                match self.asked(asked.as_deref()).map(|asked| self.answers.outline(&asked.request)) {
+                match self.asked(asked.as_deref()).map(|asked| self.answers.snapshot().outline(&asked.request)) {
                     Some(explanation) => Answer::new(eval::text(&explanation, &self.numbers), eval::json(&explanation)),
                     None => Answer::error(NO_REQUEST),
                 }
             }
             Command::List(list, of) => {
-                let listed = match self.answers.list(&list) {
+                let listed = match self.answers.snapshot().list(&list) {
                     Ok(listed) => listed,
                     Err(error) => return Answer::error(error.to_string()),
                 };
@@ -146,7 +147,7 @@ impl Session {
     }
 
     fn query(&self, text: &str) -> Answer {
-        match self.answers.query(text, self.request.as_ref().map(|asked| &asked.request)) {
+        match self.answers.snapshot().query(text, self.request.as_ref().map(|asked| &asked.request)) {
             Ok(rows) => {
                 Answer::new(query::text(&rows, self.shown), query::json(&rows, self.shown)).warn(query::open(&rows))
             }
@@ -155,7 +156,7 @@ impl Session {
     }
 
     fn prove(&self, text: &str) -> Answer {
-        match self.answers.prove(text, self.request.as_ref().map(|asked| &asked.request)) {
+        match self.answers.snapshot().prove(text, self.request.as_ref().map(|asked| &asked.request)) {
             Ok(proof) => Answer::new(proof.tree_citing(self.depth, &self.numbers).trim_end(), json!(proof)),
             Err(error) => no_rows(error),
         }

@@ -9,7 +9,7 @@
 //! What is wrong with the body is a bad request. What is wrong with an item is that item's answer, a denial.
 
 use rune_core::{
-    Lineup,
+    Snapshot,
     syntax::{Node, Shape},
 };
 use serde_json::{Value as Json, json};
@@ -55,15 +55,15 @@ impl<'b> Batch<'b> {
         Ok(Some(Self { items, semantic }))
     }
 
-    /// The answers of one lineup, each made when it is asked for; they end where the semantic says.
-    pub(super) fn answers(&self, lineup: &Lineup) -> impl Iterator<Item = Json> {
+    /// The answers of one lineup at one revision, each made when it is asked for; they end where the semantic says.
+    pub(super) fn answers(&self, snapshot: &Snapshot) -> impl Iterator<Item = Json> {
         let mut is_over = false;
         self.items.iter().map_while(move |item| {
             if is_over {
                 return None;
             }
             let mut answer = match item.as_ref().map_err(Clone::clone).and_then(Evaluation::request) {
-                Ok(request) => decision_json(&lineup.decide(&request)),
+                Ok(request) => decision_json(&snapshot.decide(&request)),
                 Err(fault) => undecided(&fault),
             };
             is_over = self.semantic.ends_at(&answer);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use rune_core::{Lineup, Request};
+use rune_core::{Request, Snapshot};
 use serde_json::{Value as Json, json};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
@@ -40,11 +40,11 @@ impl Explainer {
     }
 
     /// The answer to a request, with the explanation in its context.
-    pub(super) async fn explain(&self, lineup: Arc<Lineup>, request: Request) -> Result<Json, Fault> {
+    pub(super) async fn explain(&self, snapshot: Snapshot, request: Request) -> Result<Json, Fault> {
         let place = self.places.clone().try_acquire_owned();
         let place = place.map_err(|_| Fault::unavailable("other explanations are being made: ask again"))?;
         let explained = spawn_blocking(move || {
-            let explanation = lineup.explain(&request);
+            let explanation = snapshot.explain(&request);
             let mut answer = decision_json(&explanation.decision);
             if let Json::Object(members) = &mut answer {
                 let context = members.entry("context").or_insert_with(|| json!({}));

@@ -60,22 +60,23 @@ async fn evaluation(
     let engine = served.engine().ok_or_else(Fault::not_ready)?;
     let request = Evaluation::of(&body, "the body")?.request()?;
     if is_explained {
-        let lineup = engine.lineup();
-        let answer = explainer.explain(lineup.clone(), request).await?;
+        let snapshot = engine.snapshot();
+        let lineup = snapshot.lineup().clone();
+        let answer = explainer.explain(snapshot, request).await?;
         return Ok(decided(&answer, lineup.generation(), lineup.stable().version()));
     }
     let decision = engine.decide(&request);
     Ok(decided(&decision_json(&decision), decision.generation, decision.version))
 }
 
-/// `POST /access/v1/evaluations`: all of a batch is decided by one lineup.
+/// `POST /access/v1/evaluations`: all of a batch is decided by one lineup at one revision.
 async fn evaluations(
     served: State<App>,
     explainer: Extension<Arc<Explainer>>,
     headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Fault> {
-    let lineup = served.engine().ok_or_else(Fault::not_ready)?.lineup();
+    let snapshot = served.engine().ok_or_else(Fault::not_ready)?.snapshot();
     let Some(batch) = Batch::of(&body)? else { return evaluation(served, explainer, headers, JsonBody(body)).await };
     if explainer.is_asked(&headers)? {
         return Err(Fault::bad_request(format!("explanations are made one at a time: ask {EVALUATION} for them")));
@@ -83,7 +84,7 @@ async fn evaluations(
     let start = Instant::now();
     let mut turn = start;
     let mut answers = Vec::new();
-    for answer in batch.answers(&lineup) {
+    for answer in batch.answers(&snapshot) {
         answers.push(answer);
         if limits::BATCH_TIME_MAX < start.elapsed() {
             let seconds = limits::BATCH_TIME_MAX.as_secs();
@@ -95,6 +96,7 @@ async fn evaluations(
             turn = Instant::now();
         }
     }
+    let lineup = snapshot.lineup();
     Ok(decided(&json!({ "evaluations": answers }), lineup.generation(), lineup.stable().version()))
 }
 
