@@ -3,6 +3,7 @@
 //! | name | what |
 //! |---|---|
 //! | change | one fact changed among many, until decisions see it |
+//! | reload | other rules while a million rows are live |
 //! | users | a million users that come and go, and what one takes |
 //! | closure | one edge of a closure that is kept derived, deleted and put back |
 //! | churn | ten million distinct strings that come and go, and the memory that stays |
@@ -75,8 +76,8 @@ impl Random {
 fn main() {
     let names: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let scale = env::var("RUNE_SCALE").ok().map_or(1, |text| text.parse().expect("a number"));
-    let benches: [fn(u64); 4] = [change, users, closure, churn];
-    for (name, bench) in ["change", "users", "closure", "churn"].into_iter().zip(benches) {
+    let benches: [fn(u64); 5] = [change, reload, users, closure, churn];
+    for (name, bench) in ["change", "reload", "users", "closure", "churn"].into_iter().zip(benches) {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {
             bench(scale);
         }
@@ -129,20 +130,33 @@ fn authz_row(random: &mut Random, n: u64) -> (&'static str, [EntityRef; 2]) {
     }
 }
 
+/// So many rows of [`AUTHZ`], in batches of so many.
+fn fill(engine: &Engine, random: &mut Random, (n, n_batch): (u64, u64)) {
+    let begun = Instant::now();
+    let mut applied = Duration::ZERO;
+    for _ in 0..n / n_batch {
+        let batch = (0..n_batch).fold(Batch::default(), |batch, _| {
+            let (relation, row) = authz_row(random, n);
+            batch.insert(relation, row.map(Node::from))
+        });
+        let begun = Instant::now();
+        engine.facts().apply(&batch).expect("it fits");
+        applied += begun.elapsed();
+    }
+    let (counts, all, applied) = (engine.facts().counts(), begun.elapsed().as_secs_f64(), applied.as_secs_f64());
+    println!(
+        "{} rows in batches of {n_batch}: {all:.1} s, {applied:.1} s of it applied; {} values, {} MB",
+        counts.rows,
+        counts.values,
+        resident()
+    );
+}
+
 fn change(scale: u64) {
     let n = 1_000_000 * scale;
     let engine = engine(AUTHZ);
     let mut random = Random(1);
-    let begun = Instant::now();
-    for _ in 0..n / 10_000 {
-        let batch = (0..10_000).fold(Batch::default(), |batch, _| {
-            let (relation, row) = authz_row(&mut random, n);
-            batch.insert(relation, row.map(Node::from))
-        });
-        engine.facts().apply(&batch).expect("it fits");
-    }
-    let (counts, seconds) = (engine.facts().counts(), begun.elapsed().as_secs_f64());
-    println!("change: {} rows applied in {seconds:.1} s, {} values, {} MB", counts.rows, counts.values, resident());
+    fill(&engine, &mut random, (n, 10_000));
     let (mut applied, mut decided, mut seen) = (Vec::new(), Vec::new(), 0);
     for at in 0..20_000 {
         let user = entity("User", random.below(n / 10));
@@ -170,6 +184,28 @@ fn change(scale: u64) {
     assert!(15_000 < seen, "most users may not read most documents before they are granted that");
     show("change: a fact, until decisions see it", &mut applied);
     show("change: the decision after it", &mut decided);
+}
+
+fn reload(scale: u64) {
+    let n = 1_000_000 * scale;
+    let engine = engine(AUTHZ);
+    let mut random = Random(1);
+    fill(&engine, &mut random, (n, n.min(1_000_000)));
+    let other = "\n@id(\"admin\") permit(User::\"0\", Action::\"read\", D) :- below(D, Folder::\"0\").";
+    let rows = engine.facts().counts().rows;
+    let mut took = Vec::new();
+    for at in 0..6 {
+        let text = format!("{AUTHZ}{}", if at % 2 == 0 { other } else { "" });
+        let begun = Instant::now();
+        let program = Program::build(Sources::single("a.rune", &text), Options::default()).expect("it is right");
+        engine.swap(program).map(drop).expect("it has a place for all");
+        took.push(begun.elapsed());
+        assert!(rows <= engine.facts().counts().rows, "all are carried over");
+        let (user, document) = (entity("User", random.below(n / 10)), entity("Document", random.below(n / 4)));
+        let batch = Batch::default().insert("grant_user", [user.clone(), document.clone()].map(Node::from));
+        engine.facts().apply(&batch.delete("deny", [user.clone(), document.clone()].map(Node::from))).expect("it fits");
+    }
+    show("reload: other rules, until they are in force", &mut took);
 }
 
 fn user(id: u64, groups: &[u64], level: u64) -> Node {

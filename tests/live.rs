@@ -121,6 +121,17 @@ impl World {
         batch
     }
 
+    /// A batch that takes all away.
+    fn end(&self) -> Batch {
+        let users = self.users.keys().map(|id| EntityRef::new("User", id));
+        let groups = self.groups.keys().map(|n| EntityRef::new("Group", format!("g{n}")));
+        let batch = users.chain(groups).fold(Batch::default(), Batch::remove);
+        let rows = self.rows.iter().flat_map(|(relation, rows)| rows.iter().map(move |row| (relation, row)));
+        rows.fold(batch, |batch, (relation, row)| {
+            batch.delete(relation, row.iter().map(|cell| cell.parse::<Node>().expect("JSON")))
+        })
+    }
+
     fn entity(&mut self, batch: Batch, random: &mut Random) -> Batch {
         let n = random.below(N_IDS);
         let is_user = random.chance(65);
@@ -255,6 +266,8 @@ fn whatever_came_and_went_answers_are_those_of_files_that_say_the_same() {
                 // The same program again: what is live is carried over.
                 live.swap(program(&known.source(ruleset, true))).map(drop).expect("it has a place for all");
                 tokens.clear();
+                let files = Engine::new(program(&known.source(ruleset, false)));
+                check(&live, &files, ruleset, &format!("{context}, carried over"));
             }
         }
         // Same token, same effect.
@@ -262,6 +275,14 @@ fn whatever_came_and_went_answers_are_those_of_files_that_say_the_same() {
             let then = live.at(&token).expect("it is retained");
             assert_eq!(requests().iter().map(|request| then.decide(request).why).collect::<Vec<_>>(), answers);
         }
+        live.facts().apply(&known.end()).expect("it fits");
+        let counts = live.facts().counts();
+        assert_eq!(
+            (counts.rows, counts.entities, counts.values),
+            (0, 0, 0),
+            "seed {}: what is gone is held",
+            seed + world
+        );
     }
 }
 

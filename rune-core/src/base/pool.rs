@@ -2,7 +2,7 @@
 
 use std::{hash::BuildHasher, sync::Arc};
 
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::{
     hashed::Hashed,
@@ -164,7 +164,8 @@ pub struct LivePool {
     pool: Pool,
     /// Places that are free.
     free: Vec<u32>,
-    n_held: HashMap<u32, u32>,
+    /// How many things name the value of each place.
+    n_held: Vec<u32>,
     /// Values that may be held by nothing: new ones, and those of which one holder less is left.
     loose: Vec<u32>,
 }
@@ -173,8 +174,7 @@ impl LivePool {
     /// Over the values of a program, which stay.
     #[must_use]
     pub fn over(below: Arc<Pool>) -> Self {
-        let (pool, n_held) = (Pool::shared(below), HashMap::new());
-        Self { pool, free: Vec::new(), n_held, loose: Vec::new() }
+        Self { pool: Pool::shared(below), free: Vec::new(), n_held: Vec::new(), loose: Vec::new() }
     }
 
     /// The values as they are now.
@@ -191,15 +191,17 @@ impl LivePool {
 
     /// Notes that one more thing names a value.
     pub fn hold(&mut self, value: Value) {
-        if let Some(at) = self.place(value) {
-            *self.n_held.entry(at).or_default() += 1;
+        if let Some(at) = self.place(value)
+            && let Some(n) = self.n_held.get_mut(at as usize)
+        {
+            *n += 1;
         }
     }
 
     /// Notes that one thing less names a value.
     pub fn release(&mut self, value: Value) {
         if let Some(at) = self.place(value)
-            && let Some(n) = self.n_held.get_mut(&at)
+            && let Some(n) = self.n_held.get_mut(at as usize)
         {
             *n = n.saturating_sub(1);
             if *n == 0 {
@@ -211,7 +213,7 @@ impl LivePool {
     /// Lets go of values that nothing names, and of those that only they named.
     pub fn settle(&mut self) {
         while let Some(at) = self.loose.pop() {
-            if self.n_held.get(&at).is_some_and(|n| 0 < *n) {
+            if self.n_held.get(at as usize).is_some_and(|n| 0 < *n) {
                 continue;
             }
             let Some(shared) = &mut self.pool.shared else { return };
@@ -219,7 +221,6 @@ impl LivePool {
             let Some(datum) = shared.data.one(at as usize).clone() else { continue };
             shared.index.remove(hash_of(&self.pool.hasher, &datum), at);
             shared.data.set(at as usize, None);
-            self.n_held.remove(&at);
             self.free.push(at);
             each_part(&datum, &mut |part| self.release(part));
         }
@@ -251,12 +252,17 @@ impl Values for LivePool {
         let Some(shared) = &mut self.pool.shared else { return self.pool.intern(datum) };
         let at = self.free.pop().unwrap_or_else(|| {
             shared.data.push(&[None]);
+            self.n_held.push(0);
             u32::try_from(shared.data.len() - 1).unwrap_or(u32::MAX)
         });
         shared.data.set(at as usize, Some(Arc::new(datum)));
         shared.index.add(hash, at);
         self.loose.push(at);
         Value(at + n_below)
+    }
+
+    fn text(&mut self, text: &str) -> Value {
+        self.pool.find_text(text).unwrap_or_else(|| self.intern(Datum::Text(text.into())))
     }
 
     fn view(&self, value: Value) -> View<'_> {

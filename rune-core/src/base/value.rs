@@ -11,6 +11,8 @@
 
 use std::{borrow::Cow, cmp::Ordering, net::IpAddr};
 
+use hashbrown::HashMap;
+
 use super::limits;
 
 /// The id of a value, meaningful to the [`Values`] that gave it out. Its order is arbitrary but fixed.
@@ -295,30 +297,52 @@ pub fn each_entity(values: &impl Values, value: Value, visit: &mut dyn FnMut(Sym
     }
 }
 
-/// A value of one store in another.
-// Recurses once per level of a value, whose number is limited.
-pub fn carry(from: &impl Values, value: Value, to: &mut impl Values) -> Value {
-    match from.view(value) {
-        View::Bool(truth) => truth.into(),
-        View::Long(number) => to.long(number),
-        View::Text(text) => to.text(text),
-        View::Entity(kind, id) => to.entity(from.name(kind), from.name(id)),
-        View::Set(elements) => {
-            let elements = elements.iter().map(|element| carry(from, *element, to)).collect();
-            to.set(elements)
+/// Brings values of one store to another, each once.
+#[derive(Debug)]
+pub struct Carrier<'f, V> {
+    from: &'f V,
+    /// What each value has become.
+    carried: HashMap<Value, Value>,
+}
+
+impl<'f, V: Values> Carrier<'f, V> {
+    /// That has brought nothing yet.
+    #[must_use]
+    pub fn new(from: &'f V) -> Self {
+        Self { from, carried: HashMap::new() }
+    }
+
+    /// A value in the other store, which is the same each time.
+    // Recurses once per level of a value, whose number is limited.
+    pub fn carry(&mut self, value: Value, to: &mut impl Values) -> Value {
+        if let Some(carried) = self.carried.get(&value) {
+            return *carried;
         }
-        View::Record(members) => {
-            let members = members.iter().map(|(name, value)| {
-                let name = to.symbol(from.name(*name));
-                (name, carry(from, *value, to))
-            });
-            let members = members.collect();
-            to.record(members)
-        }
-        View::Decimal(units) => to.intern(Datum::Decimal(units)),
-        View::Datetime(ms) => to.intern(Datum::Datetime(ms)),
-        View::Duration(ms) => to.intern(Datum::Duration(ms)),
-        View::Ip(net) => to.intern(Datum::Ip(net)),
+        let carried = match self.from.view(value) {
+            View::Bool(truth) => truth.into(),
+            View::Long(number) => to.long(number),
+            View::Text(text) => to.text(text),
+            View::Entity(kind, id) => {
+                let [kind, id] = [kind, id].map(|name| Symbol(self.carry(name.value(), to)));
+                to.intern(Datum::Entity(kind, id))
+            }
+            View::Set(elements) => {
+                let elements = elements.iter().map(|element| self.carry(*element, to)).collect();
+                to.set(elements)
+            }
+            View::Record(members) => {
+                let mut member =
+                    |(name, value): &(Symbol, Value)| (Symbol(self.carry(name.value(), to)), self.carry(*value, to));
+                let members = members.iter().map(&mut member).collect();
+                to.record(members)
+            }
+            View::Decimal(units) => to.intern(Datum::Decimal(units)),
+            View::Datetime(ms) => to.intern(Datum::Datetime(ms)),
+            View::Duration(ms) => to.intern(Datum::Duration(ms)),
+            View::Ip(net) => to.intern(Datum::Ip(net)),
+        };
+        self.carried.insert(value, carried);
+        carried
     }
 }
 

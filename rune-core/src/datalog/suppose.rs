@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     base::{
         Pool, Span, Values,
-        value::{carry, each_entity},
+        value::{Carrier, each_entity},
     },
     check::rules::{Names, PredicateId},
     facts::{Facts, Relation},
@@ -33,8 +33,9 @@ pub fn suppose(
         DeriveError { bound, rule, span: Span::NOWHERE }
     };
     let steps_max = bounds.steps_max.checked_sub(facts.n_given()).ok_or_else(too_many)?;
+    let mut carrier = Carrier::new(from);
     let rows: Vec<Missing> =
-        rows.iter().map(|(id, row)| (*id, row.iter().map(|value| carry(from, *value, values)).collect())).collect();
+        rows.iter().map(|(id, row)| (*id, row.iter().map(|value| carrier.carry(*value, values)).collect())).collect();
     let mut supposed = facts.given_alone(|id| engine.arity(id));
     let has_parents = rows.iter().any(|(id, _)| *id == Names::PARENT);
     let parents = supposed.relations.get(Names::PARENT).map(|of| of.rows.rows().map(<[_]>::to_vec).collect::<Vec<_>>());

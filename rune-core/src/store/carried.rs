@@ -1,9 +1,9 @@
 //! Live facts that are carried over to another program.
 
-use std::{collections::BTreeSet, fmt};
+use std::fmt;
 
 use crate::{
-    base::{LivePool, Value, Values, View as Datum, limits, value::carry as carry_value},
+    base::{LivePool, Value, Values, View as Datum, limits, value::Carrier},
     check::{
         CheckedEntity,
         rules::{Column, Predicate, PredicateId, PredicateKind},
@@ -12,7 +12,10 @@ use crate::{
     schema::{Type, is_of},
 };
 
-use super::{ApplyError, batch::Op, changes::Live};
+use super::{
+    ApplyError,
+    changes::{Arrival, Live},
+};
 
 /// Why a program cannot take the live facts that there are: the one that is served stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,40 +50,37 @@ impl fmt::Display for CarryError {
 
 impl std::error::Error for CarryError {}
 
-/// Carries what is live to another program, which has none yet.
-pub(super) fn carry(before: &Live, old: &Program, after: Option<&mut Live>, new: &Program) -> Result<(), CarryError> {
-    let mut carrier = Carrier { before, new, misfits: Vec::new(), n_more: 0 };
-    let Some(after) = after else {
-        carrier.refuse_all(old);
-        return carrier.end();
+/// What is live, under another program.
+pub(super) fn carry(before: &Live, old: &Program, new: &Program) -> Result<Option<Live>, CarryError> {
+    let mut moving = Move { before, new, values: Carrier::new(&before.values), misfits: Vec::new(), n_more: 0 };
+    let Some(mut after) = Arrival::at(new) else {
+        moving.refuse_all(old);
+        return moving.end().map(|()| None);
     };
-    let mut ops = Vec::new();
     for (id, relation) in before.facts.relations.all_live().filter(|(_, relation)| !relation.rows.is_empty()) {
         let name = old.rules().name(id);
         let is_it = |of: &Predicate| of.kind == PredicateKind::Live && of.name == *name;
         let found = new.relations().predicates.iter().enumerate().find(|(_, of)| is_it(of));
         match found {
             Some((at, to)) => {
-                let n_keys = new.rules().n_keys(PredicateId(at));
-                let mut keys = BTreeSet::new();
                 for row in relation.rows.rows() {
-                    let Some(row) = carrier.row(row, to, &mut after.values) else { continue };
+                    let Some(row) = moving.row(row, to, &mut after.live.values) else { continue };
                     // One of two would be lost: a write replaces.
-                    let key = n_keys.and_then(|n| row.get(..n));
-                    if key.is_some_and(|key| !keys.insert(key.to_vec())) {
-                        carrier.misfit(format!("`{name}` has one value for a key now, and live rows have two"));
+                    if !after.row(PredicateId(at), &row) {
+                        moving.misfit(format!("`{name}` has one value for a key now, and live rows have two"));
                     }
-                    ops.push(Op::Insert(PredicateId(at), row));
                 }
             }
-            None => carrier.misfit(format!("`{name}` has {} live rows, and is no longer live", relation.rows.len())),
+            None => moving.misfit(format!("`{name}` has {} live rows, and is no longer live", relation.rows.len())),
         }
     }
     for row in before.facts.live_entities() {
-        ops.extend(carrier.entity(row, &mut after.values).map(Op::Put));
+        if let Some(entity) = moving.entity(row, &mut after.live.values) {
+            after.entity(entity);
+        }
     }
-    carrier.end()?;
-    after.start(new, ops).map_err(|error| match error {
+    moving.end()?;
+    after.settle().map(Some).map_err(|error| match error {
         // By the parents that files of the other program give.
         ApplyError::Changes { faults, n_more } => {
             CarryError::Misfits { misfits: faults.into_iter().map(|fault| fault.message).collect(), n_more }
@@ -89,14 +89,16 @@ pub(super) fn carry(before: &Live, old: &Program, after: Option<&mut Live>, new:
     })
 }
 
-struct Carrier<'c> {
+/// A move from one program to another, as far as it fits.
+struct Move<'c> {
     before: &'c Live,
     new: &'c Program,
+    values: Carrier<'c, LivePool>,
     misfits: Vec<String>,
     n_more: usize,
 }
 
-impl Carrier<'_> {
+impl Move<'_> {
     fn end(self) -> Result<(), CarryError> {
         let Self { misfits, n_more, .. } = self;
         if misfits.is_empty() { Ok(()) } else { Err(CarryError::Misfits { misfits, n_more }) }
@@ -126,7 +128,7 @@ impl Carrier<'_> {
             self.misfit(message);
             return None;
         }
-        let carried: Vec<Value> = row.iter().map(|value| carry_value(&self.before.values, *value, values)).collect();
+        let carried: Vec<Value> = row.iter().map(|value| self.values.carry(*value, values)).collect();
         let schema = self.new.schema();
         let fits = |(column, value): (&Column, &Value)| {
             column.types.has(&*values, *value) && schema.is_none_or(|schema| schema.may_have(&*values, *value))
@@ -145,9 +147,9 @@ impl Carrier<'_> {
         let from = &self.before.values;
         let shown = from.show_briefly(uid);
         let Datum::Set(parents) = from.view(parents) else { return None };
-        let mut parents: Vec<Value> = parents.iter().map(|parent| carry_value(from, *parent, values)).collect();
+        let mut parents: Vec<Value> = parents.iter().map(|parent| self.values.carry(*parent, values)).collect();
         parents.sort_unstable();
-        let [uid, attributes, tags] = [uid, attributes, tags].map(|value| carry_value(from, value, values));
+        let [uid, attributes, tags] = [uid, attributes, tags].map(|value| self.values.carry(value, values));
         let Datum::Entity(kind, id) = values.view(uid) else { return None };
         let Some(of) = self.new.schema().and_then(|schema| schema.entity_type(kind)).filter(|of| of.is_live) else {
             self.misfit(format!("{shown}: its type is no longer live"));

@@ -35,7 +35,7 @@ pub(super) struct Live {
     ahead: Arc<BTreeSet<PredicateId>>,
     /// Those that are kept derived, as far as rules allow it. The others are derived anew.
     kept: Option<Kept>,
-    /// How often live facts name each entity.
+    /// How often live facts name each entity of a type whose entities rules ask for.
     n_named: HashMap<Value, u32>,
     /// How many rows there were when questions were planned.
     planned: BTreeMap<PredicateId, RowId>,
@@ -66,7 +66,7 @@ struct Draft {
     /// Values that more names, and values that less names than before.
     held: Vec<Value>,
     released: Vec<Value>,
-    /// How many more rows and entities name an entity, or how many less.
+    /// How many more rows and entities name an entity of such a type, or how many less.
     named: HashMap<Value, i64>,
     parents: Parents,
     n_changes: usize,
@@ -110,20 +110,68 @@ impl Draft {
     }
 
     /// Notes that values are named once more or once less.
-    fn name(&mut self, values: &LivePool, named: &[Value], is_there: bool) {
+    fn name(&mut self, program: &Program, values: &LivePool, (named, is_there): (&[Value], bool)) {
         self.n_changes += 1;
         if is_there { &mut self.held } else { &mut self.released }.extend(named);
-        for value in named {
-            each_entity(values, *value, &mut |_, entity| {
-                *self.named.entry(entity).or_default() += if is_there { 1 } else { -1 };
+        let known = &program.rules().known;
+        for value in named.iter().filter(|_| !known.is_empty()) {
+            each_entity(values, *value, &mut |kind, entity| {
+                if known.iter().any(|of| of.kind == kind) {
+                    *self.named.entry(entity).or_default() += if is_there { 1 } else { -1 };
+                }
             });
         }
+    }
+}
+
+/// What was live under another program, as it is brought to one that has nothing live yet.
+pub(super) struct Arrival<'p> {
+    program: &'p Program,
+    pub(super) live: Live,
+    draft: Draft,
+    put: BTreeMap<Value, usize>,
+}
+
+impl<'p> Arrival<'p> {
+    /// None of a program that takes no live facts.
+    pub(super) fn at(program: &'p Program) -> Option<Self> {
+        let live = Live::bare(program)?;
+        let draft = Draft::of(&live);
+        Some(Self { program, live, draft, put: BTreeMap::new() })
+    }
+
+    /// Brings a row, and says whether it is the only one of its key.
+    pub(super) fn row(&mut self, id: PredicateId, row: &[Value]) -> bool {
+        let is_only = other_of_key(self.program, &self.draft.facts, (id, row)).is_none();
+        self.live.insert(self.program, &mut self.draft, (id, row));
+        is_only
+    }
+
+    pub(super) fn entity(&mut self, entity: CheckedEntity) {
+        self.put.insert(entity.uid, self.put.len());
+        self.live.put(self.program, &mut self.draft, entity);
+    }
+
+    /// Derives what follows.
+    pub(super) fn settle(self) -> Result<Live, ApplyError> {
+        let Self { program, mut live, draft, put } = self;
+        live.take(program, draft, &put, WHOLE)?;
+        live.values.settle();
+        live.begin(program);
+        Ok(live)
     }
 }
 
 impl Live {
     /// Of a program that takes live facts, which has none yet.
     pub(super) fn over(program: &Program) -> Option<Self> {
+        let mut live = Self::bare(program)?;
+        live.begin(program);
+        Some(live)
+    }
+
+    /// The same, before anything is kept or looked up.
+    pub(super) fn bare(program: &Program) -> Option<Self> {
         let changing = &program.rules().changing;
         if changing.is_empty() && !program.schema().is_some_and(Schema::has_live_types) {
             return None;
@@ -148,10 +196,18 @@ impl Live {
                 relation.rows.index_on(&(0..n).collect::<Vec<_>>());
             }
         }
-        live.maintain(program);
-        live.index(program);
-        live.share();
         Some(live)
+    }
+
+    /// Makes ready for batches and for readers what is there.
+    fn begin(&mut self, program: &Program) {
+        self.maintain(program);
+        if self.kept.is_some() || self.counts().rows + self.counts().entities != 0 {
+            self.plan(program);
+        } else {
+            self.index(program);
+            self.share();
+        }
     }
 
     /// Keeps derived from now on what is derived ahead and follows from what changes.
@@ -189,7 +245,6 @@ impl Live {
         if !relations.is_empty() {
             let reads = derived.reads().collect();
             self.kept = Some(Kept { derived, relations, reads: Arc::new(reads) });
-            self.plan(program);
         }
     }
 
@@ -221,18 +276,10 @@ impl Live {
         match made {
             Ok(n) if 0 < n => self.share(),
             // It begins again from what is so.
-            Err(ApplyError::Derivation(_)) if was_kept => self.maintain(program),
+            Err(ApplyError::Derivation(_)) if was_kept => self.begin(program),
             _ => {}
         }
         made
-    }
-
-    /// Begins with what another program had.
-    pub(super) fn start(&mut self, program: &Program, ops: Vec<Op>) -> Result<(), ApplyError> {
-        self.make(program, ops)?;
-        self.values.settle();
-        self.plan(program);
-        Ok(())
     }
 
     /// Makes changes that were read.
@@ -242,7 +289,7 @@ impl Live {
         for (at, op) in ops.into_iter().enumerate() {
             match op {
                 Op::Insert(id, row) => self.insert(program, &mut draft, (id, &row)),
-                Op::Delete(id, row) => self.delete(&mut draft, (id, &row)),
+                Op::Delete(id, row) => self.delete(program, &mut draft, (id, &row)),
                 Op::Put(entity) => {
                     put.insert(entity.uid, at);
                     self.put(program, &mut draft, entity);
@@ -250,15 +297,26 @@ impl Live {
                 Op::Remove(entity) => self.remove(program, &mut draft, entity),
             }
         }
-        hierarchy::check(&draft.facts, &self.values, &put).map_err(|(at, message)| fault(at, message))?;
         if draft.n_changes == 0 {
             return Ok(0);
         }
         if limits::LIVE_ROWS_MAX < draft.facts.relations.live_rows() + draft.facts.n_live_entities() {
             return Err(ApplyError::TooManyRows(limits::LIVE_ROWS_MAX));
         }
+        self.take(program, draft, &put, ANEW)
+    }
+
+    /// Makes a draft what is so, with all that follows. `put` has the entities with the changes that put them.
+    fn take(
+        &mut self,
+        program: &Program,
+        mut draft: Draft,
+        put: &BTreeMap<Value, usize>,
+        bounds: Bounds,
+    ) -> Result<usize, ApplyError> {
+        hierarchy::check(&draft.facts, &self.values, put).map_err(|(at, message)| fault(at, message))?;
         self.know(program, &mut draft);
-        let derived = self.follow(program, &mut draft)?;
+        let derived = self.follow(program, &mut draft, bounds)?;
         let n_changes = draft.n_changes;
         self.keep(draft, &derived);
         Ok(n_changes)
@@ -266,16 +324,16 @@ impl Live {
 
     fn insert(&self, program: &Program, draft: &mut Draft, (id, row): (PredicateId, &[Value])) {
         if let Some(old) = other_of_key(program, &draft.facts, (id, row)) {
-            self.delete(draft, (id, &old));
+            self.delete(program, draft, (id, &old));
         }
         if draft.row(id, row, true) {
-            draft.name(&self.values, row, true);
+            draft.name(program, &self.values, (row, true));
         }
     }
 
-    fn delete(&self, draft: &mut Draft, (id, row): (PredicateId, &[Value])) {
+    fn delete(&self, program: &Program, draft: &mut Draft, (id, row): (PredicateId, &[Value])) {
         if draft.row(id, row, false) {
-            draft.name(&self.values, row, false);
+            draft.name(program, &self.values, (row, false));
         }
     }
 
@@ -299,7 +357,7 @@ impl Live {
     /// What is known by an entity that has come, or was known by one that goes: its stored attributes and its parents as rows.
     fn entity(&self, program: &Program, draft: &mut Draft, entity: &[Value], is_there: bool) {
         let [uid, attributes, _, parents] = *entity else { return };
-        draft.name(&self.values, entity, is_there);
+        draft.name(program, &self.values, (entity, is_there));
         let Datum::Entity(kind, _) = self.values.view(uid) else { return };
         if let Datum::Record(members) = self.values.view(attributes) {
             for (at, predicate) in program.relations().predicates.iter().enumerate() {
@@ -337,9 +395,15 @@ impl Live {
     }
 
     /// Derives anew what is derived ahead and follows from what has changed, and says which relations those are.
-    fn follow(&mut self, program: &Program, draft: &mut Draft) -> Result<BTreeSet<PredicateId>, ApplyError> {
+    fn follow(
+        &mut self,
+        program: &Program,
+        draft: &mut Draft,
+        bounds: Bounds,
+    ) -> Result<BTreeSet<PredicateId>, ApplyError> {
         let engine = program.rules();
-        let readers = draft.changed.iter().filter_map(|id| engine.changing.get(id)).flatten();
+        // Of what rules add to, what was given has changed, and it follows itself.
+        let readers = draft.changed.iter().filter_map(|id| engine.changing.get(id)).flatten().chain(&draft.changed);
         let mut these: BTreeSet<PredicateId> = readers.copied().filter(|id| self.ahead.contains(id)).collect();
         self.keep_derived(draft)?;
         let is_kept = |id: &PredicateId| self.kept.as_ref().is_some_and(|kept| kept.relations.contains(id));
@@ -350,7 +414,8 @@ impl Live {
         if these.is_empty() {
             return Ok(these);
         }
-        derive_anew(program, &mut draft.facts, &mut self.values, &these).map_err(|message| self.too_much(message))?;
+        derive_anew(program, (&mut draft.facts, &mut self.values), &these, bounds)
+            .map_err(|message| self.too_much(message))?;
         Ok(these)
     }
 
@@ -388,11 +453,13 @@ impl Live {
             let Some(relation) = draft.facts.relation_mut(id) else { continue };
             for row in change.deleted.iter() {
                 relation.rows.remove(row);
-                draft.released.extend(row);
             }
             for row in change.inserted.iter() {
                 relation.rows.insert(row);
-                draft.held.extend(row);
+            }
+            if id != Names::IN {
+                draft.released.extend(change.deleted.iter().flatten());
+                draft.held.extend(change.inserted.iter().flatten());
             }
             if id == Names::PARENT {
                 let rows = change.deleted.iter().chain(change.inserted.iter());
@@ -405,22 +472,16 @@ impl Live {
     /// Makes a draft what is so from now on.
     fn keep(&mut self, draft: Draft, derived: &BTreeSet<PredicateId>) {
         let Draft { facts, changed, held, released, named, .. } = draft;
-        for value in held {
-            self.values.hold(value);
-        }
-        for id in derived {
-            facts.relation(*id).into_iter().flat_map(Relation::values).for_each(|value| self.values.hold(value));
-        }
-        for value in released {
-            self.values.release(value);
-        }
-        for id in derived {
-            self.facts
-                .relation(*id)
-                .into_iter()
-                .flat_map(Relation::values)
-                .for_each(|value| self.values.release(value));
-        }
+        // Who is in what is named by parents.
+        let values = |facts: &Facts, visit: &mut dyn FnMut(Value)| {
+            for relation in derived.iter().filter(|id| **id != Names::IN).filter_map(|id| facts.relation(*id)) {
+                relation.values().for_each(&mut *visit);
+            }
+        };
+        held.into_iter().for_each(|value| self.values.hold(value));
+        values(&facts, &mut |value| self.values.hold(value));
+        released.into_iter().for_each(|value| self.values.release(value));
+        values(&self.facts, &mut |value| self.values.release(value));
         for (entity, n_more) in named {
             let n = i64::from(self.n_named.get(&entity).copied().unwrap_or_default()) + n_more;
             match u32::try_from(n) {
@@ -477,19 +538,19 @@ impl Live {
     }
 }
 
-/// What a program may take is what keeping it derived may begin with.
+/// What a program may take is what keeping it derived may begin with, and what was live before.
 const WHOLE: Bounds = Bounds { steps_max: limits::DERIVATION_STEPS_MAX, rows_max: limits::ROWS_MAX };
 /// Deriving anew what is not kept.
-const ANEW: Bounds = Bounds { rows_max: limits::ROWS_MAX, ..BOUNDS };
+pub(super) const ANEW: Bounds = Bounds { rows_max: limits::ROWS_MAX, ..BOUNDS };
 /// Following a batch.
 const BOUNDS: Bounds = Bounds { steps_max: limits::LIVE_STEPS_MAX, rows_max: limits::LIVE_DERIVED_MAX };
 
 /// Derives relations anew from what is given and what the others have. An error says in words what takes too much.
 pub(super) fn derive_anew(
     program: &Program,
-    facts: &mut Facts,
-    values: &mut impl Values,
+    (facts, values): (&mut Facts, &mut impl Values),
     these: &BTreeSet<PredicateId>,
+    bounds: Bounds,
 ) -> Result<(), String> {
     let engine = program.rules();
     if these.contains(&Names::PARENT) {
@@ -503,7 +564,7 @@ pub(super) fn derive_anew(
     }
     engine.prepare(facts);
     let strata = Strata::Lasting { these, n_before: 2 };
-    datalog::derive(engine, facts, values, strata, ANEW).map(drop).map_err(|error| error.to_string())
+    datalog::derive(engine, facts, values, strata, bounds).map(drop).map_err(|error| error.to_string())
 }
 
 fn fault(at: usize, message: String) -> ApplyError {

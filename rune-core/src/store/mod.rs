@@ -38,7 +38,7 @@ use crate::{
 pub use batch::{ApplyError, Batch, BatchError, ChangeFault};
 pub use carried::CarryError;
 
-use changes::Live;
+use changes::{ANEW, Live};
 
 /// What decisions are made over at one revision.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl View {
         }
         self.ordered.get_or_init(|| {
             let (mut facts, mut values) = (self.facts.facts().next(), Pool::over(self.facts.values().clone()));
-            match changes::derive_anew(program, &mut facts, &mut values, &self.ahead) {
+            match changes::derive_anew(program, (&mut facts, &mut values), &self.ahead, ANEW) {
                 Ok(()) => Arc::new(FactView::new(Arc::new(values), facts)),
                 // What came step by step takes too much at once: then reasons are not found.
                 Err(_) => self.facts.clone(),
@@ -237,10 +237,10 @@ impl FactStore {
         install: impl FnOnce(Arc<Cell<View>>) -> (u64, R),
     ) -> Result<R, CarryError> {
         let mut state = self.state();
-        let mut live = Live::over(&program);
-        if let Some(before) = &state.live {
-            carried::carry(before, &state.program, live.as_mut(), &program)?;
-        }
+        let live = match &state.live {
+            Some(before) => carried::carry(before, &state.program, &program)?,
+            None => Live::over(&program),
+        };
         let (newest, before) = self.revisions.newest();
         let generation = before.generation + 1;
         let cell = Arc::new(state.writer.cell(view(&program, live.as_ref(), (generation, newest))));
