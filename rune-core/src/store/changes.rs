@@ -478,9 +478,13 @@ impl Live {
                 relation.values().for_each(&mut *visit);
             }
         };
-        held.into_iter().for_each(|value| self.values.hold(value));
+        for value in held {
+            self.values.hold(value);
+        }
         values(&facts, &mut |value| self.values.hold(value));
-        released.into_iter().for_each(|value| self.values.release(value));
+        for value in released {
+            self.values.release(value);
+        }
         values(&self.facts, &mut |value| self.values.release(value));
         for (entity, n_more) in named {
             let n = i64::from(self.n_named.get(&entity).copied().unwrap_or_default()) + n_more;
