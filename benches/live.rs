@@ -6,6 +6,7 @@
 //! | reload | other rules while a million rows are live |
 //! | users | a million users that come and go, and what one takes |
 //! | closure | one edge of a closure that is kept derived, deleted and put back |
+//! | cut | an edge in the middle of a chain whose closure is kept derived: half of all pairs go and come |
 //! | churn | ten million distinct strings that come and go, and the memory that stays |
 //!
 //! Each counts what there is at the end and asks again, so that a figure is one of right answers.
@@ -76,8 +77,13 @@ impl Random {
 fn main() {
     let names: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let scale = env::var("RUNE_SCALE").ok().map_or(1, |text| text.parse().expect("a number"));
-    let benches: [fn(u64); 5] = [change, reload, users, closure, churn];
-    for (name, bench) in ["change", "reload", "users", "closure", "churn"].into_iter().zip(benches) {
+    run(&names, scale);
+}
+
+/// Those of these names; without any, all.
+pub(crate) fn run(names: &[String], scale: u64) {
+    let benches: [fn(u64); 6] = [change, reload, users, closure, cut, churn];
+    for (name, bench) in ["change", "reload", "users", "closure", "cut", "churn"].into_iter().zip(benches) {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {
             bench(scale);
         }
@@ -132,8 +138,7 @@ fn authz_row(random: &mut Random, n: u64) -> (&'static str, [EntityRef; 2]) {
 
 /// So many rows of [`AUTHZ`], in batches of so many.
 fn fill(engine: &Engine, random: &mut Random, (n, n_batch): (u64, u64)) {
-    let begun = Instant::now();
-    let mut applied = Duration::ZERO;
+    let mut took = Duration::ZERO;
     for _ in 0..n / n_batch {
         let batch = (0..n_batch).fold(Batch::default(), |batch, _| {
             let (relation, row) = authz_row(random, n);
@@ -141,11 +146,11 @@ fn fill(engine: &Engine, random: &mut Random, (n, n_batch): (u64, u64)) {
         });
         let begun = Instant::now();
         engine.facts().apply(&batch).expect("it fits");
-        applied += begun.elapsed();
+        took += begun.elapsed();
     }
-    let (counts, all, applied) = (engine.facts().counts(), begun.elapsed().as_secs_f64(), applied.as_secs_f64());
+    let (counts, seconds) = (engine.facts().counts(), took.as_secs_f64());
     println!(
-        "{} rows in batches of {n_batch}: {all:.1} s, {applied:.1} s of it applied; {} values, {} MB",
+        "{} rows applied in batches of {n_batch} in {seconds:.1} s, {} values, {} MB",
         counts.rows,
         counts.values,
         resident()
@@ -230,14 +235,16 @@ fn users(scale: u64) {
     };
     let batch = (0..1_000).fold(Batch::default(), |batch, g| batch.put(group(g)));
     engine.facts().apply(&batch).expect("it fits");
-    let begun = Instant::now();
+    let mut took = Duration::ZERO;
     for first in (0..n).step_by(10_000) {
         let batch = (first..first + 10_000).fold(Batch::default(), |batch, id| {
             batch.put(user(id, &[random.below(1_000), random.below(1_000)], id % 5))
         });
+        let begun = Instant::now();
         engine.facts().apply(&batch).expect("it fits");
+        took += begun.elapsed();
     }
-    let (counts, seconds) = (engine.facts().counts(), begun.elapsed().as_secs_f64());
+    let (counts, seconds) = (engine.facts().counts(), took.as_secs_f64());
     assert_eq!(counts.entities, n + 1_000);
     println!("users: {n} applied in {seconds:.1} s, {} values, {} MB", counts.values, resident());
     let mut applied = Vec::new();
@@ -260,12 +267,18 @@ fn users(scale: u64) {
 /// How far up an edge of the closure goes at most, of as many places as there are users.
 const WINDOW: u64 = 2_000;
 
+const PATHS: &str = r#"
+version = "rune/1.0"
+[rules]
+@live relation edge(User, User).
+@materialize relation path(User, User).
+path(U, V) :- edge(U, V).
+path(U, W) :- path(U, V), edge(V, W).
+@id("p") permit(U, _, V) :- path(U, V).
+"#;
+
 fn closure(scale: u64) {
-    let text = "version = \"rune/1.0\"\n[rules]\n@live relation edge(User, User).\n\
-                @materialize relation path(User, User).\n\
-                path(U, V) :- edge(U, V).\npath(U, W) :- path(U, V), edge(V, W).\n\
-                @id(\"p\") permit(U, _, V) :- path(U, V).";
-    let engine = engine(text);
+    let engine = engine(PATHS);
     let (n, mut random) = (20_000 * scale, Random(3));
     let user = |at: u64| entity("User", at);
     // Edges go up, and not far: most have a few hundred above them.
@@ -295,6 +308,32 @@ fn closure(scale: u64) {
     assert_eq!(rows(), before, "what was deleted and put back is what there was");
     show("closure: an edge deleted", &mut deleted);
     show("closure: an edge inserted", &mut inserted);
+}
+
+fn cut(scale: u64) {
+    let n = 1_500 * scale;
+    let edge = |at: u64| [entity("User", at), entity("User", at + 1)].map(Node::from);
+    let (mut anew, mut deleted, mut inserted) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..5 {
+        let engine = engine(PATHS);
+        let pairs = || engine.query("N = count { U, V : path(U, V) }", None).expect("a query").rows[0][0].to_string();
+        let all = (0..n).fold(Batch::default(), |batch, at| batch.insert("edge", edge(at)));
+        let (delete, insert) =
+            (Batch::default().delete("edge", edge(n / 2)), Batch::default().insert("edge", edge(n / 2)));
+        let n_pairs = [n * (n + 1) / 2, n * (n + 1) / 2 - (n / 2 + 1) * (n - n / 2), n * (n + 1) / 2];
+        for ((batch, took), n_pairs) in
+            [(all, &mut anew), (delete, &mut deleted), (insert, &mut inserted)].into_iter().zip(n_pairs)
+        {
+            let begun = Instant::now();
+            engine.facts().apply(&batch).expect("it fits");
+            took.push(begun.elapsed());
+            assert_eq!(pairs(), n_pairs.to_string());
+        }
+    }
+    println!("cut: {} pairs of a chain", n * (n + 1) / 2);
+    show("cut: all of them derived", &mut anew);
+    show("cut: half of them deleted", &mut deleted);
+    show("cut: and put back", &mut inserted);
 }
 
 fn churn(scale: u64) {

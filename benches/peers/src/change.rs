@@ -66,8 +66,12 @@ pub fn table() -> Result<(), String> {
             }
         }
     }
-    println!("\nAfter each change the pairs are counted, and the counts of both compared; at the end RUNE's pairs are those that it");
-    println!("derived at first. What a change takes until decisions see it: cargo bench --bench live. Proofs on against off: they are found again when asked for, and nothing turns off what that needs.\n");
+    println!(
+        "\nAfter each change the pairs are counted, and the counts of both compared; at the end RUNE's pairs are those that it"
+    );
+    println!(
+        "derived at first. What a change takes until decisions see it: cargo bench --bench live. Proofs on against off: they are found again when asked for, and nothing turns off what that needs.\n"
+    );
     Ok(())
 }
 
@@ -90,7 +94,11 @@ fn maintained(built: &Program) -> Result<(f64, Changed), String> {
         let row = edges.row(RowId::try_from(at).map_err(|error| error.to_string())?);
         for is_deleted in [true, false] {
             let mut changes = Changes::default();
-            if is_deleted { changes.delete(edge, row) } else { changes.insert(edge, row) }
+            if is_deleted {
+                changes.delete(edge, row)
+            } else {
+                changes.insert(edge, row)
+            }
             let begun = Instant::now();
             let told = made.apply(&changes, &mut values, BOUNDS).map_err(|error| error.to_string())?;
             let took = begun.elapsed().as_secs_f64() * 1e3;

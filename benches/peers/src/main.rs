@@ -7,6 +7,9 @@ mod demand;
 mod engines;
 mod files;
 mod hand;
+#[path = "../../live.rs"]
+#[expect(dead_code, reason = "it is a benchmark by itself too")]
+mod live;
 mod load;
 mod measure;
 mod outside;
@@ -24,6 +27,7 @@ const USAGE: &str = "peers COMMAND [NAME…] [--sizes s,m,l,1M,10M] [--runs N] [
   load     text to indexed rows
   memory   what a row takes
   change   one edge of a closure
+  live     facts that come and go while decisions are made
   write KIND RULESET FAMILY SIZE   writes a ruleset with its rows: KIND is bulk or demand
 
 Names are programs, families of data and engines; without one, all. README.md has the list.";
@@ -76,6 +80,7 @@ impl Arguments {
             load::memory(seconds_max),
             change::table(),
         ];
+        live::run(&[], 1);
         let errors: Vec<String> = tables.into_iter().filter_map(Result::err).collect();
         if errors.is_empty() { Ok(()) } else { Err(errors.join("\n")) }
     }
@@ -103,6 +108,10 @@ fn run(command: &str, rest: impl Iterator<Item = String>) -> Result<(), String> 
         ("load", []) => load::rates(arguments.runs.min(3), arguments.seconds_max),
         ("memory", []) => load::memory(arguments.seconds_max),
         ("change", []) => change::table(),
+        ("live", _) => {
+            live::run(&arguments.names, 1);
+            Ok(())
+        }
         ("write", [kind, ruleset, family, size]) => {
             let files = files::Files::write(kind, ruleset, family, size.parse()?)?;
             println!("{}: {} rows", files.dir.display(), files.data.tables.n_rows());
