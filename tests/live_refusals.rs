@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use rune_core::{ApplyError, Batch, Engine, EntityRef, Options, Program, Request, Sources, Why};
+use rune_core::{ApplyError, Batch, Engine, EntityRef, Node, Options, Program, Request, Sources, Why};
 
 const GROUPS: &str = r#"
 [schema]
@@ -53,8 +53,12 @@ fn is_allowed(engine: &Engine, group: &str) -> bool {
 }
 
 fn why(engine: &Engine, group: &str) -> Why {
+    engine.decide(&request(group)).why
+}
+
+fn request(group: &str) -> Request {
     let [action, plan] = [("Action", "read"), ("D", "plan")].map(|(kind, id)| EntityRef::new(kind, id));
-    engine.decide(&Request::new(EntityRef::new("G", group), action, plan)).why
+    Request::new(EntityRef::new("G", group), action, plan)
 }
 
 #[test]
@@ -182,6 +186,12 @@ fn what_is_nested_or_too_much_is_refused() {
     let deep = |n: usize| format!(r#"{{ "insert": {{ "seen": [["ada", {}1{}]] }} }}"#, "[".repeat(n), "]".repeat(n));
     assert!(apply(&engine, &deep(100_000)).is_err_and(|error| error.starts_with("no batch: ")));
     assert!(apply(&engine, &deep(50)).is_err_and(|error| error.contains("expected Long, found a list")));
+    // Data that no text was read for is as deep as somebody makes it.
+    let made = |n: usize| (0..n).fold(Node::from(1), |node, _| Node::from(vec![node]));
+    let error = engine.facts().apply(&Batch::default().insert("seen", ["ada".into(), made(5_000)])).expect_err("deep");
+    assert_eq!(error.to_string(), "change 0: this is nested more than 64 deep");
+    let deep = engine.decide(&request("x").with("deep", made(5_000))).why;
+    assert_eq!(deep, Why::Error("the request is nested more than 64 deep".to_owned()));
     for text in ["null", "1.5", "9223372036854775808", "{}", "[1, null]", "\"x\""] {
         let batch = format!(r#"{{ "insert": {{ "seen": [["ada", {text}]] }} }}"#);
         assert!(apply(&engine, &batch).is_err_and(|error| error.starts_with("change 0: column 2 of `seen`")), "{text}");

@@ -290,6 +290,10 @@ fn too_many_steps(_: Stop) -> Failure {
 /// Binds a request to the terms that it is decided by, or says what is wrong with it.
 pub(crate) fn bind<'p>(terms: Terms<'p>, request: &Request) -> Result<Bound<'p>, String> {
     let Terms { schema, action_type, rules, .. } = terms;
+    let given = [Some(&request.context), request.principal_attributes.as_ref(), request.resource_attributes.as_ref()];
+    if !given.into_iter().flatten().all(|node| node.is_within(limits::NESTING_MAX)) {
+        return Err(format!("the request is nested more than {} deep", limits::NESTING_MAX));
+    }
     let mut values = Scratch::new(terms.values);
     let mut entity = |of: &EntityRef| values.entity(&of.kind, &of.id);
     let (principal, resource) = (entity(&request.principal), entity(&request.resource));

@@ -1,6 +1,6 @@
 //! Changes of live facts as they are written, and what they mean to a program: every change, or every reason why not.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, slice, str::FromStr};
 
 use crate::{
     base::{EntityRef, LivePool, Span, Symbol, Value, Values, View, limits, value::cut},
@@ -211,6 +211,13 @@ struct Reading<'r> {
 
 impl Reading<'_> {
     fn change(&mut self, change: &Change) -> Result<Op, Fault> {
+        let nodes = match change {
+            Change::Insert(_, row) | Change::Delete(_, row) => row,
+            Change::Put(entity) | Change::Remove(entity) => slice::from_ref(entity),
+        };
+        if !nodes.iter().all(|node| node.is_within(limits::NESTING_MAX)) {
+            return Err((format!("this is nested more than {} deep", limits::NESTING_MAX), None));
+        }
         match change {
             Change::Insert(relation, row) => self.row(relation, row).map(|(id, row)| Op::Insert(id, row)),
             Change::Delete(relation, row) => self.row(relation, row).map(|(id, row)| Op::Delete(id, row)),

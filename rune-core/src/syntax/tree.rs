@@ -42,6 +42,18 @@ pub struct Key {
 }
 
 impl Node {
+    /// Whether at most so many lists and tables are within one another.
+    // Recurses once per level, up to the bound.
+    #[must_use]
+    pub fn is_within(&self, n_levels: usize) -> bool {
+        let is_lower = |node: &Self| n_levels.checked_sub(1).is_some_and(|n_levels| node.is_within(n_levels));
+        match &self.shape {
+            Shape::List(nodes) => nodes.iter().all(is_lower),
+            Shape::Table(members) => members.iter().all(|(_, node)| is_lower(node)),
+            _ => true,
+        }
+    }
+
     /// The member `name`, if this is a table that has it.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<&Self> {
