@@ -17,7 +17,7 @@ use std::{
 };
 
 use rune_core::{
-    ApplyError, Batch, Engine, EntityRef, Node, Options, Program, Request, Sources,
+    ApplyError, Batch, Engine, EntityRef, List, Node, Options, Program, Request, Sources,
     explain::{Because, Fact},
 };
 
@@ -255,6 +255,7 @@ fn whatever_came_and_went_answers_are_those_of_files_that_say_the_same() {
             let context = format!("seed {}, {}, step {step}", seed + world, ruleset.name);
             let batch = known.batch(ruleset, &mut random);
             let token = live.facts().apply(&batch).unwrap_or_else(|error| panic!("{context}: {error}"));
+            assert!(live.facts().is_counted(), "{context}: values are not held as often as they are named");
             if step % 4 == 3 || step == per_world - 1 {
                 let files = Engine::new(program(&known.source(ruleset, false)));
                 check(&live, &files, ruleset, &context);
@@ -266,6 +267,7 @@ fn whatever_came_and_went_answers_are_those_of_files_that_say_the_same() {
                 // The same program again: what is live is carried over.
                 live.swap(program(&known.source(ruleset, true))).map(drop).expect("it has a place for all");
                 tokens.clear();
+                assert!(live.facts().is_counted(), "{context}: carried over");
                 let files = Engine::new(program(&known.source(ruleset, false)));
                 check(&live, &files, ruleset, &format!("{context}, carried over"));
             }
@@ -389,6 +391,78 @@ fn a_key_has_one_value_and_a_batch_that_changes_nothing_makes_no_revision() {
     let there_and_back = limit(5).insert("limit", [user("ada"), 4.into()]);
     engine.facts().apply(&there_and_back).expect("it fits");
     assert_eq!(engine.query("limit(U, N)", None).expect("a query").rows, rows);
+}
+
+/// A sum that has no value is derived anew, and the others are kept.
+#[test]
+fn a_sum_that_overflows_ends_nothing_else() {
+    let text = "version = \"rune/1.0\"\n[rules]\n@live relation edge(User, User).\n@live relation strikes(User -> Long).\n\
+                @materialize relation path(User, User).\npath(U, V) :- edge(U, V).\npath(U, W) :- path(U, V), edge(V, W).\n\
+                @materialize relation total(Long).\ntotal(N) :- N = sum { M, U : strikes(U, M) }.\n\
+                @id(\"p\") permit(U, _, V) :- path(U, V).\n@id(\"t\") forbid(_, _, _) :- total(N), N > 10.\n";
+    let engine = Engine::new(program(text));
+    // Deriving all of these paths anew takes more steps than a batch may.
+    let n = 800;
+    for low in 0..n {
+        let batch = (0..n).fold(Batch::default(), |batch, high| {
+            let near = (high + n - low) % n < 200;
+            if near { batch.insert("edge", [user(&low.to_string()), user(&high.to_string())]) } else { batch }
+        });
+        engine.facts().apply(&batch).expect("it fits");
+    }
+    let asked = |high: &str| {
+        let request =
+            Request::new(EntityRef::new("User", "0"), EntityRef::new("Action", "a"), EntityRef::new("User", high));
+        engine.decide(&request).is_allowed()
+    };
+    assert!(asked("5"));
+    let strike = |of: &str, n: i64| Batch::default().insert("strikes", [user(of), n.into()]);
+    engine.facts().apply(&strike("a", i64::MAX)).expect("it fits");
+    engine.facts().apply(&strike("b", i64::MAX)).expect("it fits");
+    // What decides the forbid has no value.
+    assert!(!asked("5"));
+    for of in ["a", "b"] {
+        engine.facts().apply(&strike(of, 1)).expect("it fits");
+    }
+    assert!(asked("5"));
+    let edge = || [user("0"), user("x")];
+    engine.facts().apply(&Batch::default().insert("edge", edge())).expect("paths are kept");
+    assert!(asked("x") && engine.facts().is_counted());
+    engine.facts().apply(&Batch::default().delete("edge", edge())).expect("paths are kept");
+    assert!(!asked("x") && engine.facts().is_counted());
+}
+
+/// What files give of a relation that is kept derived, and who is known by live entities, are given there as anywhere.
+#[test]
+fn what_is_given_is_given_whatever_is_live() {
+    let text = r#"
+version = "rune/1.0"
+[schema]
+@live entity User { level: Long };
+entity Document;
+action read appliesTo { principal: [User], resource: [Document, User] };
+[entities]
+Document.d1 = {}
+[rules]
+@live relation edge(Document, Document).
+@live relation viewer(User, Document).
+@materialize relation path(Document, Document).
+path("d7", "d8").
+path(U, W) :- path(U, V), edge(V, W).
+strong(U) :- User.level(U, N), N >= 3.
+@id("x") permit(U, _, D) :- viewer(U, D), strong(U).
+@id("p") permit(_, _, D) :- path(D, _).
+"#;
+    let engine = Engine::new(program(text));
+    let put = r#"{ "uid": { "type": "User", "id": "u1" }, "attrs": { "level": 5 }, "parents": [] }"#;
+    engine.facts().apply(&Batch::default().put(put.parse().expect("JSON"))).expect("it fits");
+    let [u1, read, d1] =
+        [("User", "u1"), ("Action", "read"), ("Document", "d1")].map(|(kind, id)| EntityRef::new(kind, id));
+    let listed = engine.list(&List::resources(u1.clone(), read.clone())).expect("a list");
+    assert_eq!(listed.entities, [EntityRef::new("Document", "d7")]);
+    let explanation = engine.explain(&Request::new(u1, read, d1)).to_string();
+    assert!(explanation.contains("viewer(User::\"u1\", Document::\"d1\")"), "{explanation}");
+    assert!(explanation.contains('+'), "{explanation}");
 }
 
 #[test]

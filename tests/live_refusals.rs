@@ -153,6 +153,30 @@ fn parents_that_a_file_gives_and_live_ones_make_no_circle() {
 }
 
 #[test]
+fn a_parent_by_a_row_of_a_file_closes_a_circle_too() {
+    let text = GROUPS.replace("[entities]\nF.file = { in = ['G::\"0\"'] }", "[rules]\nparent(F::\"file\", G::\"0\").");
+    let engine = engine(&text);
+    let error = apply(&engine, &put([("0", vec!["file"])])).expect_err("a circle");
+    assert_eq!(error, "change 0: G::\"0\" would be in itself");
+}
+
+#[test]
+fn an_id_that_the_schema_no_longer_lists_is_in_the_way() {
+    let text = |ids: &str| {
+        format!(
+            "[schema]\nentity Color enum [{ids}];\n@live entity U {{ color: Color }};\n\
+             action read appliesTo {{ principal: [U], resource: [U] }};\n[policies]\n@id(\"x\") permit (principal, action, resource);\n"
+        )
+    };
+    let engine = engine(&text("\"red\", \"green\""));
+    let ada = r#"{ "put": [{ "uid": { "type": "U", "id": "ada" }, "attrs": { "color": { "__entity": { "type": "Color", "id": "green" } } }, "parents": [] }] }"#;
+    assert_eq!(apply(&engine, ada), Ok(2));
+    let error = engine.swap(program(&text("\"red\""))).expect_err("green is no more").to_string();
+    assert_eq!(error, "live facts are in the way: U::\"ada\": it names an entity that the schema does not have now");
+    assert_eq!(engine.facts().counts().entities, 1);
+}
+
+#[test]
 fn relations_of_any_form_take_rows() {
     let wide = |n: usize, last: &str| {
         let cells: Vec<String> = (1..n).map(|at| at.to_string()).chain([last.to_owned()]).collect();

@@ -79,7 +79,7 @@ impl<'p> World<'p> {
     }
 
     fn maintained(&self, values: &mut Scratch, bounds: Bounds) -> Result<Maintained, MaintainError> {
-        Maintained::of(self.engine, &self.derived(values), values, &self.heads(), bounds)
+        Maintained::of((self.engine, &self.derived(values)), values, (&self.heads(), &BTreeSet::new()), bounds)
     }
 
     /// Changes rows that are given, and notes what really changes.

@@ -165,7 +165,7 @@ pub const BATCH_CHANGES_MAX: usize = 1_000_000;
 /// Rows of live relations and entities of live types together.
 pub const LIVE_ROWS_MAX: u64 = 50_000_000;
 
-/// Steps that deriving anew may take after a batch of live facts. What takes more is no rule to keep derived.
+/// Steps that what follows from a batch of live facts may take, unless it only takes away.
 pub const LIVE_STEPS_MAX: u64 = 100_000_000;
 
 /// Revisions of live facts that are retained, the newest among them: at a thousand writes a second this is still a second in which

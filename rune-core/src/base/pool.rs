@@ -94,7 +94,7 @@ impl Pool {
     }
 
     /// Visits each entity that is held, with its type.
-    // Recurses once per pool below, of which there are two at most.
+    // Recurses once per pool below: a program's, that of its live facts, and one over them for what is asked or supposed.
     pub fn each_entity(&self, visit: &mut dyn FnMut(Symbol, Value)) {
         if let Some(below) = &self.below {
             below.each_entity(visit);
@@ -106,7 +106,7 @@ impl Pool {
         }
     }
 
-    // Recurses once per pool below, of which there are two at most.
+    // Recurses once per pool below: a program's, that of its live facts, and one over them for what is asked or supposed.
     fn find(&self, hash: u64, is_it: &impl Fn(&Datum) -> bool) -> Option<Value> {
         let below = self.below.as_ref().and_then(|below| below.find(hash, is_it));
         let here = || match &self.shared {
@@ -203,6 +203,7 @@ impl LivePool {
         if let Some(at) = self.place(value)
             && let Some(n) = self.n_held.get_mut(at as usize)
         {
+            debug_assert!(0 < *n, "what is let go of was held");
             *n = n.saturating_sub(1);
             if *n == 0 {
                 self.loose.push(at);
@@ -224,6 +225,25 @@ impl LivePool {
             self.free.push(at);
             each_part(&datum, &mut |part| self.release(part));
         }
+    }
+
+    /// Whether each value is held as often as these name it, and the values that are there: for tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn is_counted(&self, named: impl Iterator<Item = Value>) -> bool {
+        let mut counts = vec![0; self.n_held.len()];
+        let mut count = |value: Value| {
+            if let Some(n) = self.place(value).and_then(|at| counts.get_mut(at as usize)) {
+                *n += 1;
+            }
+        };
+        named.for_each(&mut count);
+        for at in 0..u32::try_from(self.pool.n_own()).unwrap_or(u32::MAX) {
+            if let Some(datum) = self.pool.own(at) {
+                each_part(datum, &mut count);
+            }
+        }
+        counts == self.n_held
     }
 
     /// The place of a value that came.

@@ -415,9 +415,17 @@ impl Run<'_> {
 
 fn index_late(rule: &CompiledRule, store: &mut impl Store) {
     for (id, columns) in &rule.late {
-        if let Some(relation) = store.relation_mut(*id) {
-            relation.rows.index_on(columns);
-        }
+        index(store, *id, columns);
+    }
+}
+
+/// Makes an index that is not there yet: a relation that others share is copied to be changed.
+pub(super) fn index(store: &mut impl Store, id: PredicateId, columns: &[usize]) {
+    let is_missing = |relation: &Relation| relation.rows.find_index(columns).is_none();
+    if store.relation(id).is_some_and(is_missing)
+        && let Some(relation) = store.relation_mut(id)
+    {
+        relation.rows.index_on(columns);
     }
 }
 

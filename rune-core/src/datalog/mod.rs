@@ -293,10 +293,8 @@ impl DatalogEngine {
     /// Makes the indexes that the rules need.
     pub fn prepare(&self, store: &mut impl Store) {
         for (at, info) in self.relations.iter().enumerate() {
-            if let Some(relation) = store.relation_mut(PredicateId(at)) {
-                for columns in &info.indexes {
-                    relation.rows.index_on(columns);
-                }
+            for columns in &info.indexes {
+                derive::index(store, PredicateId(at), columns);
             }
         }
     }

@@ -9,7 +9,7 @@
 //! A decision loads the pointer once, pins one view through it and asks nothing else, so that two generations or two revisions are
 //! never mixed, and no reader waits.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
@@ -20,7 +20,11 @@ use crate::{
         decision::{Decision, Generation},
     },
     explain::{self, ExplainOptions, Explanation, Proof},
-    facts::{FactView, cell::Cell, token::Token},
+    facts::{
+        FactView,
+        cell::Cell,
+        token::{Revision, Token},
+    },
     program::Program,
     query::{Asked, List, Listed, QueryError, Rows},
     store::{CarryError, FactStore, TokenError, View},
@@ -33,6 +37,8 @@ pub struct Lineup {
     stable: Arc<Program>,
     /// The facts that all of a decision is made by, at their newest revision.
     cell: Arc<Cell<View>>,
+    /// The facts in the order in which they follow, at the revision that was explained last.
+    ordered: Mutex<Option<(Revision, Arc<FactView>)>>,
 }
 
 /// A lineup at one revision of its live facts.
@@ -60,8 +66,8 @@ impl Over<'_> {
     }
 
     fn explain(self, request: &Request, options: ExplainOptions) -> Explanation {
-        let (facts, sources) = (self.view.ordered(&self.lineup.stable), self.lineup.stable.sources());
-        let terms = self.terms_over(facts);
+        let (facts, sources) = (self.ordered(), self.lineup.stable.sources());
+        let terms = self.terms_over(&facts);
         let Decided { why, n_steps, n_touched } = self.terms().decide_within(request, limits::DECISION_STEPS_MAX);
         let mut explanation =
             explain::explain(terms, (facts.values(), sources), (request, options), self.decision(why));
@@ -70,7 +76,19 @@ impl Over<'_> {
     }
 
     fn prove(self, query: &str, request: Option<&Request>, options: ExplainOptions) -> Result<Proof, QueryError> {
-        self.asked_over(self.view.ordered(&self.lineup.stable)).prove(query, request, options)
+        self.asked_over(&self.ordered()).prove(query, request, options)
+    }
+
+    /// The facts in the order in which they follow. One revision's are kept: each is a copy of all that is derived.
+    fn ordered(self) -> Arc<FactView> {
+        let kept = || self.lineup.ordered.lock().unwrap_or_else(PoisonError::into_inner);
+        let revision = self.view.revision();
+        if let Some((_, facts)) = kept().as_ref().filter(|(of, _)| *of == revision) {
+            return facts.clone();
+        }
+        let facts = self.view.ordered(&self.lineup.stable);
+        *kept() = Some((revision, facts.clone()));
+        facts
     }
 
     fn outline(self, request: &Request) -> Explanation {
@@ -204,7 +222,7 @@ impl Lineup {
         &self.stable
     }
 
-    /// The lineup at the newest revision of its live facts, and at that from then on.
+    /// The lineup at the newest revision of its live facts, the last one before another lineup was served, and at that from then on.
     #[must_use]
     pub fn snapshot(self: &Arc<Self>) -> Snapshot {
         Snapshot { lineup: self.clone(), view: self.cell.load() }
@@ -231,7 +249,7 @@ impl Engine {
     pub fn new(program: Program) -> Self {
         let (stable, generation) = (Arc::new(program), Generation::FIRST);
         let (store, cell) = FactStore::new(stable.clone(), generation.get());
-        Self { lineup: ArcSwap::from_pointee(Lineup { generation, stable, cell }), store }
+        Self { lineup: ArcSwap::from_pointee(Lineup { generation, stable, cell, ordered: Mutex::default() }), store }
     }
 
     /// The live facts: rows of relations and entities of types that are declared `@live`, which come and go while decisions are made.
@@ -256,7 +274,8 @@ impl Engine {
         }
     }
 
-    /// What is served now. Each decision by it is made at the revision that is the newest then.
+    /// What is served now. Each decision by it is made at the revision that is the newest then; once another lineup is served, at the
+    /// last one before.
     #[must_use]
     pub fn lineup(&self) -> Arc<Lineup> {
         self.lineup.load_full()
@@ -339,7 +358,7 @@ impl Engine {
         let stable = Arc::new(program);
         self.store.swap(stable.clone(), |cell| {
             let generation = self.lineup.load().generation.next();
-            let lineup = Arc::new(Lineup { generation, stable, cell });
+            let lineup = Arc::new(Lineup { generation, stable, cell, ordered: Mutex::default() });
             (generation.get(), self.lineup.swap(lineup))
         })
     }

@@ -106,9 +106,13 @@ impl<'p> Builder<'_, 'p> {
         let atom = self.atom(&self.name(id), &row);
         if tick == Tick::GIVEN {
             let place = self.world.world.relation(id).and_then(|relation| relation.place_of(at));
-            // What lasts and stands nowhere is known by live facts.
-            let lasts = || self.terms.facts.relation(id).and_then(|relation| relation.rows.find(&row));
-            let because = self.given(place.or_else(|| lasts().map(|_| Span::LIVE)));
+            // What lasts and stands nowhere is known by live facts, or follows in an order that is not known.
+            let lasting = || self.terms.facts.relation(id).filter(|relation| relation.rows.find(&row).is_some());
+            let because = match (place, lasting()) {
+                (None, Some(relation)) if !relation.is_base => Because::Unshown,
+                (None, Some(_)) => Because::Live,
+                (place, _) => self.given(place),
+            };
             return ((tick, 0), Fact { atom, because });
         }
         let row: Vec<Option<Value>> = row.into_iter().map(Some).collect();

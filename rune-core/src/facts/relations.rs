@@ -1,6 +1,10 @@
 //! Relations with what is certain of them and what is not, and the derived attributes that are read from them.
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+};
 
 use hashbrown::HashMap;
 
@@ -28,6 +32,8 @@ pub struct Relation {
     pub births: Births,
     /// Whether its rows come through the API, and stand nowhere.
     pub is_live: bool,
+    /// Whether no rule adds to it: all of its rows are given, wherever they come from.
+    pub is_base: bool,
 }
 
 /// Undetermined rows, each with why it is so.
@@ -143,7 +149,7 @@ impl Relation {
     /// How many of its rows, the first ones, are given.
     #[must_use]
     pub fn n_given(&self) -> RowId {
-        if self.is_live { self.rows.len() } else { self.places.len() }
+        if self.is_base { self.rows.len() } else { self.places.len() }
     }
 
     /// Adds a row that stands somewhere, before any is derived.
@@ -179,11 +185,6 @@ impl Relation {
     #[must_use]
     pub fn place_of(&self, at: RowId) -> Option<Span> {
         self.places.of(at).or(self.is_live.then_some(Span::LIVE))
-    }
-
-    /// The rows that are given, and where they stand.
-    fn given(&self) -> impl Iterator<Item = (&[Value], Span)> {
-        (0..self.n_given()).filter_map(|at| Some((self.rows.row(at), self.place_of(at)?)))
     }
 
     /// Whether a row is there.
@@ -233,7 +234,11 @@ impl Relations {
             }
             _ => Relation::new(predicate.columns.len()),
         };
-        let relations = rules.predicates.iter().enumerate().map(relation).map(Arc::new).collect();
+        let has_rules: BTreeSet<PredicateId> = rules.rules.iter().map(|rule| rule.head).collect();
+        // Who is in what follows from parents.
+        let is_base = |at: usize| !has_rules.contains(&PredicateId(at)) && PredicateId(at) != Names::IN;
+        let all = rules.predicates.iter().enumerate();
+        let relations = all.map(|of| Arc::new(Relation { is_base: is_base(of.0), ..relation(of) })).collect();
         let mut attributes = HashMap::new();
         for attribute in &rules.attributes {
             let Some(predicate) = rules.predicate(attribute.predicate) else { continue };
@@ -274,6 +279,13 @@ impl Relations {
     /// A relation, to change it.
     pub fn get_mut(&mut self, id: PredicateId) -> Option<&mut Relation> {
         self.all.get_mut(id.0).map(Arc::make_mut)
+    }
+
+    /// Puts a relation in the place of what it was.
+    pub fn put(&mut self, id: PredicateId, relation: Relation) {
+        if let Some(place) = self.all.get_mut(id.0) {
+            *place = Arc::new(relation);
+        }
     }
 
     /// The relations whose rows come through the API.
@@ -331,21 +343,39 @@ impl Relations {
 
     /// The rows that are given, of all relations, and where they stand.
     pub fn given_rows(&self) -> impl Iterator<Item = (&[Value], Span)> {
-        self.all.iter().flat_map(|relation| relation.given())
+        self.given_parts().flat_map(|(relation, n_given)| {
+            (0..n_given).filter_map(|at| Some((relation.rows.row(at), relation.place_of(at)?)))
+        })
+    }
+
+    /// The rows of a relation that are given.
+    pub fn given_of(&self, id: PredicateId) -> impl Iterator<Item = &[Value]> {
+        let part = self.given_parts().nth(id.0);
+        part.into_iter().flat_map(|(relation, n_given)| relation.rows.rows().take(n_given as usize))
+    }
+
+    /// The relations, by their places, and how many of their first rows are given.
+    fn given_parts(&self) -> impl Iterator<Item = (&Relation, RowId)> {
+        self.all.iter().enumerate().map(|(at, relation)| match self.given(PredicateId(at)) {
+            // Nothing had been derived.
+            Some(given) => (given, given.rows.len()),
+            None => (relation.as_ref(), relation.n_given()),
+        })
     }
 
     /// The same relations with the rows that are given, and nothing that follows from them.
     #[must_use]
     pub fn given_alone(&self, arity: impl Fn(PredicateId) -> usize) -> Self {
-        let given = |(at, relation): (usize, &Arc<Relation>)| {
+        let given = |(at, (relation, n_given)): (usize, (&Relation, RowId))| {
             let mut given = Relation::new(arity(PredicateId(at)));
-            for row in relation.rows.rows().take(relation.n_given() as usize) {
+            for row in relation.rows.rows().take(n_given as usize) {
                 given.rows.insert(row);
             }
-            Arc::new(Relation { places: relation.places.clone(), is_live: relation.is_live, ..given })
+            let Relation { is_live, is_base, .. } = *relation;
+            Arc::new(Relation { places: relation.places.clone(), is_live, is_base, ..given })
         };
         Self {
-            all: self.all.iter().enumerate().map(given).collect(),
+            all: self.given_parts().enumerate().map(given).collect(),
             attributes: self.attributes.clone(),
             given: BTreeMap::new(),
             has_parent_rows: self.has_parent_rows,
@@ -356,7 +386,7 @@ impl Relations {
     /// How many rows are given, of all relations.
     #[must_use]
     pub fn n_given(&self) -> u64 {
-        self.all.iter().map(|relation| u64::from(relation.n_given())).sum()
+        self.given_parts().map(|(_, n_given)| u64::from(n_given)).sum()
     }
 
     /// How many rows there are in all.

@@ -60,6 +60,8 @@ pub enum ApplyError {
     TooManyChanges(usize),
     /// There would be more live rows than there may be.
     TooManyRows(u64),
+    /// There would be more distinct values than there may be.
+    TooManyValues(usize),
     /// What follows from the facts would take more steps or rows than it may.
     Derivation(String),
 }
@@ -353,6 +355,7 @@ impl fmt::Display for ApplyError {
                 Ok(())
             }
             Self::TooManyChanges(n) => write!(f, "a batch has at most {n} changes"),
+            Self::TooManyValues(n) => write!(f, "there would be more than {n} distinct values"),
             Self::TooManyRows(n) => write!(f, "there would be more than {n} live rows"),
             Self::Derivation(message) => f.write_str(message),
         }

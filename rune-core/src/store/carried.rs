@@ -3,7 +3,10 @@
 use std::fmt;
 
 use crate::{
-    base::{LivePool, Value, Values, View as Datum, limits, value::Carrier},
+    base::{
+        LivePool, Value, Values, View as Datum, limits,
+        value::{Carrier, each_entity},
+    },
     check::{
         CheckedEntity,
         rules::{Column, Predicate, PredicateId, PredicateKind},
@@ -129,10 +132,8 @@ impl Move<'_> {
             return None;
         }
         let carried: Vec<Value> = row.iter().map(|value| self.values.carry(*value, values)).collect();
-        let schema = self.new.schema();
-        let fits = |(column, value): (&Column, &Value)| {
-            column.types.has(&*values, *value) && schema.is_none_or(|schema| schema.may_have(&*values, *value))
-        };
+        let fits =
+            |(column, value): (&Column, &Value)| column.types.has(&*values, *value) && self.may_name(values, *value);
         if let Some(at) = to.columns.iter().zip(&carried).position(|pair| !fits(pair)) {
             let wanted = to.columns.get(at).map_or_else(String::new, |column| column.types.show(&*values));
             let message = format!("{}: column {} is {wanted} now", shown(), at + 1);
@@ -140,6 +141,15 @@ impl Move<'_> {
             return None;
         }
         Some(carried)
+    }
+
+    /// Whether the schema has all entities in a value.
+    fn may_name(&self, values: &LivePool, value: Value) -> bool {
+        let mut has_all = true;
+        if let Some(schema) = self.new.schema() {
+            each_entity(values, value, &mut |_, entity| has_all &= schema.may_have(values, entity));
+        }
+        has_all
     }
 
     fn entity(&mut self, row: &[Value], values: &mut LivePool) -> Option<CheckedEntity> {
@@ -164,7 +174,10 @@ impl Move<'_> {
             (_, Datum::Record(tags)) => tags.is_empty(),
             _ => false,
         };
-        let what = if of.choices.as_ref().is_some_and(|choices| !choices.contains(&id)) {
+        let all = [attributes, tags].into_iter().chain(parents.iter().copied());
+        let what = if !all.into_iter().all(|value| self.may_name(values, value)) {
+            "it names an entity that the schema does not have now"
+        } else if of.choices.as_ref().is_some_and(|choices| !choices.contains(&id)) {
             "the schema lists the ids of its type, and this is not one now"
         } else if !is_of(&*values, attributes, &Type::Record(of.attributes.clone())) {
             "its attributes are not those of its type now"

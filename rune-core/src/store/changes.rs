@@ -1,4 +1,14 @@
 //! What a batch changes: rows and entities, who is known by them, and what follows.
+//!
+//! Values are counted by who names them, and go when nobody does:
+//!
+//! | rows | named by |
+//! |---|---|
+//! | live relations | each cell |
+//! | live entities | the entity, its attributes, its tags, its set of parents |
+//! | known entities, stored attributes, parents that are given | nothing: the row of their entity does |
+//! | what is derived ahead and follows, with why it is undetermined | each cell |
+//! | who is in what | nothing: parents do |
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,6 +45,10 @@ pub(super) struct Live {
     ahead: Arc<BTreeSet<PredicateId>>,
     /// Those that are kept derived, as far as rules allow it. The others are derived anew.
     kept: Option<Kept>,
+    /// What could not be kept because a sum of it had no value, with what reads it.
+    unkept: BTreeSet<PredicateId>,
+    /// The parents that rows of files give.
+    parents: BTreeMap<Value, Vec<Value>>,
     /// How often live facts name each entity of a type whose entities rules ask for.
     n_named: HashMap<Value, u32>,
     /// How many rows there were when questions were planned.
@@ -51,7 +65,7 @@ struct Kept {
     /// Those that change.
     relations: BTreeSet<PredicateId>,
     /// Those whose rows are told of when they come and go.
-    reads: Arc<BTreeSet<PredicateId>>,
+    reads: BTreeSet<PredicateId>,
 }
 
 /// Changes that are made to a copy, which shares what they leave alone.
@@ -59,17 +73,19 @@ struct Kept {
 struct Draft {
     facts: Facts,
     changed: BTreeSet<PredicateId>,
-    /// The relations whose changes are followed row by row.
-    followed: Arc<BTreeSet<PredicateId>>,
-    /// How often each row of theirs has come, less how often it has gone.
+    /// What is kept derived. A draft that comes to nothing takes it along: it has gone on with the draft.
+    kept: Option<Kept>,
+    /// How often each row that it reads has come, less how often it has gone.
     rows: BTreeMap<(PredicateId, Vec<Value>), i32>,
     /// Values that more names, and values that less names than before.
     held: Vec<Value>,
     released: Vec<Value>,
     /// How many more rows and entities name an entity of such a type, or how many less.
-    named: HashMap<Value, i64>,
+    named: BTreeMap<Value, i64>,
     parents: Parents,
     n_changes: usize,
+    /// Whether there is more than there was. What only goes may take what it takes: taking rights away is not refused.
+    is_more: bool,
 }
 
 /// Live facts have changed by more than this factor: what was planned for fewer or more may be slow for them.
@@ -78,17 +94,18 @@ const DRIFT: RowId = 2;
 const PLANNED_MIN: RowId = 32;
 
 impl Draft {
-    fn of(live: &Live) -> Self {
+    fn of(live: &mut Live) -> Self {
         Self {
             facts: live.facts.next(),
             changed: BTreeSet::new(),
-            followed: live.kept.as_ref().map(|kept| kept.reads.clone()).unwrap_or_default(),
+            kept: live.kept.take(),
             rows: BTreeMap::new(),
             held: Vec::new(),
             released: Vec::new(),
-            named: HashMap::new(),
+            named: BTreeMap::new(),
             parents: Parents::default(),
             n_changes: 0,
+            is_more: false,
         }
     }
 
@@ -102,7 +119,8 @@ impl Draft {
         };
         if is_new {
             self.changed.insert(id);
-            if self.followed.contains(&id) {
+            self.is_more |= is_there;
+            if self.kept.as_ref().is_some_and(|kept| kept.reads.contains(&id)) {
                 *self.rows.entry((id, row.to_vec())).or_default() += if is_there { 1 } else { -1 };
             }
         }
@@ -135,8 +153,8 @@ pub(super) struct Arrival<'p> {
 impl<'p> Arrival<'p> {
     /// None of a program that takes no live facts.
     pub(super) fn at(program: &'p Program) -> Option<Self> {
-        let live = Live::bare(program)?;
-        let draft = Draft::of(&live);
+        let mut live = Live::bare(program)?;
+        let draft = Draft::of(&mut live);
         Some(Self { program, live, draft, put: BTreeMap::new() })
     }
 
@@ -155,7 +173,7 @@ impl<'p> Arrival<'p> {
     /// Derives what follows.
     pub(super) fn settle(self) -> Result<Live, ApplyError> {
         let Self { program, mut live, draft, put } = self;
-        live.take(program, draft, &put, WHOLE)?;
+        live.take(program, draft, &put, [WHOLE; 2])?;
         live.values.settle();
         live.begin(program);
         Ok(live)
@@ -184,6 +202,12 @@ impl Live {
             demand: program.demand().share(),
             ahead: Arc::new(ahead),
             kept: None,
+            unkept: BTreeSet::new(),
+            parents: if program.schema().is_some_and(Schema::has_live_types) {
+                file_parents(program)
+            } else {
+                BTreeMap::new()
+            },
             n_named: HashMap::new(),
             planned: BTreeMap::new(),
             shared: program.facts().clone(),
@@ -219,15 +243,21 @@ impl Live {
         // Of what rules add to, the rows that are given come first.
         let mut given = self.facts.next();
         for id in &*ahead {
-            let rows = given.relations.given(*id).map(|of| of.rows.clone()).unwrap_or_default();
-            if let Some(relation) = given.relation_mut(*id) {
-                let doubts = std::mem::take(&mut relation.doubts);
-                *relation = Relation { doubts, ..Relation::new(engine.arity(*id)) };
-                rows.rows().for_each(|row| relation.give(row, Span::LIVE));
+            let doubts = given.relation(*id).map(|of| of.doubts.clone()).unwrap_or_default();
+            let mut relation = Relation { doubts, ..Relation::new(engine.arity(*id)) };
+            for row in given.relations.given(*id).into_iter().flat_map(|of| of.rows.rows()) {
+                relation.give(row, Span::LIVE);
             }
+            given.relations.put(*id, relation);
         }
         // What cannot be kept is derived anew each time.
-        let Ok(derived) = Maintained::of(engine, &given, &mut self.values, &ahead, WHOLE) else { return };
+        let derived = loop {
+            match Maintained::of((engine, &given), &mut self.values, (&ahead, &self.unkept), WHOLE) {
+                Ok(derived) => break derived,
+                Err(MaintainError::TooMuch { relations, .. }) if self.leave(&relations) => {}
+                Err(_) => return,
+            }
+        };
         // What they read is derived with them, and stays as the program has it where nothing changes.
         let is_ahead = |id: &PredicateId| match *id {
             Names::IN => engine.changing.contains_key(&Names::PARENT) || ahead.contains(&Names::PARENT),
@@ -235,20 +265,26 @@ impl Live {
         };
         let relations: BTreeSet<PredicateId> = derived.relations().filter(is_ahead).collect();
         for id in &relations {
-            let Some(relation) = self.facts.relation_mut(*id) else { continue };
             let mut shared = Relation::shared(engine.arity(*id));
-            for row in relation.rows.rows() {
+            for row in self.facts.relation(*id).into_iter().flat_map(|relation| relation.rows.rows()) {
                 shared.rows.insert(row);
             }
-            *relation = shared;
+            self.facts.relations.put(*id, shared);
         }
         if !relations.is_empty() {
             let reads = derived.reads().collect();
-            self.kept = Some(Kept { derived, relations, reads: Arc::new(reads) });
+            self.kept = Some(Kept { derived, relations, reads });
         }
     }
 
-    /// The relations of which is not known in which order rows follow from each other.
+    /// Keeps these derived no longer, and says whether any was.
+    fn leave(&mut self, relations: &[PredicateId]) -> bool {
+        let n_before = self.unkept.len();
+        self.unkept.extend(relations);
+        n_before < self.unkept.len()
+    }
+
+    /// The relations that are derived ahead and follow from what changes.
     pub(super) fn ahead(&self) -> &Arc<BTreeSet<PredicateId>> {
         &self.ahead
     }
@@ -266,6 +302,14 @@ impl Live {
         LiveCounts { rows, entities, values: self.values.n_live() as u64 }
     }
 
+    /// Whether values are held as the table above says.
+    pub(super) fn is_counted(&self) -> bool {
+        let relations = self.facts.relations.all_live().flat_map(|(_, relation)| relation.values());
+        let derived = self.ahead.iter().filter(|id| **id != Names::IN).filter_map(|id| self.facts.relation(*id));
+        let entities = self.facts.live_entities().flatten().copied();
+        self.values.is_counted(relations.chain(derived.flat_map(Relation::values)).chain(entities))
+    }
+
     /// Makes the changes of a batch, and says how many rows and entities they put or take away.
     pub(super) fn apply(&mut self, program: &Program, batch: &Batch) -> Result<usize, ApplyError> {
         let was_kept = self.kept.is_some();
@@ -274,9 +318,9 @@ impl Live {
         // What was read and is not needed goes again.
         self.values.settle();
         match made {
+            // What went on with a draft that came to nothing begins again from what is so.
+            _ if was_kept && self.kept.is_none() => self.begin(program),
             Ok(n) if 0 < n => self.share(),
-            // It begins again from what is so.
-            Err(ApplyError::Derivation(_)) if was_kept => self.begin(program),
             _ => {}
         }
         made
@@ -298,23 +342,34 @@ impl Live {
             }
         }
         if draft.n_changes == 0 {
+            self.kept = draft.kept;
             return Ok(0);
         }
+        if limits::VALUES_MAX < self.values.n_values() {
+            self.kept = draft.kept;
+            return Err(ApplyError::TooManyValues(limits::VALUES_MAX));
+        }
         if limits::LIVE_ROWS_MAX < draft.facts.relations.live_rows() + draft.facts.n_live_entities() {
+            self.kept = draft.kept;
             return Err(ApplyError::TooManyRows(limits::LIVE_ROWS_MAX));
         }
-        self.take(program, draft, &put, ANEW)
+        let bounds = if draft.is_more { [BOUNDS, ANEW] } else { [WHOLE; 2] };
+        self.take(program, draft, &put, bounds)
     }
 
-    /// Makes a draft what is so, with all that follows. `put` has the entities with the changes that put them.
+    /// Makes a draft what is so, with all that follows: what is kept derived within the one bound, and the rest within the other.
+    /// `put` has the entities with the changes that put them.
     fn take(
         &mut self,
         program: &Program,
         mut draft: Draft,
         put: &BTreeMap<Value, usize>,
-        bounds: Bounds,
+        bounds: [Bounds; 2],
     ) -> Result<usize, ApplyError> {
-        hierarchy::check(&draft.facts, &self.values, put).map_err(|(at, message)| fault(at, message))?;
+        if let Err((at, message)) = hierarchy::check((&draft.facts, &self.parents), &self.values, put) {
+            self.kept = draft.kept;
+            return Err(fault(at, message));
+        }
         self.know(program, &mut draft);
         let derived = self.follow(program, &mut draft, bounds)?;
         let n_changes = draft.n_changes;
@@ -394,44 +449,35 @@ impl Live {
         }
     }
 
-    /// Derives anew what is derived ahead and follows from what has changed, and says which relations those are.
+    /// Brings up to date what is derived ahead and follows from what has changed, and says which relations were derived anew.
     fn follow(
         &mut self,
         program: &Program,
         draft: &mut Draft,
-        bounds: Bounds,
+        [kept, anew]: [Bounds; 2],
     ) -> Result<BTreeSet<PredicateId>, ApplyError> {
         let engine = program.rules();
         // Of what rules add to, what was given has changed, and it follows itself.
         let readers = draft.changed.iter().filter_map(|id| engine.changing.get(id)).flatten().chain(&draft.changed);
         let mut these: BTreeSet<PredicateId> = readers.copied().filter(|id| self.ahead.contains(id)).collect();
-        self.keep_derived(draft)?;
-        let is_kept = |id: &PredicateId| self.kept.as_ref().is_some_and(|kept| kept.relations.contains(id));
-        these.retain(|id| !is_kept(id));
-        if !these.contains(&Names::PARENT) && !is_kept(&Names::IN) && self.settle(draft)? {
+        self.keep_derived(draft, kept)?;
+        let kept = |id: &PredicateId| draft.kept.as_ref().is_some_and(|kept| kept.relations.contains(id));
+        these.retain(|id| !kept(id));
+        if !these.contains(&Names::PARENT)
+            && !kept(&Names::IN)
+            && draft.parents.settle(&mut draft.facts).map_err(ApplyError::Derivation)?
+        {
             draft.changed.insert(Names::IN);
         }
-        if these.is_empty() {
-            return Ok(these);
+        if !these.is_empty() {
+            derive_anew(program, (&mut draft.facts, &mut self.values), &these, anew).map_err(ApplyError::Derivation)?;
         }
-        derive_anew(program, (&mut draft.facts, &mut self.values), &these, bounds)
-            .map_err(|message| self.too_much(message))?;
         Ok(these)
     }
 
-    fn settle(&mut self, draft: &mut Draft) -> Result<bool, ApplyError> {
-        draft.parents.settle(&mut draft.facts).map_err(|message| self.too_much(message))
-    }
-
-    fn too_much(&mut self, message: String) -> ApplyError {
-        // What is kept has gone on without the draft.
-        self.kept = None;
-        ApplyError::Derivation(message)
-    }
-
-    /// Lets what is kept derived follow a draft's changes. What has no value ends it.
-    fn keep_derived(&mut self, draft: &mut Draft) -> Result<(), ApplyError> {
-        let Some(kept) = &mut self.kept else { return Ok(()) };
+    /// Lets what is kept derived follow a draft's changes. What has no value is left out from then on, and derived anew.
+    fn keep_derived(&mut self, draft: &mut Draft, bounds: Bounds) -> Result<(), ApplyError> {
+        let Some(mut kept) = draft.kept.take() else { return Ok(()) };
         let mut changes = Changes::default();
         for ((id, row), n) in &draft.rows {
             match n {
@@ -440,13 +486,13 @@ impl Live {
                 _ => changes.delete(*id, row),
             }
         }
-        let derived = match kept.derived.apply(&changes, &mut self.values, BOUNDS) {
+        let derived = match kept.derived.apply(&changes, &mut self.values, bounds) {
             Ok(derived) => derived,
-            Err(MaintainError::Bound(error)) => return Err(self.too_much(error.to_string())),
-            Err(_) => {
-                self.kept = None;
+            Err(MaintainError::TooMuch { relations, .. }) => {
+                self.leave(&relations);
                 return Ok(());
             }
+            Err(error) => return Err(ApplyError::Derivation(error.to_string())),
         };
         for (id, change) in derived.iter() {
             draft.changed.insert(id);
@@ -466,12 +512,18 @@ impl Live {
                 rows.filter_map(|row| row.first()).for_each(|child| draft.parents.note(*child));
             }
         }
+        let n_rows = |id: &PredicateId| draft.facts.relation(*id).map_or(0, |relation| u64::from(relation.rows.len()));
+        if draft.is_more && limits::ROWS_MAX < kept.relations.iter().map(n_rows).sum() {
+            return Err(ApplyError::Derivation(format!("more than {} rows follow from live facts", limits::ROWS_MAX)));
+        }
+        draft.kept = Some(kept);
         Ok(())
     }
 
     /// Makes a draft what is so from now on.
     fn keep(&mut self, draft: Draft, derived: &BTreeSet<PredicateId>) {
-        let Draft { facts, changed, held, released, named, .. } = draft;
+        let Draft { facts, changed, held, released, named, kept, .. } = draft;
+        self.kept = kept;
         // Who is in what is named by parents.
         let values = |facts: &Facts, visit: &mut dyn FnMut(Value)| {
             for relation in derived.iter().filter(|id| **id != Names::IN).filter_map(|id| facts.relation(*id)) {
@@ -498,21 +550,22 @@ impl Live {
     }
 
     /// Whether relations have many more or many fewer rows than when questions were planned.
-    pub(super) fn has_drifted(&self) -> bool {
-        self.sizes().any(|(id, n)| {
+    pub(super) fn has_drifted(&self, program: &Program) -> bool {
+        self.sizes(program).any(|(id, n)| {
             let planned = self.planned.get(&id).copied().unwrap_or_default();
             let (few, many) = (n.min(planned).max(PLANNED_MIN), n.max(planned).max(PLANNED_MIN));
             few.saturating_mul(DRIFT) < many
         })
     }
 
-    fn sizes(&self) -> impl Iterator<Item = (PredicateId, RowId)> {
-        self.facts.relations.all_live().map(|(id, relation)| (id, relation.rows.len()))
+    fn sizes(&self, program: &Program) -> impl Iterator<Item = (PredicateId, RowId)> {
+        let changing = program.rules().changing.keys();
+        changing.filter_map(|id| Some((*id, self.facts.relation(*id)?.rows.len())))
     }
 
     /// Plans questions for the rows that there are now.
     pub(super) fn plan(&mut self, program: &Program) {
-        self.planned = self.sizes().collect();
+        self.planned = self.sizes(program).collect();
         self.demand = program.prepare(&self.demand, &self.facts, &self.values);
         self.index(program);
         self.share();
@@ -524,9 +577,11 @@ impl Live {
         let wanted: Vec<(PredicateId, Vec<usize>)> =
             self.demand.looked_up().map(|(id, columns)| (id, columns.to_vec())).collect();
         for (id, columns) in wanted {
-            let is_shared = self.facts.relation(id).is_some_and(|relation| relation.rows.is_shared());
-            if let Some(relation) =
-                self.facts.relation_mut(id).filter(|_| is_shared && columns.len() < program.rules().arity(id))
+            let is_late =
+                |relation: &Relation| relation.rows.is_shared() && relation.rows.find_index(&columns).is_none();
+            if columns.len() < program.rules().arity(id)
+                && self.facts.relation(id).is_some_and(is_late)
+                && let Some(relation) = self.facts.relation_mut(id)
             {
                 relation.rows.index_on(&columns);
                 indexed.insert(id);
@@ -562,13 +617,22 @@ pub(super) fn derive_anew(
     }
     for id in these.iter().filter(|id| ![Names::PARENT, Names::IN].contains(id)) {
         let given = facts.relations.given(*id).cloned();
-        if let Some(relation) = facts.relation_mut(*id) {
-            *relation = given.unwrap_or_else(|| Relation::new(engine.arity(*id)));
-        }
+        facts.relations.put(*id, given.unwrap_or_else(|| Relation::new(engine.arity(*id))));
     }
     engine.prepare(facts);
     let strata = Strata::Lasting { these, n_before: 2 };
     datalog::derive(engine, facts, values, strata, bounds).map(drop).map_err(|error| error.to_string())
+}
+
+/// The parents that rows of files give, beside those of stored entities.
+fn file_parents(program: &Program) -> BTreeMap<Value, Vec<Value>> {
+    let mut parents: BTreeMap<Value, Vec<Value>> = BTreeMap::new();
+    for row in program.facts().facts().relations.given_of(Names::PARENT) {
+        if let [child, parent] = row {
+            parents.entry(*child).or_default().push(*parent);
+        }
+    }
+    parents
 }
 
 fn fault(at: usize, message: String) -> ApplyError {

@@ -67,10 +67,8 @@ pub(super) fn start_anew(facts: &mut Facts, files: &Facts) {
     let given = facts.relations.given(Names::PARENT).map(|given| given.rows.rows().map(<[Value]>::to_vec).collect());
     let given: Vec<Vec<Value>> = given.unwrap_or_default();
     for id in [Names::PARENT, Names::IN] {
-        if let Some(relation) = facts.relation_mut(id) {
-            let is_shared = relation.rows.is_shared();
-            *relation = if is_shared { Relation::shared(2) } else { Relation::new(2) };
-        }
+        let is_shared = facts.relation(id).is_some_and(|relation| relation.rows.is_shared());
+        facts.relations.put(id, if is_shared { Relation::shared(2) } else { Relation::new(2) });
     }
     for row in given {
         let place = files.relation(Names::PARENT).and_then(|files| files.place_of(files.rows.find(&row)?));
@@ -97,26 +95,30 @@ fn ancestors(facts: &Facts, low: Value) -> impl Iterator<Item = Value> {
 
 /// Whether entities may have their parents, each with the change that last put it: none may be above itself. Otherwise the change by
 /// which one would be, and why. Each entity above them is visited once.
-pub(super) fn check(facts: &Facts, values: &impl Values, put: &BTreeMap<Value, usize>) -> Result<(), (usize, String)> {
+pub(super) fn check(
+    above: (&Facts, &BTreeMap<Value, Vec<Value>>),
+    values: &impl Values,
+    put: &BTreeMap<Value, usize>,
+) -> Result<(), (usize, String)> {
     // Each entity that was visited, and whether all above it were.
     let mut is_done: HashMap<Value, bool> = HashMap::new();
     for first in put.keys() {
         // Entities that are above each other, each with those of its parents that are still to be visited.
-        let mut path = vec![(*first, visit(facts, values, *first, &mut is_done))];
+        let mut path = vec![(*first, visit(above, values, *first, &mut is_done))];
         while let Some((low, parents)) = path.last_mut() {
-            let Some(above) = parents.pop() else {
+            let Some(high) = parents.pop() else {
                 is_done.insert(*low, true);
                 path.pop();
                 continue;
             };
-            match is_done.get(&above) {
+            match is_done.get(&high) {
                 Some(true) => {}
-                None => path.push((above, visit(facts, values, above, &mut is_done))),
+                None => path.push((high, visit(above, values, high, &mut is_done))),
                 Some(false) => {
                     let circle = path.iter().rev().map(|(entity, _)| *entity);
-                    let circle = circle.take_while(|entity| *entity != above).chain([above]);
+                    let circle = circle.take_while(|entity| *entity != high).chain([high]);
                     let last = circle.filter_map(|entity| Some((*put.get(&entity)?, entity))).max();
-                    let (at, entity) = last.unwrap_or((0, above));
+                    let (at, entity) = last.unwrap_or((0, high));
                     return Err((at, format!("{} would be in itself", values.show_briefly(entity))));
                 }
             }
@@ -125,11 +127,17 @@ pub(super) fn check(facts: &Facts, values: &impl Values, put: &BTreeMap<Value, u
     Ok(())
 }
 
-/// The parents that are to be visited of an entity that was not visited before.
-fn visit(facts: &Facts, values: &impl Values, entity: Value, is_done: &mut HashMap<Value, bool>) -> Vec<Value> {
+/// The parents that are to be visited of an entity that was not visited before: those of its entry, and those of rows of files.
+fn visit(
+    (facts, by_rows): (&Facts, &BTreeMap<Value, Vec<Value>>),
+    values: &impl Values,
+    entity: Value,
+    is_done: &mut HashMap<Value, bool>,
+) -> Vec<Value> {
     if is_done.contains_key(&entity) {
         return Vec::new();
     }
     is_done.insert(entity, false);
-    facts.stored_parents(values, entity).to_vec()
+    let by_rows = by_rows.get(&entity).into_iter().flatten();
+    facts.stored_parents(values, entity).iter().chain(by_rows).copied().collect()
 }

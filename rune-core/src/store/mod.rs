@@ -18,7 +18,7 @@ use std::{
     collections::BTreeSet,
     fmt,
     hash::{BuildHasher as _, RandomState},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -49,8 +49,6 @@ pub struct View {
     demand: Demand,
     /// The relations that are derived ahead and follow from live facts.
     ahead: Arc<BTreeSet<PredicateId>>,
-    /// The facts with the order in which rows follow from each other, once somebody has asked why.
-    ordered: OnceLock<Arc<FactView>>,
 }
 
 impl View {
@@ -74,18 +72,16 @@ impl View {
 
     /// The facts, each younger than those that it follows from: what follows from live facts is derived once more for that, which
     /// takes its time. Decisions do not ask for it.
-    pub(crate) fn ordered(&self, program: &Program) -> &Arc<FactView> {
+    pub(crate) fn ordered(&self, program: &Program) -> Arc<FactView> {
         if self.ahead.is_empty() {
-            return &self.facts;
+            return self.facts.clone();
         }
-        self.ordered.get_or_init(|| {
-            let (mut facts, mut values) = (self.facts.facts().next(), Pool::over(self.facts.values().clone()));
-            match changes::derive_anew(program, (&mut facts, &mut values), &self.ahead, ANEW) {
-                Ok(()) => Arc::new(FactView::new(Arc::new(values), facts)),
-                // What came step by step takes too much at once: then reasons are not found.
-                Err(_) => self.facts.clone(),
-            }
-        })
+        let (mut facts, mut values) = (self.facts.facts().next(), Pool::over(self.facts.values().clone()));
+        match changes::derive_anew(program, (&mut facts, &mut values), &self.ahead, ANEW) {
+            Ok(()) => Arc::new(FactView::new(Arc::new(values), facts)),
+            // What came step by step takes too much at once: then reasons are not found, which an explanation says.
+            Err(_) => self.facts.clone(),
+        }
     }
 
     /// What is not derived from them ahead.
@@ -176,7 +172,7 @@ impl FactStore {
         Token::new(self.revisions.origin(), view.generation, view.revision)
     }
 
-    /// Makes changes, all or none, and says which revision has them. A batch that changes nothing makes no revision.
+    /// Makes changes, all or none, and says which revision has them. A batch none of whose changes changes anything makes no revision.
     ///
     /// # Errors
     ///
@@ -198,7 +194,7 @@ impl FactStore {
         let token = self.token_of(&next);
         self.revisions.publish(next, n_changes, now().duration_since(self.start));
         // Plans say how fast, never what: the new rows are served first.
-        if live.has_drifted() {
+        if live.has_drifted(program) {
             live.plan(program);
             let replanned = writer.publish(cell, view(program, Some(live), (before.generation, newest.next())));
             self.revisions.replace(replanned);
@@ -259,6 +255,13 @@ impl FactStore {
         state.live.as_ref().map_or(LiveCounts { rows: 0, entities: 0, values: 0 }, Live::counts)
     }
 
+    /// Whether values are held as often as something names them: for tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        self.state().live.as_ref().is_none_or(Live::is_counted)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -269,7 +272,7 @@ fn view(program: &Program, live: Option<&Live>, (generation, revision): (u64, Re
         Some(live) => (live.facts(), live.demand().share(), live.ahead().clone()),
         None => (program.facts().clone(), program.demand().share(), Arc::default()),
     };
-    View { generation, revision, facts, demand, ahead, ordered: OnceLock::new() }
+    View { generation, revision, facts, demand, ahead }
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long revisions are retained; no decision depends on it")]

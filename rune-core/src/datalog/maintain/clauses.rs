@@ -103,9 +103,13 @@ impl Literal {
 }
 
 impl Rules {
-    /// The rules of those of `wanted` that can be maintained, and of all that they read.
-    pub(super) fn of(engine: &DatalogEngine, store: &impl Store, wanted: &BTreeSet<PredicateId>) -> Self {
-        let mut left_out = BTreeSet::new();
+    /// The rules of those of `wanted` that can be maintained, and of all that they read; without those that are left out.
+    pub(super) fn of(
+        (engine, store): (&DatalogEngine, &impl Store),
+        wanted: &BTreeSet<PredicateId>,
+        left_out: &BTreeSet<PredicateId>,
+    ) -> Self {
+        let mut left_out = left_out.clone();
         loop {
             let taken = maintainable(engine, store, wanted, &left_out);
             let rules = Self::take(engine, &taken);

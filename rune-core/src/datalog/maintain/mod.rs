@@ -53,8 +53,15 @@ const CHANGED_PART: usize = 2;
 pub enum MaintainError {
     /// The change took more steps or rows than it may.
     Bound(DeriveError),
-    /// A sum is no integer any more, or a row has more derivations than are counted: the rule, in words, and where it stands.
-    TooMuch(String, Span),
+    /// A sum is no integer any more, or a row has more derivations than are counted.
+    TooMuch {
+        /// The rule, in words.
+        rule: String,
+        /// Where it stands.
+        span: Span,
+        /// The relations that have no rows therefore.
+        relations: Vec<PredicateId>,
+    },
     /// An earlier change failed.
     Broken,
 }
@@ -63,7 +70,7 @@ impl fmt::Display for MaintainError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bound(error) => error.fmt(f),
-            Self::TooMuch(rule, _) => write!(f, "{rule} comes to more than can be counted"),
+            Self::TooMuch { rule, .. } => write!(f, "{rule} comes to more than can be counted"),
             Self::Broken => f.write_str("an earlier change was not carried out to its end"),
         }
     }
@@ -82,19 +89,19 @@ pub struct Maintained {
 }
 
 impl Maintained {
-    /// Of these relations those that can be maintained, with all that they read, derived from the rows that are given in `store`.
+    /// Of these relations those that can be maintained, with all that they read, derived from the rows that are given in `store`;
+    /// without those that are left out, and what reads them.
     ///
     /// # Errors
     ///
     /// If deriving them takes more than it may.
     pub fn of(
-        engine: &DatalogEngine,
-        store: &impl Store,
+        (engine, store): (&DatalogEngine, &impl Store),
         values: &mut impl Values,
-        relations: &BTreeSet<PredicateId>,
+        (relations, left_out): (&BTreeSet<PredicateId>, &BTreeSet<PredicateId>),
         bounds: Bounds,
     ) -> Result<Self, MaintainError> {
-        let mut made = Self::make(engine, store, relations, &mut BTreeMap::new());
+        let mut made = Self::make((engine, store), (relations, left_out), &mut BTreeMap::new());
         made.load(store, |_| true);
         let mut work = Work::new(values, bounds.steps_max, bounds.rows_max);
         made.derive(&mut work, bounds, |_| true)?;
@@ -104,14 +111,13 @@ impl Maintained {
 
     /// The rules with the ways through their bodies, over tables that there are or new ones.
     fn make(
-        engine: &DatalogEngine,
-        store: &impl Store,
-        relations: &BTreeSet<PredicateId>,
+        (engine, store): (&DatalogEngine, &impl Store),
+        (relations, left_out): (&BTreeSet<PredicateId>, &BTreeSet<PredicateId>),
         pool: &mut BTreeMap<Label, Table>,
     ) -> Self {
         let mut wanted = relations.clone();
         loop {
-            let rules = Rules::of(engine, store, &wanted);
+            let rules = Rules::of((engine, store), &wanted, left_out);
             let labels: Vec<Label> = (0..rules.tables.len()).map(|at| rules.label(at)).collect();
             let mut tables: Vec<Table> =
                 labels.iter().map(|label| pool.remove(label).unwrap_or_else(|| Table::new(label.2))).collect();
@@ -226,7 +232,7 @@ impl Maintained {
         bounds: Bounds,
         is_anew: impl Fn(usize) -> bool,
     ) -> Result<(), MaintainError> {
-        let Self { tables, folds, strata, .. } = self;
+        let Self { rules, tables, folds, strata, .. } = self;
         folds.forget();
         for (at, stratum) in strata.iter_mut().enumerate() {
             let done = stratum.derive(tables, folds, work, is_anew(at));
@@ -236,7 +242,11 @@ impl Maintained {
                 let bound = match stop {
                     Stop::TooManySteps | Stop::Enough => Bound::Steps(bounds.steps_max),
                     Stop::TooManyRows => Bound::Rows(bounds.rows_max),
-                    Stop::TooMuch => return MaintainError::TooMuch(rule, span),
+                    Stop::TooMuch => {
+                        let parts = stratum.tables.iter().filter_map(|at| rules.tables.get(*at));
+                        let relations = parts.filter_map(|(part, _)| part.derived()).collect();
+                        return MaintainError::TooMuch { rule, span, relations };
+                    }
                 };
                 MaintainError::Bound(DeriveError { bound, rule, span })
             })?;

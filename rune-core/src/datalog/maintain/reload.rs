@@ -43,7 +43,7 @@ impl Maintained {
         let labels: Vec<Label> = (0..self.tables.len()).map(|at| self.rules.label(at)).collect();
         let mut pool: BTreeMap<Label, Table> = labels.into_iter().zip(std::mem::take(&mut self.tables)).collect();
         let is_known: BTreeSet<Label> = pool.keys().cloned().collect();
-        let mut made = Self::make(engine, store, relations, &mut pool);
+        let mut made = Self::make((engine, store), (relations, &BTreeSet::new()), &mut pool);
         made.load(store, |label| !is_known.contains(label));
         let mut work = Work::new(values, bounds.steps_max, bounds.rows_max);
         let mut anew = Vec::new();
