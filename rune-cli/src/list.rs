@@ -147,10 +147,10 @@ pub(crate) fn note(of: Candidates, listed: &Listed) -> String {
 }
 
 /// The last entity of a page after which there are more, unless all are only counted.
-fn next(listed: &Listed, shown: Shown) -> Option<&EntityRef> {
+fn next(listed: &Listed, shown: Shown) -> Option<EntityRef> {
     let n = shown.n_of(listed.entities.len());
     let is_cut = n < listed.entities.len() && !shown.count;
-    if is_cut { listed.entities.get(n.checked_sub(1)?) } else { listed.next.as_ref() }
+    if is_cut { Some(listed.entities.get(n.checked_sub(1)?)?.to_entity()) } else { listed.next.clone() }
 }
 
 /// What the list leaves open.
@@ -168,7 +168,7 @@ pub(crate) fn open(listed: &Listed) -> Vec<String> {
 
 pub(crate) fn text(listed: &Listed, shown: Shown) -> String {
     let n = listed.entities.len();
-    let mut lines: Vec<String> = listed.entities.iter().take(shown.n_of(n)).map(EntityRef::to_string).collect();
+    let mut lines: Vec<String> = listed.entities.iter().take(shown.n_of(n)).map(|name| name.to_string()).collect();
     if shown.count {
         lines.push(n.to_string());
     } else if listed.entities.is_empty() {
@@ -181,7 +181,7 @@ pub(crate) fn text(listed: &Listed, shown: Shown) -> String {
 
 pub(crate) fn json(listed: &Listed, shown: Shown) -> Json {
     json!({
-        "entities": listed.entities.get(..shown.n_of(listed.entities.len())),
+        "entities": listed.entities.iter().take(shown.n_of(listed.entities.len())).collect::<Vec<_>>(),
         "count": listed.entities.len(),
         "candidates": listed.candidates,
         "considered": listed.considered,

@@ -145,7 +145,7 @@ pub use facts::token::Token;
 #[doc(inline)]
 pub use program::BuildError;
 #[doc(inline)]
-pub use query::{Listed, QueryError};
+pub use query::{Entities, EntityName, Listed, QueryError};
 #[cfg(feature = "watch")]
 #[doc(inline)]
 pub use reload::{OpenError, Status, WatchOptions};

@@ -60,14 +60,31 @@ pub struct Facts {
 pub struct Known {
     /// Those of each type.
     pub by_type: BTreeMap<Symbol, Vec<Value>>,
-    all: HashSet<Value>,
+    /// A bit for each value that the facts are made of.
+    all: Box<[u64]>,
 }
 
 impl Known {
+    fn among(n_values: usize) -> Self {
+        Self { by_type: BTreeMap::new(), all: vec![0; n_values / 64 + 1].into() }
+    }
+
     /// Whether an entity is known.
     #[must_use]
     pub fn has(&self, entity: Value) -> bool {
-        self.all.contains(&entity)
+        let (word, bit) = Self::place(entity);
+        self.all.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    /// Adds an entity, and says whether it is new. What a request brings along is not known.
+    fn insert(&mut self, entity: Value) -> bool {
+        let (word, bit) = Self::place(entity);
+        self.all.get_mut(word).is_some_and(|word| std::mem::replace(word, *word | bit) & bit == 0)
+    }
+
+    fn place(entity: Value) -> (usize, u64) {
+        let at = entity.bits();
+        (at as usize / 64, 1 << (at % 64))
     }
 }
 
@@ -268,9 +285,9 @@ impl Facts {
     /// The entities that are stored or that a given row names. They are looked for once.
     pub fn known(&self, values: &impl Values) -> &Known {
         self.known.get_or_init(|| {
-            let mut known = Known::default();
+            let mut known = Known::among(values.n_values());
             self.each_known(values, &mut |kind, entity, _| {
-                if known.all.insert(entity) {
+                if known.insert(entity) {
                     known.by_type.entry(kind).or_default().push(entity);
                 }
             });

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::{
-    base::{Datum, EntityRef, Scratch, Symbol, Value, Values, View, limits},
-    decide::{Request, Why, bind},
+    base::{Datum, EntityRef, Scratch, Symbol, Value, Values, limits},
+    decide::{Bound, Request, Terms, Why, bind},
     schema::{ActionType, Schema, is_action_type},
     syntax::{Node, ast::Var, json::JsonError},
 };
 
-use super::{Asked, QueryError, Stats, proposals};
+use super::{Asked, Entities, EntityName, QueryError, Stats, names, proposals};
 
 /// Which side of a request is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct List {
 #[non_exhaustive]
 pub struct Listed {
     /// The entities, by type and id.
-    pub entities: Vec<EntityRef>,
+    pub entities: Entities,
     /// How many known entities could be at the open side. One that nothing names is none of them, though a request for it may be
     /// allowed.
     pub candidates: usize,
@@ -120,7 +120,11 @@ impl List {
     }
 
     fn request(&self, entity: EntityRef) -> Request {
-        let mut request = self.request.clone();
+        self.about(self.request.clone(), entity)
+    }
+
+    /// A request of this list, with this entity at the open side.
+    fn about(&self, mut request: Request, entity: EntityRef) -> Request {
         match self.open {
             Open::Principals => request.principal = entity,
             Open::Actions => return request.for_action(entity),
@@ -128,6 +132,12 @@ impl List {
         }
         request
     }
+}
+
+/// Entities by type and id, and of each whether it is on the list for sure.
+struct Candidates {
+    entities: Entities,
+    are_sure: Vec<bool>,
 }
 
 impl Asked<'_> {
@@ -140,7 +150,7 @@ impl Asked<'_> {
     pub fn list(&self, list: &List) -> Result<Listed, QueryError> {
         self.check_list(list).map_err(QueryError::Request)?;
         let mut listed = Listed {
-            entities: Vec::new(),
+            entities: Entities::default(),
             candidates: 0,
             considered: 0,
             undecided: 0,
@@ -152,47 +162,60 @@ impl Asked<'_> {
         let candidates = match self.proposed(list, &mut listed) {
             Some(proposed) => proposed,
             None => {
-                let mut candidates: Vec<EntityRef> = self.candidates(list).into_iter().collect();
-                candidates
+                let mut entities: Vec<EntityRef> = self.candidates(list).into_iter().collect();
+                entities
                     .retain(|entity| list.kind.as_ref().is_none_or(|kind| *kind == entity.kind) && list.has(entity));
-                listed.candidates = candidates.len();
-                candidates.into_iter().map(|entity| (entity, false)).collect()
+                listed.candidates = entities.len();
+                let names = entities.iter().map(|EntityRef { kind, id }| EntityName { kind, id });
+                Candidates { are_sure: vec![false; entities.len()], entities: names.collect() }
             }
         };
-        let n_left_out = listed.candidates.saturating_sub(candidates.len());
+        self.decide_each(list, candidates, &mut listed);
+        Ok(listed)
+    }
+
+    /// Puts those candidates on a list for which the request is allowed.
+    fn decide_each(&self, list: &List, Candidates { entities, are_sure }: Candidates, listed: &mut Listed) {
+        let n_left_out = listed.candidates.saturating_sub(entities.len());
         let mut left = limits::LIST_STEPS_MAX;
-        for (entity, is_sure) in candidates {
+        if !are_sure.contains(&false) {
+            (listed.considered, listed.entities) = (entities.len() + n_left_out, entities);
+            return;
+        }
+        let mut request = list.request(EntityRef::new("", ""));
+        for (name, is_sure) in entities.iter().zip(are_sure) {
             listed.considered += 1;
             if is_sure {
-                listed.entities.push(entity);
+                listed.entities.push(name);
                 continue;
             }
-            let at = entity.clone();
-            let work = self.terms.decide_within(&list.request(entity.clone()), left.min(limits::DECISION_STEPS_MAX));
+            request = list.about(request, name.to_entity());
+            let work = self.terms.decide_within(&request, left.min(limits::DECISION_STEPS_MAX));
             listed.stats.rows_touched += work.n_touched;
             left = left.saturating_sub(work.n_steps);
+            if left == 0 {
+                (listed.is_incomplete, listed.next) = (true, Some(name.to_entity()));
+            }
             match work.why {
-                Why::AllowedBy(_) => listed.entities.push(entity),
+                Why::AllowedBy(_) => listed.entities.push(name),
                 Why::ForbiddenBy(_) | Why::NotPermitted => {}
                 Why::Error(error) => {
                     listed.undecided += 1;
                     listed.error.get_or_insert(error);
                 }
             }
-            if left == 0 {
-                (listed.is_incomplete, listed.next) = (true, Some(at));
+            if listed.is_incomplete {
                 break;
             }
         }
         // Those that no permit proposes need not be decided about.
         listed.considered += if listed.is_incomplete { 0 } else { n_left_out };
         listed.stats.steps = limits::LIST_STEPS_MAX - left;
-        Ok(listed)
     }
 
     /// The known entities for which a permit may hold, each with whether the request is allowed for it for sure; none if they
     /// cannot be found but by trying all. Notes how many could be at the open side.
-    fn proposed(&self, list: &List, listed: &mut Listed) -> Option<Vec<(EntityRef, bool)>> {
+    fn proposed(&self, list: &List, listed: &mut Listed) -> Option<Candidates> {
         let open = match list.open {
             Open::Principals => Var::Principal,
             Open::Resources => Var::Resource,
@@ -215,34 +238,45 @@ impl Asked<'_> {
             return None;
         }
         let of_kind = |kind: &Symbol| known.by_type.get(kind).map(Vec::as_slice).unwrap_or_default();
-        // What is wrong with the request for one of a type is wrong with it for all.
-        let samples: Vec<EntityRef> =
-            kinds.iter().filter_map(|kind| EntityRef::of(&values, *of_kind(kind).first()?)).collect();
-        let is_decided =
-            |entity: &EntityRef| !matches!(self.terms.decide(&list.request(entity.clone())), Why::Error(_));
-        if !samples.iter().all(is_decided) {
-            return None;
-        }
-        let mut bound = bind(self.terms, &list.request(samples.first()?.clone())).ok()?;
+        let forbids = self.terms.rules.forbids().next().is_some() || self.terms.policies.has_forbids();
+        let mut bound = self.bound(list, forbids, kinds.iter().map(|kind| of_kind(kind).first().copied()))?;
         let proposed = proposals::proposed(self.terms, &mut bound, open, &kinds)?;
         listed.stats.rows_touched += bound.parts().1.session.n_taken();
-        let forbids = self.terms.rules.forbids().next().is_some() || self.terms.policies.has_forbids();
-        let is_known = |entity: &Value| match values.view(*entity) {
-            View::Entity(kind, _) => kinds.contains(&kind) && known.has(*entity),
-            _ => false,
-        };
-        let found = proposed.into_iter().filter(|(entity, _)| is_known(entity));
-        let mut found: Vec<(EntityRef, bool)> = found
-            .filter_map(|(entity, is_sure)| Some((EntityRef::of(&values, entity)?, is_sure && !forbids)))
-            .collect();
-        found.retain(|(entity, _)| list.has(entity));
-        found.sort();
+        let mut found: Vec<(Value, bool)> = proposed.into_pairs().collect();
+        found.retain(|(entity, _)| known.has(*entity));
+        let mut named = names::in_order(self.terms.values, &kinds, &found);
+        if let Some(after) = &list.after {
+            named.retain(|named| names::comes_after(named.name, after));
+        }
         let all = kinds.iter().flat_map(of_kind);
-        listed.candidates = match list.after {
+        listed.candidates = match &list.after {
             None => all.count(),
-            Some(_) => all.filter(|entity| EntityRef::of(&values, **entity).is_some_and(|of| list.has(&of))).count(),
+            Some(after) => all.filter(|entity| names::is_after(self.terms.values, **entity, after)).count(),
         };
-        Some(found)
+        let are_sure = named.iter().map(|named| named.is_sure && !forbids).collect();
+        let mut entities = Entities::with_capacity(named.len(), named.iter().map(|named| named.name.id.len()).sum());
+        for named in &named {
+            entities.push(named.name);
+        }
+        Some(Candidates { entities, are_sure })
+    }
+
+    /// The request for one entity of a list, if it can be decided for one of each type: what is wrong with it for one is wrong for
+    /// all.
+    fn bound(&self, list: &List, forbids: bool, samples: impl Iterator<Item = Option<Value>>) -> Option<Bound<'_>> {
+        let Terms { values, rules, .. } = self.terms;
+        // Nothing is wrong with a request that can be bound, where nothing is derived for it and nothing can be undetermined.
+        let is_decided = forbids || rules.request_relations().next().is_some();
+        let mut first = None;
+        for sample in samples.flatten() {
+            let request = list.request(EntityRef::of(values, sample)?);
+            if is_decided && matches!(self.terms.decide(&request), Why::Error(_)) {
+                return None;
+            }
+            let bound = bind(self.terms, &request).ok()?;
+            first.get_or_insert(bound);
+        }
+        first
     }
 
     /// The types that a schema lets be at the open side.

@@ -2,7 +2,9 @@
 //!
 //! Both are whole, or say that they are not; both have an order of their own, which does not depend on how they were found.
 
+mod entities;
 mod list;
+mod names;
 mod proposals;
 
 use std::{fmt, sync::Arc};
@@ -22,6 +24,7 @@ use crate::{
 };
 
 pub use crate::base::Stats;
+pub use entities::{Entities, EntityName};
 pub use list::{List, Listed};
 
 /// What questions are put to.

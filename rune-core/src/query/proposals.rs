@@ -3,8 +3,6 @@
 //! A rule that decides is asked for its open column; a policy that asks for a derived attribute of the open part, or of the other
 //! part for the open one, holds of none but those that have it. Where one permit says nothing of this kind, all are candidates.
 
-use std::collections::BTreeMap;
-
 use crate::{
     base::{Symbol, Value, Values},
     check::rules::PredicateId,
@@ -15,22 +13,54 @@ use crate::{
     syntax::ast::Var,
 };
 
-/// Entities, each with whether a permit holds of it for sure.
-pub(super) type Proposed = BTreeMap<Value, bool>;
+/// Entities, each once.
+#[derive(Debug, Default)]
+pub(super) struct Proposed {
+    /// Those of which a permit holds for sure.
+    sure: Vec<Value>,
+    /// Others of which one may hold.
+    possible: Vec<Value>,
+}
+
+impl Proposed {
+    /// Each with whether a permit holds of it for sure.
+    pub(super) fn into_pairs(self) -> impl Iterator<Item = (Value, bool)> {
+        self.sure
+            .into_iter()
+            .map(|entity| (entity, true))
+            .chain(self.possible.into_iter().map(|entity| (entity, false)))
+    }
+
+    /// Leaves each in one place, once.
+    fn settle(&mut self) {
+        let Self { sure, possible } = self;
+        for entities in [&mut *sure, possible] {
+            entities.sort_unstable();
+            entities.dedup();
+        }
+        possible.retain(|entity| sure.binary_search(entity).is_err());
+    }
+}
 
 /// The entities that permits propose for the open part of a request; none if one of them says nothing.
 pub(super) fn proposed(terms: Terms<'_>, bound: &mut Bound<'_>, open: Var, kinds: &[Symbol]) -> Option<Proposed> {
     let (values, world, parts) = bound.parts();
-    let mut search = Search { terms, world, values, parts, open, kinds, found: Proposed::new() };
+    let mut search = Search { terms, world, values, parts, open, kinds, found: Proposed::default() };
+    let mut n_asked = 0;
     for rule in terms.rules.permits() {
         let of = [Var::Principal, Var::Action, Var::Resource].map(|part| search.part(part));
-        for entity in world.session.permitted(terms.rules, rule, of, (terms.facts, search.values))? {
-            search.found.insert(entity, true);
-        }
+        let (store, found) = ((terms.facts, search.values), &mut search.found.sure);
+        world.session.permitted(terms.rules, rule, of, store, found)?;
+        n_asked += 1;
     }
     let [_, action, _, _] = parts;
     for policy in terms.policies.iter().filter(|of| of.effect == Effect::Permit && of.may_take(action)) {
         search.policy(policy)?;
+        n_asked += 2;
+    }
+    // What one rule permits it permits once.
+    if 1 < n_asked {
+        search.found.settle();
     }
     Some(search.found)
 }
@@ -61,7 +91,7 @@ impl<V: Values> Search<'_, '_, V> {
 
     fn policy(&mut self, policy: &Policy) -> Option<()> {
         if let Some(entity) = policy.names(self.open) {
-            self.found.entry(entity).or_default();
+            self.found.possible.push(entity);
             return Some(());
         }
         let asked = policy.asked_of_parts().into_iter();
@@ -74,9 +104,7 @@ impl<V: Values> Search<'_, '_, V> {
                 kinds.into_iter().map(|kind| self.rows(kind, name, [Some(owner), element])).collect::<Option<Vec<_>>>()
             },
         );
-        for entity in found?.into_iter().flatten() {
-            self.found.entry(entity).or_default();
-        }
+        self.found.possible.extend(found?.into_iter().flatten());
         Some(())
     }
 

@@ -62,6 +62,10 @@ pub(super) struct Code {
     pub(super) result: Box<[Operand]>,
     /// What it is estimated to take.
     pub(super) cost: f64,
+    /// Whether it gives nothing twice.
+    pub(super) is_distinct: bool,
+    /// Which value of a row it gives, if its last step goes through rows and it gives nothing but that.
+    pub(super) of_row: Option<usize>,
 }
 
 impl Code {
@@ -90,11 +94,36 @@ impl Code {
     }
 
     fn renamed(self, name: Name<'_>) -> Self {
-        let Self { of_key, of_tuple, steps, result, cost } = self;
+        let Self { of_key, of_tuple, steps, result, cost, is_distinct, of_row } = self;
         let of_key = binds(of_key, name);
         let of_tuple = binds(of_tuple, name);
         let steps = steps.into_iter().map(|step| step.renamed(name)).collect();
-        Self { of_key, of_tuple, steps, result: operands(result, name), cost }
+        Self { of_key, of_tuple, steps, result: operands(result, name), cost, is_distinct, of_row }
+    }
+}
+
+/// Which value of a row steps give, if the last one goes through rows and they give nothing but that.
+pub(super) fn of_row(steps: &[Step], result: &[Operand]) -> Option<usize> {
+    let (Some(Step::Rows { binds, .. }), [Operand::Register(given)]) = (steps.last(), result) else { return None };
+    let is_taken = |bind: &Bind| *bind == Bind::Set(*given);
+    let is_idle = binds.iter().all(|bind| is_taken(bind) || *bind == Bind::Skip);
+    binds.iter().position(is_taken).filter(|_| is_idle)
+}
+
+/// Whether steps give nothing twice: they go through one set, and all that they take from it is part of what they give.
+pub(super) fn are_distinct(steps: &[Step], result: &[Operand]) -> bool {
+    let mut through = steps.iter().filter(|step| step.goes_on_often());
+    let (Some(step), None) = (through.next(), through.next()) else { return false };
+    match step {
+        Step::Demand { binds, .. } | Step::Call { binds, .. } | Step::Seeded { binds, .. } => {
+            binds.iter().all(|bind| match bind {
+                Bind::Skip => false,
+                Bind::Set(register) => result.contains(&Operand::Register(*register)),
+                Bind::Same(_) => true,
+            })
+        }
+        // Rows may differ in what they do not show, and a table is still growing.
+        _ => false,
     }
 }
 
@@ -124,6 +153,27 @@ fn binds(of: Box<[Bind]>, name: Name<'_>) -> Box<[Bind]> {
 }
 
 impl Step {
+    /// Whether what follows is done for each of many.
+    pub(super) fn goes_on_often(&self) -> bool {
+        match self {
+            Self::Rows { .. }
+            | Self::Beside { .. }
+            | Self::Read { .. }
+            | Self::Demand { .. }
+            | Self::Call { .. }
+            | Self::Seeded { .. } => true,
+            Self::HasRows { .. }
+            | Self::Demanded { .. }
+            | Self::Holds { .. }
+            | Self::Among { .. }
+            | Self::Fold { .. }
+            | Self::Test(_)
+            | Self::Below { .. }
+            | Self::Is { .. }
+            | Self::Let { .. } => false,
+        }
+    }
+
     fn renamed(self, name: Name<'_>) -> Self {
         match self {
             Self::Rows { of, lookup, key, binds: to } => {

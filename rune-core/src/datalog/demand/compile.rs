@@ -18,7 +18,7 @@ use crate::{
 };
 
 use super::{
-    code::{Bind, Closure, Code, Group, Operand, Procedure, Step, Trial},
+    code::{Bind, Closure, Code, Group, Operand, Procedure, Step, Trial, are_distinct, of_row},
     lookup::{Lookup, Wanted},
     plan::Planned,
     run::Run,
@@ -463,7 +463,10 @@ pub(super) struct Entry {
 impl Entry {
     /// The rule that goes on from here.
     pub(super) fn into_code(self, steps: Vec<Step>, result: Box<[Operand]>, cost: f64) -> Code {
-        Code { of_key: self.of_key.into(), of_tuple: self.of_tuple.into(), steps: steps.into(), result, cost }
+        let Self { of_key, of_tuple, .. } = self;
+        let (is_distinct, of_row) = (are_distinct(&steps, &result), of_row(&steps, &result));
+        let (of_key, of_tuple, steps) = (of_key.into(), of_tuple.into(), steps.into());
+        Code { of_key, of_tuple, steps, result, cost, is_distinct, of_row }
     }
 
     fn key(&mut self, term: Option<Term>) {

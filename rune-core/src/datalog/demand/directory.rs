@@ -105,6 +105,22 @@ impl Directory {
         Run { payload, len, width: self.width }
     }
 
+    /// Reads where these keys and their rows most likely are, all at once.
+    pub(super) fn touch<'k>(&self, keys: impl Iterator<Item = &'k [Value]> + Clone) {
+        let mask = self.slots.len() - 1;
+        let slots = keys.map(|key| {
+            let key = pack(key.iter().copied());
+            (key, self.slots.get(home(key, self.shift) & mask).copied().unwrap_or(FREE))
+        });
+        std::hint::black_box(slots.clone().fold(0, |all, (_, slot)| all ^ slot.len));
+        let first = |(key, slot): (u64, Slot)| {
+            let is_apart = slot.key == key && (slot.len != 1 || self.width != 1);
+            let at = if is_apart { slot.start.bits() as usize * self.width } else { 0 };
+            self.payload.get(at).map_or(0, |value| value.bits())
+        };
+        std::hint::black_box(slots.fold(0, |all, slot| all ^ first(slot)));
+    }
+
     /// Whether a key has a row.
     pub(super) fn has(&self, key: impl Iterator<Item = Value> + Clone) -> bool {
         match &self.compared {

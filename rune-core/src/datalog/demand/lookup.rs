@@ -3,6 +3,7 @@
 //! | rows | by |
 //! |---|---|
 //! | by all columns | the table itself |
+//! | of one column, and many of the values that there are | a bit for each value |
 //! | of a relation that does not change under a program | a directory, made for the question |
 //! | of one that changes | an index of its table, which each revision has |
 
@@ -31,6 +32,51 @@ pub(super) enum Lookup {
     Directory(Arc<Directory>),
     Index(Arc<Relation>, IndexId),
     Row(Arc<Relation>),
+    Bits(Arc<Bits>),
+}
+
+/// Which values have a row, of a relation of one column.
+#[derive(Debug)]
+pub(super) struct Bits {
+    /// What the first bit stands for.
+    first: u32,
+    words: Box<[u64]>,
+    n_rows: usize,
+}
+
+/// Bits that a row may take, besides the one that stands for it: as many as it takes where rows are found by their hash.
+const BITS_MAX: usize = 64;
+
+impl Bits {
+    /// The rows of a table of one column, if they are close enough to one another.
+    fn of(rows: &Table) -> Option<Self> {
+        let values = || rows.rows().filter_map(|row| row.first()).map(|value| value.bits());
+        let (first, last) = (values().min()?, values().max()?);
+        let (n_rows, n_bits) = (rows.len() as usize, (last - first) as usize + 1);
+        if n_rows * BITS_MAX < n_bits {
+            return None;
+        }
+        let mut bits = Self { first, words: vec![0; n_bits / 64 + 1].into(), n_rows };
+        for value in values() {
+            let (word, bit) = bits.place(value);
+            if let Some(word) = bits.words.get_mut(word) {
+                *word |= bit;
+            }
+        }
+        Some(bits)
+    }
+
+    #[inline]
+    fn place(&self, value: u32) -> (usize, u64) {
+        let at = value.wrapping_sub(self.first);
+        (at as usize / 64, 1 << (at % 64))
+    }
+
+    #[inline]
+    fn has(&self, mut key: impl Iterator<Item = Value>) -> bool {
+        let place = key.next().map(|value| self.place(value.bits()));
+        place.is_some_and(|(word, bit)| self.words.get(word).is_some_and(|word| word & bit != 0))
+    }
 }
 
 impl Lookup {
@@ -40,7 +86,13 @@ impl Lookup {
             return Self::Directory(Arc::new(Directory::of(&Table::default(), arity, columns, false)));
         };
         let index = if *is_whole && relation.rows.is_shared() { relation.rows.find_index(columns) } else { None };
+        let bits = if [columns.len(), arity] == [1, 1] && !relation.rows.is_shared() {
+            Bits::of(&relation.rows)
+        } else {
+            None
+        };
         match index {
+            _ if let Some(bits) = bits => Self::Bits(Arc::new(bits)),
             _ if columns.len() == arity => Self::Row(relation),
             Some(index) => Self::Index(relation, index),
             None => Self::Directory(Arc::new(Directory::of(&relation.rows, arity, columns, *is_whole))),
@@ -52,7 +104,7 @@ impl Lookup {
         match self {
             Self::Directory(directory) => directory.columns(arity, key),
             Self::Index(..) => (0..arity).collect(),
-            Self::Row(_) => Vec::new(),
+            Self::Row(_) | Self::Bits(_) => Vec::new(),
         }
     }
 
@@ -65,7 +117,7 @@ impl Lookup {
                 let probe = with_slice(key, |key| relation.rows.probe(*index, key));
                 Found::Rows(&relation.rows, probe)
             }
-            Self::Row(_) => Found::Nothing(self.has(key)),
+            Self::Row(_) | Self::Bits(_) => Found::Nothing(self.has(key)),
         }
     }
 
@@ -76,6 +128,17 @@ impl Lookup {
             Self::Directory(directory) => directory.has(key),
             Self::Index(relation, index) => with_slice(key, |key| relation.rows.probe(*index, key)).next().is_some(),
             Self::Row(relation) => with_slice(key, |key| relation.rows.find(key)).is_some(),
+            Self::Bits(bits) => bits.has(key),
+        }
+    }
+
+    /// Reads what asking for these keys will read. The columns of each follow those of the one before.
+    pub(super) fn touch(&self, keys: &[Value], width: usize) {
+        match self {
+            Self::Directory(directory) => directory.touch(keys.chunks_exact(width.max(1))),
+            // Where it is nothing here knows, or it is at hand.
+            Self::Index(..) | Self::Bits(_) => {}
+            Self::Row(relation) => relation.rows.find_all(keys, |_| ()),
         }
     }
 
@@ -83,6 +146,7 @@ impl Lookup {
         match self {
             Self::Directory(directory) => directory.n_rows(),
             Self::Index(relation, _) | Self::Row(relation) => relation.rows.len() as usize,
+            Self::Bits(bits) => bits.n_rows,
         }
     }
 
@@ -91,6 +155,7 @@ impl Lookup {
             Self::Directory(directory) => directory.n_keys(),
             Self::Index(relation, index) => relation.rows.n_keys(*index),
             Self::Row(relation) => relation.rows.len() as usize,
+            Self::Bits(bits) => bits.n_rows,
         }
     }
 
@@ -99,7 +164,7 @@ impl Lookup {
         match self {
             Self::Directory(directory) => directory.n_most(),
             Self::Index(relation, index) => relation.rows.len() as usize / relation.rows.n_keys(*index).max(1) + 1,
-            Self::Row(_) => 1,
+            Self::Row(_) | Self::Bits(_) => 1,
         }
     }
 }

@@ -9,11 +9,13 @@
 //! design and its measurements are those of a study of this engine; its roots are magic sets (Beeri and Ramakrishnan, 1987),
 //! separable recursion (Naughton, 1988), and demand transformation (Tekle and Liu, 2010).
 
+mod ahead;
 mod code;
 mod compile;
 mod describe;
 mod directory;
 mod lookup;
+mod many;
 mod plan;
 mod run;
 mod scratch;

@@ -25,29 +25,31 @@ use super::{
 pub(super) struct Run<'r, V> {
     built: &'r Built,
     /// What finds the rows that the procedures want.
-    lookups: &'r [Lookup],
-    values: &'r V,
-    scratch: &'r mut Scratch,
-    steps_left: u64,
+    pub(super) lookups: &'r [Lookup],
+    pub(super) values: &'r V,
+    pub(super) scratch: &'r mut Scratch,
+    pub(super) steps_left: u64,
     /// Entities that a request alone names, in the relations of those that are known.
-    guests: &'r [(PredicateId, Value)],
+    pub(super) guests: &'r [(PredicateId, Value)],
     /// Where rows go that answers rest on, if somebody wants to know.
     pub(super) found: Option<&'r mut Found>,
 }
 
 /// Where a rule is run.
 #[derive(Debug, Clone, Copy)]
-struct Frame {
+pub(super) struct Frame {
     /// Where its key begins, and then its registers.
     start: usize,
-    base: usize,
+    pub(super) base: usize,
     /// Where the sets of its groups begin.
-    groups: usize,
+    pub(super) groups: usize,
     /// The set that its results go to.
-    into: usize,
+    pub(super) into: usize,
     /// The entry of that set, if it is of a table, and which exit this is.
-    entry: usize,
+    pub(super) entry: usize,
     exit: usize,
+    /// Whether its results are known to be new.
+    pub(super) is_new: bool,
 }
 
 impl<'r, V: Values> Run<'r, V> {
@@ -92,6 +94,7 @@ impl<'r, V: Values> Run<'r, V> {
             into: NONE,
             entry: NONE,
             exit: NONE,
+            is_new: false,
         };
         for group in &procedure.groups {
             let set = self.demand(frame, group.closure, &group.columns)?;
@@ -109,7 +112,8 @@ impl<'r, V: Values> Run<'r, V> {
         let into = self.scratch.new_set(procedure.n_open);
         let frame = Frame { into, ..frame };
         for exit in &procedure.exits {
-            match self.code(frame, exit) {
+            let is_new = exit.is_distinct && self.scratch.set(into).len() == 0;
+            match self.code(Frame { is_new, ..frame }, exit) {
                 ControlFlow::Break(Stop::TooManySteps) => return Err(Stop::TooManySteps),
                 // Whether there is one is all that there is to say.
                 ControlFlow::Break(Stop::Enough) => return Ok(into),
@@ -135,7 +139,7 @@ impl<'r, V: Values> Run<'r, V> {
         let start = self.scratch.push_operands(caller.base, key, procedure.n_registers);
         let groups = self.scratch.groups.len();
         let frame = Frame { start, base: start + procedure.n_given, groups, ..caller };
-        let frame = Frame { into: NONE, entry: NONE, exit: NONE, ..frame };
+        let frame = Frame { into: NONE, entry: NONE, exit: NONE, is_new: false, ..frame };
         for group in &procedure.groups {
             let closure = self.built.closures.get(group.closure);
             let set = if *group.columns != [place] {
@@ -174,8 +178,19 @@ impl<'r, V: Values> Run<'r, V> {
 
     /// Adds to a set what comes of its tuples, and of those that are added.
     fn follow(&mut self, frame: Frame, codes: &'r [Code]) -> Result<(), Stop> {
-        let mut at = 0;
+        if let [code] = codes
+            && let Some(edge) = self.edge(code)
+        {
+            return self.follow_edge(frame.into, edge);
+        }
+        let (mut at, mut n_ahead) = (0, 0);
         while !codes.is_empty() && at < self.scratch.set(frame.into).len() {
+            if n_ahead <= at {
+                n_ahead = self.n_ahead(frame.into, at);
+                for code in codes {
+                    self.look_ahead(frame.base, (frame.into, at..n_ahead), &code.of_tuple, &code.steps);
+                }
+            }
             for code in codes {
                 let agrees = self.scratch.bind_key(frame.base, &code.of_key, frame.start)
                     && self.scratch.bind_tuple(frame.base, &code.of_tuple, frame.into, at);
@@ -198,13 +213,22 @@ impl<'r, V: Values> Run<'r, V> {
     }
 
     // Recurses once per step.
-    fn steps(&mut self, frame: Frame, code: &'r Code, at: usize) -> Flow {
+    pub(super) fn steps(&mut self, frame: Frame, code: &'r Code, at: usize) -> Flow {
         let Some(step) = code.steps.get(at) else { return self.emit(frame, code) };
         self.spend()?;
         let base = frame.base;
         let found = match step {
             Step::Rows { of, lookup, key, binds } => {
                 let Some(lookup) = self.lookups.get(*lookup) else { return Flow::Continue(()) };
+                if let Some(place) = code.of_row.filter(|_| at + 1 == code.steps.len() && frame.entry == NONE)
+                    && !self.has_guests(*of)
+                {
+                    return self.give_rows(
+                        frame.into,
+                        lookup.probe(values_of(&self.scratch.registers, base, key)),
+                        place,
+                    );
+                }
                 for row in lookup.probe(values_of(&self.scratch.registers, base, key)) {
                     self.go_on(frame, (binds, row), code, at)?;
                 }
@@ -315,6 +339,10 @@ impl<'r, V: Values> Run<'r, V> {
 
     /// Adds what comes of a rule; of one without open columns, once.
     fn emit(&mut self, frame: Frame, code: &'r Code) -> Flow {
+        if frame.is_new {
+            self.scratch.append(frame.into, frame.base, &code.result);
+            return if code.result.is_empty() { Flow::Break(Stop::Enough) } else { Flow::Continue(()) };
+        }
         let is_new = self.scratch.insert(frame.into, frame.base, &code.result);
         if is_new && self.found.is_some() {
             self.find(frame, code);
@@ -361,7 +389,19 @@ impl<'r, V: Values> Run<'r, V> {
         at: usize,
         mut n_seen: usize,
     ) -> ControlFlow<Stop, usize> {
+        if let [Bind::Set(register)] = binds
+            && frame.entry == NONE
+            && !code.result.is_empty()
+        {
+            return self.each_value(frame, (set, *register), code, at, n_seen);
+        }
+        let mut n_ahead = 0;
         while n_seen < self.scratch.set(set).len() {
+            if n_ahead <= n_seen {
+                n_ahead = self.n_ahead(set, n_seen);
+                let steps = code.steps.get(at + 1..).unwrap_or_default();
+                self.look_ahead(frame.base, (set, n_seen..n_ahead), binds, steps);
+            }
             self.spend()?;
             if self.scratch.bind_tuple(frame.base, binds, set, n_seen) {
                 self.steps(frame, code, at + 1)?;
@@ -371,7 +411,7 @@ impl<'r, V: Values> Run<'r, V> {
         ControlFlow::Continue(n_seen)
     }
 
-    fn call(&mut self, at: usize, base: usize, key: &[Operand]) -> Result<usize, Stop> {
+    pub(super) fn call(&mut self, at: usize, base: usize, key: &[Operand]) -> Result<usize, Stop> {
         let (key, known) = self.scratch.look_up(memo_of(at), base, key);
         match known {
             Some(known) => Ok(known.set),
@@ -379,8 +419,12 @@ impl<'r, V: Values> Run<'r, V> {
         }
     }
 
-    fn spend(&mut self) -> Flow {
-        match self.steps_left.checked_sub(1) {
+    pub(super) fn spend(&mut self) -> Flow {
+        self.spend_on(1)
+    }
+
+    pub(super) fn spend_on(&mut self, n: usize) -> Flow {
+        match self.steps_left.checked_sub(n as u64) {
             Some(left) => {
                 self.steps_left = left;
                 Flow::Continue(())
@@ -514,7 +558,7 @@ impl<'r, V: Values> Run<'r, V> {
             }
         };
         let base = start + procedure.n_given;
-        Some((procedure, Frame { start, base, groups: NONE, into: set, entry, exit: NONE }))
+        Some((procedure, Frame { start, base, groups: NONE, into: set, entry, exit: NONE, is_new: false }))
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Scratch {
     /// The registers of readers.
     pub(super) saved: Vec<Value>,
     pub(super) jobs: Vec<Job>,
+    /// Keys that will be asked for.
+    pub(super) ahead: Vec<Value>,
 }
 
 /// What is asked of a procedure or a closure, and which set answers.
@@ -108,15 +110,35 @@ impl Scratch {
         self.sets.get(at).unwrap_or(NOTHING)
     }
 
+    pub(super) fn set_mut(&mut self, at: usize) -> Option<&mut Tuples> {
+        self.sets.get_mut(at)
+    }
+
+    /// Gives a register a value.
+    pub(super) fn put(&mut self, base: usize, register: usize, value: Value) {
+        if let Some(place) = self.registers.get_mut(base + register) {
+            *place = value;
+        }
+    }
+
     /// Whether a set has a tuple.
-    pub(super) fn has(&self, set: usize, base: usize, key: &[Operand]) -> bool {
-        self.set(set).has(values_of(&self.registers, base, key))
+    pub(super) fn has(&mut self, set: usize, base: usize, key: &[Operand]) -> bool {
+        let Self { sets, registers, .. } = self;
+        sets.get_mut(set).is_some_and(|set| set.has(values_of(registers, base, key)))
     }
 
     /// Adds to a set, and says whether that is new.
     pub(super) fn insert(&mut self, set: usize, base: usize, result: &[Operand]) -> bool {
         let Self { sets, registers, .. } = self;
         sets.get_mut(set).is_some_and(|set| set.insert(values_of(registers, base, result)).1)
+    }
+
+    /// Adds to a set what is known to be new.
+    pub(super) fn append(&mut self, set: usize, base: usize, result: &[Operand]) {
+        let Self { sets, registers, .. } = self;
+        if let Some(set) = sets.get_mut(set) {
+            set.append(values_of(registers, base, result));
+        }
     }
 
     /// What is known of a question, and its place among those asked.

@@ -251,21 +251,22 @@ impl<'p> Session<'p> {
         (at < rows.len()).then(|| (rows.row(at).to_vec(), births.of(at)))
     }
 
-    /// The values of the column that is open, of what a rule decides; none if they cannot be found in this way.
+    /// Adds the values of the column that is open, of what a rule decides, each once; none if they cannot be found in this way.
     pub fn permitted(
         &self,
         engine: &DatalogEngine,
         rule: &CompiledRule,
         of: [Option<Value>; 3],
         (store, values): (&impl Store, &impl Values),
-    ) -> Option<Vec<Value>> {
+        found: &mut Vec<Value>,
+    ) -> Option<()> {
         let id = engine.question(rule);
         if !self.demand.procedures.shapes.clauses.contains_key(&id) {
             return None;
         }
         let (pattern, key) = given(&of);
-        let first = |answers: &Tuples| answers.iter().filter_map(|row| row.first().copied()).collect();
-        self.answer(store, values, (id, pattern), &key, first).ok()
+        let take = |answers: &Tuples| found.extend_from_slice(answers.cells());
+        self.answer(store, values, (id, pattern), &key, take).ok()
     }
 
     /// Whether a rule decides about a principal, an action and a resource; none if it is not evaluated here.

@@ -23,7 +23,12 @@ pub(super) struct Tuples {
     /// Their places, once they are many.
     slots: Vec<Slot>,
     round: u32,
+    /// Whether some are not noted in the slots, because nobody has looked for any since.
+    is_behind: bool,
 }
+
+/// What hashes are made with.
+const MIXER: u64 = 0x517C_C1B7_2722_0A95;
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Slot {
@@ -33,7 +38,8 @@ struct Slot {
 
 impl Tuples {
     /// No tuple.
-    pub(super) const EMPTY: Self = Self { width: 0, len: 0, cells: Vec::new(), slots: Vec::new(), round: 0 };
+    pub(super) const EMPTY: Self =
+        Self { width: 0, len: 0, cells: Vec::new(), slots: Vec::new(), round: 0, is_behind: false };
 
     /// Empties the set for tuples of another width, and keeps its room.
     pub(super) fn reset(&mut self, width: usize) {
@@ -43,6 +49,7 @@ impl Tuples {
         self.width = width;
         self.len = 0;
         self.cells.clear();
+        self.is_behind = false;
         self.round = self.round.checked_add(1).unwrap_or_else(|| {
             self.slots.clear();
             1
@@ -61,13 +68,19 @@ impl Tuples {
         (0..self.len).map(|at| self.get(at))
     }
 
-    pub(super) fn has(&self, tuple: impl Iterator<Item = Value> + Clone) -> bool {
+    /// The values of all tuples, one tuple after the other.
+    pub(super) fn cells(&self) -> &[Value] {
+        &self.cells
+    }
+
+    pub(super) fn has(&mut self, tuple: impl Iterator<Item = Value> + Clone) -> bool {
         self.find(tuple).is_some()
     }
 
     /// Where a tuple is.
-    pub(super) fn find(&self, mut tuple: impl Iterator<Item = Value> + Clone) -> Option<usize> {
+    pub(super) fn find(&mut self, mut tuple: impl Iterator<Item = Value> + Clone) -> Option<usize> {
         if SMALL < self.len {
+            self.catch_up();
             return self.find_slot(hash(tuple.clone()), |at| self.get(at).iter().copied().eq(tuple.clone())).ok();
         }
         if self.width == 1 {
@@ -75,6 +88,18 @@ impl Tuples {
             return self.cells.iter().position(|other| *other == value);
         }
         (0..self.len).find(|at| self.get(*at).iter().copied().eq(tuple.clone()))
+    }
+
+    /// Adds tuples that are known to be new to what had none before: they are noted when somebody looks for one.
+    pub(super) fn append(&mut self, tuple: impl Iterator<Item = Value>) {
+        self.push(tuple);
+        self.is_behind = SMALL < self.len;
+    }
+
+    fn catch_up(&mut self) {
+        if std::mem::take(&mut self.is_behind) {
+            self.spread();
+        }
     }
 
     /// Adds a tuple if it is new. Says where it is, and whether it was new.
@@ -87,8 +112,10 @@ impl Tuples {
             }
         } else if self.slots.len() < 2 * (self.len + 1) {
             self.slots.clear();
+            self.is_behind = false;
             self.spread();
         }
+        self.catch_up();
         match self.find_slot(hash(tuple.clone()), |at| self.get(at).iter().copied().eq(tuple.clone())) {
             Ok(at) => (at, false),
             Err(slot) => {
@@ -97,6 +124,41 @@ impl Tuples {
                 (at, true)
             }
         }
+    }
+
+    /// Adds tuples of one value that are known to be new, as [`Self::append`] does.
+    pub(super) fn append_values(&mut self, values: &[Value]) {
+        self.cells.extend_from_slice(values);
+        self.len += values.len();
+        self.is_behind = SMALL < self.len;
+    }
+
+    /// Adds a tuple of one value if it is new. Says whether it was: as [`Self::insert`], which is for any.
+    #[inline]
+    pub(super) fn insert_value(&mut self, value: Value) -> bool {
+        let is_ready = SMALL < self.len && !self.is_behind && 2 * (self.len + 1) <= self.slots.len();
+        if !is_ready {
+            return self.insert(std::iter::once(value)).1;
+        }
+        match self.find_slot(hash_value(value), |at| self.cells.get(at) == Some(&value)) {
+            Ok(_) => false,
+            Err(slot) => {
+                self.note(slot, self.len);
+                self.cells.push(value);
+                self.len += 1;
+                true
+            }
+        }
+    }
+
+    /// Whether a tuple of one value is there.
+    #[inline]
+    pub(super) fn has_value(&mut self, value: Value) -> bool {
+        if self.len <= SMALL {
+            return self.cells.contains(&value);
+        }
+        self.catch_up();
+        self.find_slot(hash_value(value), |at| self.cells.get(at) == Some(&value)).is_ok()
     }
 
     fn push(&mut self, tuple: impl Iterator<Item = Value>) -> usize {
@@ -144,10 +206,15 @@ impl Tuples {
     }
 }
 
+#[inline]
+fn hash_value(value: Value) -> u64 {
+    u64::from(value.bits()).wrapping_mul(MIXER)
+}
+
 fn hash(tuple: impl Iterator<Item = Value>) -> u64 {
     let mut hash = 0u64;
     for value in tuple {
-        hash = (hash.rotate_left(5) ^ u64::from(value.bits())).wrapping_mul(0x517C_C1B7_2722_0A95);
+        hash = (hash.rotate_left(5) ^ u64::from(value.bits())).wrapping_mul(MIXER);
     }
     hash
 }
@@ -176,6 +243,25 @@ mod tests {
             assert!(!tuples.has(std::iter::once(v[n])));
             assert_eq!(tuples.insert(std::iter::once(v[n])), (n, true));
             assert_eq!(tuples.find(std::iter::once(v[n / 2])), Some(n / 2));
+        }
+        // Tuples that were new by themselves are found as well, and once.
+        for n_appended in [5, 12, 13, 200] {
+            tuples.reset(1);
+            v.iter().take(n_appended).for_each(|value| tuples.append(std::iter::once(*value)));
+            for (n, value) in v.iter().enumerate() {
+                assert_eq!(tuples.has(std::iter::once(*value)), n < n_appended);
+                assert_eq!(tuples.insert(std::iter::once(*value)), (n, n_appended <= n));
+            }
+            tuples.reset(1);
+            tuples.append_values(&v[..n_appended]);
+            for (n, value) in v.iter().enumerate() {
+                assert_eq!(tuples.has_value(*value), n < n_appended);
+                assert_eq!(tuples.insert_value(*value), n_appended <= n);
+                assert!(
+                    tuples.has_value(*value) && tuples.has(std::iter::once(*value)) && !tuples.insert_value(*value)
+                );
+            }
+            assert_eq!((tuples.len(), tuples.cells()), (300, v.as_slice()));
         }
         tuples.reset(0);
         assert!(!tuples.has(std::iter::empty()));
