@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, env, fs, path::PathBuf, time::Instant};
 
-use rune_core::{Engine, EntityRef, List, Request};
+use rune_core::{Engine, Entities, EntityRef, List, Request};
 
 use crate::{
     data::{Question, Size},
@@ -233,31 +233,25 @@ impl Case<'_> {
                 true
             });
             hand.count = expected.iter().map(Vec::len).sum();
-            let mut n_listed = 0;
             let (Ok(engine), None) = (built, &failure) else { continue };
-            let mut at = 0;
-            let mut differs = None;
-            let mut failed = None;
+            let mut listed = Vec::new();
             rune.pass(&lists[..n], |list| {
-                match ask(engine, list) {
-                    Ok(listed) => {
-                        n_listed += listed.len();
-                        let expected: BTreeSet<u32> = expected[at].iter().copied().collect();
-                        if listed != expected && differs.is_none() {
-                            differs =
-                                Some(format!("the {open} of {:?} differ: RUNE lists {}", questions[at], listed.len()));
-                        }
-                    }
-                    Err(error) => failed = Some(error),
-                }
-                at += 1;
+                listed.push(ask(engine, list));
                 true
             });
-            rune.count = n_listed;
-            if let Some(differs) = differs {
-                return Err(differs);
+            rune.count = 0;
+            for (at, listed) in listed.into_iter().enumerate() {
+                match listed.and_then(|listed| numbers(&listed)) {
+                    Ok(listed) => {
+                        rune.count += listed.len();
+                        if listed != expected[at].iter().copied().collect() {
+                            let n = listed.len();
+                            return Err(format!("the {open} of {:?} differ: RUNE lists {n}", questions[at]));
+                        }
+                    }
+                    Err(error) => failure = Some(error),
+                }
             }
-            failure = failed;
         }
         let question = format!("{open} (n={n})");
         self.print_hand(&question, &hand);
@@ -276,10 +270,15 @@ impl Case<'_> {
 }
 
 /// What RUNE lists, whole.
-fn ask(engine: &Engine, list: &List) -> Result<BTreeSet<u32>, String> {
+fn ask(engine: &Engine, list: &List) -> Result<Entities, String> {
     let listed = engine.list(list).map_err(|error| error.to_string())?;
     if listed.is_incomplete {
         return Err(format!("after {} of {} candidates the steps ran out", listed.considered, listed.candidates));
     }
-    listed.entities.iter().map(|entity| entity.id.parse().map_err(|_| format!("{entity:?} is no number"))).collect()
+    Ok(listed.entities)
+}
+
+/// The numbers that entities are named by.
+fn numbers(listed: &Entities) -> Result<BTreeSet<u32>, String> {
+    listed.iter().map(|entity| entity.id.parse().map_err(|_| format!("{entity:?} is no number"))).collect()
 }
