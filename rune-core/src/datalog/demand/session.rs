@@ -265,8 +265,12 @@ impl<'p> Session<'p> {
             return None;
         }
         let (pattern, key) = given(&of);
-        let take = |answers: &Tuples| found.extend_from_slice(answers.cells());
-        self.answer(store, values, (id, pattern), &key, take).ok()
+        let take = |answers: &Tuples| {
+            found.extend_from_slice(answers.cells());
+            // What a rule says of whatever there is has no value, and is found by trying.
+            !answers.cells().contains(&Value::UNKNOWN)
+        };
+        self.answer(store, values, (id, pattern), &key, take).ok()?.then_some(())
     }
 
     /// Whether a rule decides about a principal, an action and a resource; none if it is not evaluated here.
