@@ -16,7 +16,7 @@ use crate::{
         conform::{self, Reader, SuppliedAttributes, Undeclared},
         is_action_type,
     },
-    syntax::{Node, Shape},
+    syntax::{Node, Shape, ast::Var},
 };
 
 use super::{Terms, request::Request};
@@ -36,6 +36,26 @@ impl<'p> Bound<'p> {
     /// Values, world, and principal, action, resource and context, for an evaluator.
     pub(crate) fn parts(&mut self) -> (&mut Scratch<'p>, &RequestWorld<'p>, [Value; 4]) {
         (&mut self.values, &self.world, self.parts)
+    }
+
+    /// Puts another entity in place of the principal or the resource: one that the facts know and that the schema lets be there, as it
+    /// does the one before. Then all else is as it was.
+    pub(crate) fn put(&mut self, part: Var, entity: Value) {
+        let [principal, _, resource, _] = &mut self.parts;
+        match part {
+            Var::Principal => *principal = entity,
+            Var::Resource => *resource = entity,
+            Var::Action | Var::Context => {}
+        }
+    }
+
+    /// Whether nothing that was bound depends on who the principal and the resource are, as long as they are known.
+    pub(crate) fn is_for_any(&self, rules: &DatalogEngine) -> bool {
+        self.anew.is_empty()
+            && self.world.relations.is_empty()
+            && self.world.supplied.is_empty()
+            && rules.known.is_empty()
+            && rules.request_relations().next().is_none()
     }
 
     /// The values that the request brought along.

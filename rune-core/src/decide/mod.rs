@@ -156,13 +156,20 @@ impl<'a> Terms<'a> {
     /// Decides a request in at most so many steps, and says how many it took.
     #[must_use]
     pub fn decide_within(self, request: &Request, steps_max: u64) -> Decided {
+        match bind::bind(self, request) {
+            Ok(mut bound) => self.decide_bound(&mut bound, steps_max),
+            Err(error) => Decided { why: Why::Error(error), n_steps: 0, n_touched: 0 },
+        }
+    }
+
+    /// Decides a request that is bound, in at most so many steps.
+    pub(crate) fn decide_bound(self, bound: &mut Bound<'a>, steps_max: u64) -> Decided {
         let mut work = Work { steps_left: steps_max, n_touched: 0, n_rows: 0 };
-        let why = self.try_decide(request, &mut work).unwrap_or_else(Why::Error);
+        let why = self.try_decide(bound, &mut work).unwrap_or_else(Why::Error);
         Decided { why, n_steps: steps_max - work.steps_left, n_touched: work.n_touched }
     }
 
-    fn try_decide(self, request: &Request, work: &mut Work) -> Result<Why, String> {
-        let mut bound = bind::bind(self, request)?;
+    fn try_decide(self, bound: &mut Bound<'a>, work: &mut Work) -> Result<Why, String> {
         let steps_max = std::mem::take(&mut work.steps_left);
         *work = bound.derive(self.rules, steps_max).map_err(|error| error.to_string())?;
         let Work { steps_left: steps, n_touched, .. } = work;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     base::{Datum, EntityRef, Scratch, Symbol, Value, Values, limits},
-    decide::{Bound, Request, Terms, Why, bind},
+    decide::{Bound, Decided, Request, Terms, Why, bind},
     schema::{ActionType, Schema, is_action_type},
     syntax::{Node, ast::Var, json::JsonError},
 };
@@ -135,10 +135,25 @@ impl List {
 }
 
 /// Entities by type and id, and of each whether it is on the list for sure.
-struct Candidates {
+struct Candidates<'p> {
     entities: Entities,
     are_sure: Vec<bool>,
+    together: Option<Together<'p>>,
 }
+
+/// One request for all candidates, if it is the same for all: what is found out for one needs not be found out for the next.
+struct Together<'p> {
+    bound: Bound<'p>,
+    open: Var,
+    entities: Vec<Value>,
+}
+
+/// Candidates after which what was found out is let go of, as it grows with them.
+const TOGETHER_MAX: usize = 64;
+
+/// Steps in which those who are forbidden are looked for: at least, and for each candidate that is to be decided about otherwise.
+const FORBIDDEN_STEPS_MIN: u64 = 10_000;
+const FORBIDDEN_STEPS: u64 = 16;
 
 impl Asked<'_> {
     /// The known entities for which a request with one side open is allowed. Actions are those of the schema, or without one
@@ -167,7 +182,7 @@ impl Asked<'_> {
                     .retain(|entity| list.kind.as_ref().is_none_or(|kind| *kind == entity.kind) && list.has(entity));
                 listed.candidates = entities.len();
                 let names = entities.iter().map(|EntityRef { kind, id }| EntityName { kind, id });
-                Candidates { are_sure: vec![false; entities.len()], entities: names.collect() }
+                Candidates { are_sure: vec![false; entities.len()], entities: names.collect(), together: None }
             }
         };
         self.decide_each(list, candidates, &mut listed);
@@ -175,7 +190,8 @@ impl Asked<'_> {
     }
 
     /// Puts those candidates on a list for which the request is allowed.
-    fn decide_each(&self, list: &List, Candidates { entities, are_sure }: Candidates, listed: &mut Listed) {
+    fn decide_each(&self, list: &List, candidates: Candidates<'_>, listed: &mut Listed) {
+        let Candidates { entities, are_sure, mut together } = candidates;
         let n_left_out = listed.candidates.saturating_sub(entities.len());
         let mut left = limits::LIST_STEPS_MAX;
         if !are_sure.contains(&false) {
@@ -183,14 +199,21 @@ impl Asked<'_> {
             return;
         }
         let mut request = list.request(EntityRef::new("", ""));
-        for (name, is_sure) in entities.iter().zip(are_sure) {
+        for (at, (name, is_sure)) in entities.iter().zip(are_sure).enumerate() {
             listed.considered += 1;
             if is_sure {
                 listed.entities.push(name);
                 continue;
             }
-            request = list.about(request, name.to_entity());
-            let work = self.terms.decide_within(&request, left.min(limits::DECISION_STEPS_MAX));
+            let steps_max = left.min(limits::DECISION_STEPS_MAX);
+            let work = match together.as_mut().and_then(|together| self.decide_together(list, together, at, steps_max))
+            {
+                Some(work) => work,
+                None => {
+                    request = list.about(request, name.to_entity());
+                    self.terms.decide_within(&request, steps_max)
+                }
+            };
             listed.stats.rows_touched += work.n_touched;
             left = left.saturating_sub(work.n_steps);
             if left == 0 {
@@ -213,9 +236,25 @@ impl Asked<'_> {
         listed.stats.steps = limits::LIST_STEPS_MAX - left;
     }
 
+    /// Decides about one of the candidates for whom one request does.
+    fn decide_together<'s>(
+        &'s self,
+        list: &List,
+        together: &mut Together<'s>,
+        at: usize,
+        steps_max: u64,
+    ) -> Option<Decided> {
+        let entity = *together.entities.get(at)?;
+        if at % TOGETHER_MAX == TOGETHER_MAX - 1 {
+            together.bound = bind(self.terms, &list.request(EntityRef::of(self.terms.values, entity)?)).ok()?;
+        }
+        together.bound.put(together.open, entity);
+        Some(self.terms.decide_bound(&mut together.bound, steps_max))
+    }
+
     /// The known entities for which a permit may hold, each with whether the request is allowed for it for sure; none if they
     /// cannot be found but by trying all. Notes how many could be at the open side.
-    fn proposed(&self, list: &List, listed: &mut Listed) -> Option<Candidates> {
+    fn proposed(&self, list: &List, listed: &mut Listed) -> Option<Candidates<'_>> {
         let open = match list.open {
             Open::Principals => Var::Principal,
             Open::Resources => Var::Resource,
@@ -244,6 +283,7 @@ impl Asked<'_> {
         listed.stats.rows_touched += bound.parts().1.session.n_taken();
         let mut found: Vec<(Value, bool)> = proposed.into_pairs().collect();
         found.retain(|(entity, _)| known.has(*entity));
+        let is_settled = !forbids || self.leave_out_forbidden(&mut bound, open, &mut found, listed);
         let mut named = names::in_order(self.terms.values, &kinds, &found);
         if let Some(after) = &list.after {
             named.retain(|named| names::comes_after(named.name, after));
@@ -253,12 +293,37 @@ impl Asked<'_> {
             None => all.count(),
             Some(after) => all.filter(|entity| names::is_after(self.terms.values, **entity, after)).count(),
         };
-        let are_sure = named.iter().map(|named| named.is_sure && !forbids).collect();
+        let are_sure = named.iter().map(|named| named.is_sure && is_settled).collect();
         let mut entities = Entities::with_capacity(named.len(), named.iter().map(|named| named.name.id.len()).sum());
         for named in &named {
             entities.push(named.name);
         }
-        Some(Candidates { entities, are_sure })
+        let together = bound.is_for_any(self.terms.rules).then(|| {
+            let entities = named.iter().map(|named| named.entity).collect();
+            Together { bound, open, entities }
+        });
+        Some(Candidates { entities, are_sure, together })
+    }
+
+    /// Leaves out those of whom it is sure that a permit holds and that a forbid does. Says whether all of those are: then nothing
+    /// forbids the request for the others among them.
+    fn leave_out_forbidden(
+        &self,
+        bound: &mut Bound<'_>,
+        open: Var,
+        found: &mut Vec<(Value, bool)>,
+        listed: &mut Listed,
+    ) -> bool {
+        let n_sure = found.iter().filter(|(_, is_sure)| *is_sure).count();
+        if n_sure == 0 {
+            return false;
+        }
+        let steps_max = FORBIDDEN_STEPS_MIN + FORBIDDEN_STEPS * n_sure as u64;
+        let forbidden = proposals::forbidden(self.terms, bound, open, steps_max);
+        listed.stats.rows_touched += bound.parts().1.session.n_taken();
+        let Some(forbidden) = forbidden else { return false };
+        found.retain(|(entity, is_sure)| !is_sure || forbidden.binary_search(entity).is_err());
+        true
     }
 
     /// The request for one entity of a list, if it can be decided for one of each type: what is wrong with it for one is wrong for

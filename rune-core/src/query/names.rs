@@ -13,6 +13,7 @@ use super::EntityName;
 /// An entity by its name, and whether it is on the list for sure.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Named<'v> {
+    pub(super) entity: Value,
     pub(super) name: EntityName<'v>,
     pub(super) is_sure: bool,
 }
@@ -34,14 +35,14 @@ pub(super) fn is_after(values: &impl Values, entity: Value, other: &EntityRef) -
 pub(super) fn in_order<'v>(values: &'v impl Values, kinds: &[Symbol], found: &[(Value, bool)]) -> Vec<Named<'v>> {
     let mut types: Vec<(&str, Symbol)> = kinds.iter().map(|kind| (values.name(*kind), *kind)).collect();
     types.sort_unstable();
-    let mut parts: Vec<(usize, Symbol, bool)> = Vec::with_capacity(found.len());
+    let mut parts: Vec<(usize, Symbol, Value, bool)> = Vec::with_capacity(found.len());
     parts.extend(found.iter().filter_map(|(entity, is_sure)| {
         let View::Entity(kind, id) = values.view(*entity) else { return None };
-        Some((types.iter().position(|(_, of)| *of == kind)?, id, *is_sure))
+        Some((types.iter().position(|(_, of)| *of == kind)?, id, *entity, *is_sure))
     }));
-    let named = parts.iter().map(|(kind, id, is_sure)| {
+    let named = parts.iter().map(|(kind, id, entity, is_sure)| {
         let kind = types.get(*kind).map_or("", |(kind, _)| *kind);
-        Named { name: EntityName { kind, id: values.name(*id) }, is_sure: *is_sure }
+        Named { entity: *entity, name: EntityName { kind, id: values.name(*id) }, is_sure: *is_sure }
     });
     let all: Vec<Named<'v>> = named.collect();
     let mut order: Vec<u128> = Vec::with_capacity(all.len());

@@ -65,6 +65,24 @@ pub(super) fn proposed(terms: Terms<'_>, bound: &mut Bound<'_>, open: Var, kinds
     Some(search.found)
 }
 
+/// Those for which rules forbid the request, in the order of their values; none if they are not found in so many steps, or if policies
+/// forbid as well.
+pub(super) fn forbidden(terms: Terms<'_>, bound: &mut Bound<'_>, open: Var, steps_max: u64) -> Option<Vec<Value>> {
+    if terms.policies.has_forbids() {
+        return None;
+    }
+    let (values, world, parts) = bound.parts();
+    let search = Search { terms, world, values, parts, open, kinds: &[], found: Proposed::default() };
+    world.session.allow(steps_max);
+    let mut found = Vec::new();
+    for rule in terms.rules.forbids() {
+        let of = [Var::Principal, Var::Action, Var::Resource].map(|part| search.part(part));
+        world.session.permitted(terms.rules, rule, of, (terms.facts, search.values), &mut found)?;
+    }
+    found.sort_unstable();
+    Some(found)
+}
+
 struct Search<'s, 'w, V> {
     terms: Terms<'s>,
     world: &'s RequestWorld<'w>,

@@ -93,6 +93,7 @@ impl Directory {
     }
 
     /// The rows of a key, without the columns of the key; of one that is compared, whole rows of which some may be of other keys.
+    #[inline]
     pub(super) fn probe(&self, key: impl Iterator<Item = Value>) -> Run<'_> {
         let (payload, len) = match self.find(pack(key)) {
             Some(slot) if slot.len == 1 && self.width == 1 => (std::slice::from_ref(&slot.start), 1),
@@ -122,6 +123,7 @@ impl Directory {
     }
 
     /// Whether a key has a row.
+    #[inline]
     pub(super) fn has(&self, key: impl Iterator<Item = Value> + Clone) -> bool {
         match &self.compared {
             None => self.find(pack(key)).is_some(),
@@ -137,6 +139,7 @@ impl Directory {
         (0..arity).filter(|at| self.compared.is_some() || !key.contains(at)).collect()
     }
 
+    #[inline]
     fn find(&self, key: u64) -> Option<&Slot> {
         let mask = self.slots.len() - 1;
         let mut at = home(key, self.shift);
@@ -164,11 +167,13 @@ fn place(slots: &mut [Slot], shift: u32, new: Slot) {
 
 /// The first slot of a key (multiplicative hashing; Knuth, "The Art of Computer Programming", volume 3, 6.4).
 #[expect(clippy::cast_possible_truncation, reason = "the shift leaves as many bits as there are slots")]
+#[inline]
 fn home(key: u64, shift: u32) -> usize {
     (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> shift) as usize
 }
 
 /// One or two values are their own key; more are mixed, and compared when they are found.
+#[inline]
 fn pack(columns: impl Iterator<Item = Value>) -> u64 {
     let mut key = 0u64;
     for (at, column) in columns.enumerate() {
@@ -189,6 +194,7 @@ pub(super) struct Run<'d> {
 impl<'d> Iterator for Run<'d> {
     type Item = &'d [Value];
 
+    #[inline]
     fn next(&mut self) -> Option<&'d [Value]> {
         self.len = self.len.checked_sub(1)?;
         let (row, rest) = self.payload.split_at_checked(self.width)?;

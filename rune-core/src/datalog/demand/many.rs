@@ -87,22 +87,22 @@ impl<'r, V: Values> Run<'r, V> {
 
     /// Adds to a set all that an edge leads to from what it has.
     pub(super) fn follow_edge(&mut self, into: usize, Edge { lookup, to }: Edge<'r>) -> Result<(), Stop> {
-        let mut at = 0;
-        loop {
-            let batch = Batch::of(self.scratch, into, at);
-            if batch.n == 0 {
-                return Ok(());
+        let (mut at, mut n_ahead) = (0, 0);
+        while let Some(value) = self.scratch.set(into).cells().get(at).copied() {
+            if n_ahead <= at {
+                let next = self.scratch.set(into).cells().get(at..).unwrap_or_default();
+                let next = next.get(..BATCH).unwrap_or(next);
+                n_ahead = at + next.len();
+                read_ahead(lookup, next);
             }
-            at += batch.n;
-            read_ahead(lookup, &batch);
-            for value in batch.values() {
-                let flow = self.spend();
-                let found = lookup.probe(std::iter::once(*value));
-                if flow.is_break() || self.give_rows(into, found, to).is_break() {
-                    return Err(Stop::TooManySteps);
-                }
+            let flow = self.spend();
+            let found = lookup.probe(std::iter::once(value));
+            if flow.is_break() || self.give_rows(into, found, to).is_break() {
+                return Err(Stop::TooManySteps);
             }
+            at += 1;
         }
+        Ok(())
     }
 
     /// Adds to a set of single values those at a place of rows.
@@ -147,7 +147,7 @@ impl<'r, V: Values> Run<'r, V> {
                 && **key == [value]
                 && let Some(lookup) = self.lookups.get(*lookup)
             {
-                read_ahead(lookup, &batch);
+                read_ahead(lookup, batch.values());
             }
             for value in batch.values() {
                 self.scratch.put(frame.base, register, *value);
@@ -170,7 +170,7 @@ impl<'r, V: Values> Run<'r, V> {
             match step {
                 Step::HasRows { of, lookup, key, wanted } if is_it(key) => {
                     let (Some(lookup), guests) = (self.lookups.get(*lookup), self.guests) else { break };
-                    read_ahead(lookup, batch);
+                    read_ahead(lookup, batch.values());
                     let is_guest = |value| guests.contains(&(*of, value));
                     self.spend_on(batch.n)?;
                     batch.keep(|value| (lookup.has(std::iter::once(value)) || is_guest(value)) == *wanted);
@@ -221,8 +221,8 @@ impl<'r, V: Values> Run<'r, V> {
     }
 }
 
-fn read_ahead(lookup: &Lookup, batch: &Batch) {
-    if FEW <= batch.n && ROWS_MIN <= lookup.n_rows() {
-        lookup.touch(batch.values(), 1);
+fn read_ahead(lookup: &Lookup, values: &[Value]) {
+    if FEW <= values.len() && ROWS_MIN <= lookup.n_rows() {
+        lookup.touch(values, 1);
     }
 }

@@ -419,10 +419,12 @@ impl<'r, V: Values> Run<'r, V> {
         }
     }
 
+    #[inline]
     pub(super) fn spend(&mut self) -> Flow {
         self.spend_on(1)
     }
 
+    #[inline]
     pub(super) fn spend_on(&mut self, n: usize) -> Flow {
         match self.steps_left.checked_sub(n as u64) {
             Some(left) => {

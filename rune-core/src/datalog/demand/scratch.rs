@@ -105,6 +105,7 @@ impl Scratch {
         self.n_sets - 1
     }
 
+    #[inline]
     pub(super) fn set(&self, at: usize) -> &Tuples {
         const NOTHING: &Tuples = &Tuples::EMPTY;
         self.sets.get(at).unwrap_or(NOTHING)
@@ -115,6 +116,7 @@ impl Scratch {
     }
 
     /// Gives a register a value.
+    #[inline]
     pub(super) fn put(&mut self, base: usize, register: usize, value: Value) {
         if let Some(place) = self.registers.get_mut(base + register) {
             *place = value;
@@ -208,11 +210,13 @@ impl Scratch {
         }
     }
 
+    #[inline]
     pub(super) fn operand(&self, base: usize, of: Operand) -> Value {
         value_of(&self.registers, base, of)
     }
 
     /// Whether a tuple of a set agrees with what is known; gives the registers its values.
+    #[inline]
     pub(super) fn bind_tuple(&mut self, base: usize, binds: &[Bind], set: usize, at: usize) -> bool {
         let Self { registers, sets, .. } = self;
         sets.get(set).is_some_and(|set| bind(registers, base, binds, set.get(at).iter().copied()))
@@ -253,6 +257,7 @@ fn look_up(
     (key, memo.known.get(key).copied().filter(|known| known.set != NONE))
 }
 
+#[inline]
 fn value_of(registers: &[Value], base: usize, of: Operand) -> Value {
     match of {
         Operand::Register(at) => registers.get(base + at).copied().unwrap_or(Value::UNKNOWN),
@@ -264,6 +269,7 @@ pub(super) fn values_of(registers: &[Value], base: usize, of: &[Operand]) -> imp
     of.iter().map(move |of| value_of(registers, base, *of))
 }
 
+#[inline]
 fn bind(registers: &mut [Value], base: usize, binds: &[Bind], row: impl Iterator<Item = Value>) -> bool {
     binds.iter().zip(row).all(|(of, value)| match of {
         Bind::Skip => true,

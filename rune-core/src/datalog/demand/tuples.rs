@@ -136,6 +136,14 @@ impl Tuples {
     /// Adds a tuple of one value if it is new. Says whether it was: as [`Self::insert`], which is for any.
     #[inline]
     pub(super) fn insert_value(&mut self, value: Value) -> bool {
+        if self.len < SMALL {
+            let is_new = !self.cells.contains(&value);
+            if is_new {
+                self.cells.push(value);
+                self.len += 1;
+            }
+            return is_new;
+        }
         let is_ready = SMALL < self.len && !self.is_behind && 2 * (self.len + 1) <= self.slots.len();
         if !is_ready {
             return self.insert(std::iter::once(value)).1;
