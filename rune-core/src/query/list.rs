@@ -11,7 +11,10 @@ use crate::{
     syntax::{Node, ast::Var, json::JsonError},
 };
 
-use super::{Asked, Entities, EntityName, QueryError, Stats, names, proposals};
+use super::{
+    Asked, Entities, EntityName, QueryError, Stats, names,
+    proposals::{self, Forbidden},
+};
 
 /// Which side of a request is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -321,8 +324,13 @@ impl Asked<'_> {
         let steps_max = FORBIDDEN_STEPS_MIN + FORBIDDEN_STEPS * n_sure as u64;
         let forbidden = proposals::forbidden(self.terms, bound, open, steps_max);
         listed.stats.rows_touched += bound.parts().1.session.n_taken();
-        let Some(forbidden) = forbidden else { return false };
-        found.retain(|(entity, is_sure)| !is_sure || forbidden.binary_search(entity).is_err());
+        match forbidden {
+            None => return false,
+            Some(Forbidden::Everybody) => found.clear(),
+            Some(Forbidden::These(forbidden)) => {
+                found.retain(|(entity, is_sure)| !is_sure || forbidden.binary_search(entity).is_err());
+            }
+        }
         true
     }
 

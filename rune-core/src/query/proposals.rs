@@ -50,7 +50,11 @@ pub(super) fn proposed(terms: Terms<'_>, bound: &mut Bound<'_>, open: Var, kinds
     for rule in terms.rules.permits() {
         let of = [Var::Principal, Var::Action, Var::Resource].map(|part| search.part(part));
         let (store, found) = ((terms.facts, search.values), &mut search.found.sure);
-        world.session.permitted(terms.rules, rule, of, store, found)?;
+        if world.session.permitted(terms.rules, rule, of, store, found)? {
+            let known = &terms.facts.known(terms.values).by_type;
+            found.extend(kinds.iter().filter_map(|kind| known.get(kind)).flatten());
+            n_asked += 1;
+        }
         n_asked += 1;
     }
     let [_, action, _, _] = parts;
@@ -65,9 +69,15 @@ pub(super) fn proposed(terms: Terms<'_>, bound: &mut Bound<'_>, open: Var, kinds
     Some(search.found)
 }
 
-/// Those for which rules forbid the request, in the order of their values; none if they are not found in so many steps, or if policies
-/// forbid as well.
-pub(super) fn forbidden(terms: Terms<'_>, bound: &mut Bound<'_>, open: Var, steps_max: u64) -> Option<Vec<Value>> {
+/// Whom rules forbid something.
+pub(super) enum Forbidden {
+    /// These, in the order of their values.
+    These(Vec<Value>),
+    Everybody,
+}
+
+/// Those for which rules forbid the request; none if they are not found in so many steps, or if policies forbid as well.
+pub(super) fn forbidden(terms: Terms<'_>, bound: &mut Bound<'_>, open: Var, steps_max: u64) -> Option<Forbidden> {
     if terms.policies.has_forbids() {
         return None;
     }
@@ -77,10 +87,12 @@ pub(super) fn forbidden(terms: Terms<'_>, bound: &mut Bound<'_>, open: Var, step
     let mut found = Vec::new();
     for rule in terms.rules.forbids() {
         let of = [Var::Principal, Var::Action, Var::Resource].map(|part| search.part(part));
-        world.session.permitted(terms.rules, rule, of, (terms.facts, search.values), &mut found)?;
+        if world.session.permitted(terms.rules, rule, of, (terms.facts, search.values), &mut found)? {
+            return Some(Forbidden::Everybody);
+        }
     }
     found.sort_unstable();
-    Some(found)
+    Some(Forbidden::These(found))
 }
 
 struct Search<'s, 'w, V> {

@@ -251,7 +251,8 @@ impl<'p> Session<'p> {
         (at < rows.len()).then(|| (rows.row(at).to_vec(), births.of(at)))
     }
 
-    /// Adds the values of the column that is open, of what a rule decides, each once; none if they cannot be found in this way.
+    /// Adds the values of the column that is open, of what a rule decides, each once, and says whether it decides so of whatever there
+    /// is; none if they cannot be found in this way.
     pub fn permitted(
         &self,
         engine: &DatalogEngine,
@@ -259,18 +260,19 @@ impl<'p> Session<'p> {
         of: [Option<Value>; 3],
         (store, values): (&impl Store, &impl Values),
         found: &mut Vec<Value>,
-    ) -> Option<()> {
+    ) -> Option<bool> {
         let id = engine.question(rule);
         if !self.demand.procedures.shapes.clauses.contains_key(&id) {
             return None;
         }
         let (pattern, key) = given(&of);
         let take = |answers: &Tuples| {
-            found.extend_from_slice(answers.cells());
-            // What a rule says of whatever there is has no value, and is found by trying.
-            !answers.cells().contains(&Value::UNKNOWN)
+            // What is said of whatever there is has no value.
+            let is_any = answers.cells().contains(&Value::UNKNOWN);
+            found.extend(answers.cells().iter().filter(|value| **value != Value::UNKNOWN));
+            is_any
         };
-        self.answer(store, values, (id, pattern), &key, take).ok()?.then_some(())
+        self.answer(store, values, (id, pattern), &key, take).ok()
     }
 
     /// Whether a rule decides about a principal, an action and a resource; none if it is not evaluated here.
