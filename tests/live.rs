@@ -459,7 +459,7 @@ strong(U) :- User.level(U, N), N >= 3.
     let [u1, read, d1] =
         [("User", "u1"), ("Action", "read"), ("Document", "d1")].map(|(kind, id)| EntityRef::new(kind, id));
     let listed = engine.list(&List::resources(u1.clone(), read.clone())).expect("a list");
-    assert_eq!(listed.entities, [EntityRef::new("Document", "d7")]);
+    assert_eq!(listed.entities.to_vec(), [EntityRef::new("Document", "d7")]);
     let explanation = engine.explain(&Request::new(u1, read, d1)).to_string();
     assert!(explanation.contains("viewer(User::\"u1\", Document::\"d1\")"), "{explanation}");
     assert!(explanation.contains('+'), "{explanation}");

@@ -18,10 +18,10 @@ use std::{
 use hashbrown::HashMap;
 
 use crate::{
-    base::{LivePool, Span, Value, Values, View as Datum, limits, value::each_entity},
+    base::{LivePool, Span, Value, Values, limits},
     check::{
         CheckedEntity,
-        rules::{Names, PredicateId, PredicateKind},
+        rules::{Names, PredicateId},
     },
     datalog::{self, Bounds, Changes, Demand, MaintainError, Maintained, Strata},
     facts::{FactView, Facts, Relation, RowId, Store as _},
@@ -29,11 +29,7 @@ use crate::{
     schema::Schema,
 };
 
-use super::{
-    ApplyError, Batch, ChangeFault, LiveCounts,
-    batch::Op,
-    hierarchy::{self, Parents},
-};
+use super::{ApplyError, Batch, ChangeFault, LiveCounts, batch::Op, draft::Draft, hierarchy};
 
 /// The live facts with all that follows from them, as the writer has them.
 #[derive(Debug)]
@@ -59,33 +55,13 @@ pub(super) struct Live {
 
 /// Relations that are kept derived while what they follow from changes.
 #[derive(Debug)]
-struct Kept {
+pub(super) struct Kept {
     /// With what they read, some of which no change reaches.
-    derived: Maintained,
+    pub(super) derived: Maintained,
     /// Those that change.
-    relations: BTreeSet<PredicateId>,
+    pub(super) relations: BTreeSet<PredicateId>,
     /// Those whose rows are told of when they come and go.
-    reads: BTreeSet<PredicateId>,
-}
-
-/// Changes that are made to a copy, which shares what they leave alone.
-#[derive(Debug)]
-struct Draft {
-    facts: Facts,
-    changed: BTreeSet<PredicateId>,
-    /// What is kept derived. A draft that comes to nothing takes it along: it has gone on with the draft.
-    kept: Option<Kept>,
-    /// How often each row that it reads has come, less how often it has gone.
-    rows: BTreeMap<(PredicateId, Vec<Value>), i32>,
-    /// Values that more names, and values that less names than before.
-    held: Vec<Value>,
-    released: Vec<Value>,
-    /// How many more rows and entities name an entity of such a type, or how many less.
-    named: BTreeMap<Value, i64>,
-    parents: Parents,
-    n_changes: usize,
-    /// Whether there is more than there was. What only goes may take what it takes: taking rights away is not refused.
-    is_more: bool,
+    pub(super) reads: BTreeSet<PredicateId>,
 }
 
 /// Live facts have changed by more than this factor: what was planned for fewer or more may be slow for them.
@@ -93,81 +69,32 @@ const DRIFT: RowId = 2;
 /// Relations with fewer rows are fast in any order.
 const PLANNED_MIN: RowId = 32;
 
-impl Draft {
-    fn of(live: &mut Live) -> Self {
-        Self {
-            facts: live.facts.next(),
-            changed: BTreeSet::new(),
-            kept: live.kept.take(),
-            rows: BTreeMap::new(),
-            held: Vec::new(),
-            released: Vec::new(),
-            named: BTreeMap::new(),
-            parents: Parents::default(),
-            n_changes: 0,
-            is_more: false,
-        }
-    }
-
-    /// Puts a row in place, or takes it away. Of a relation that rules add to, what is given changes, and they follow.
-    fn row(&mut self, id: PredicateId, row: &[Value], is_there: bool) -> bool {
-        let change =
-            |relation: &mut Relation| if is_there { relation.rows.insert(row) } else { relation.rows.remove(row) };
-        let is_new = match self.facts.relations.given_mut(id) {
-            Some(given) => change(given),
-            None => self.facts.relation_mut(id).is_some_and(change),
-        };
-        if is_new {
-            self.changed.insert(id);
-            self.is_more |= is_there;
-            if self.kept.as_ref().is_some_and(|kept| kept.reads.contains(&id)) {
-                *self.rows.entry((id, row.to_vec())).or_default() += if is_there { 1 } else { -1 };
-            }
-        }
-        is_new
-    }
-
-    /// Notes that values are named once more or once less.
-    fn name(&mut self, program: &Program, values: &LivePool, (named, is_there): (&[Value], bool)) {
-        self.n_changes += 1;
-        if is_there { &mut self.held } else { &mut self.released }.extend(named);
-        let known = &program.rules().known;
-        for value in named.iter().filter(|_| !known.is_empty()) {
-            each_entity(values, *value, &mut |kind, entity| {
-                if known.iter().any(|of| of.kind == kind) {
-                    *self.named.entry(entity).or_default() += if is_there { 1 } else { -1 };
-                }
-            });
-        }
-    }
-}
-
 /// What was live under another program, as it is brought to one that has nothing live yet.
 pub(super) struct Arrival<'p> {
     program: &'p Program,
     pub(super) live: Live,
-    draft: Draft,
+    draft: Draft<'p>,
     put: BTreeMap<Value, usize>,
 }
 
 impl<'p> Arrival<'p> {
     /// None of a program that takes no live facts.
     pub(super) fn at(program: &'p Program) -> Option<Self> {
-        let mut live = Live::bare(program)?;
-        let draft = Draft::of(&mut live);
+        let live = Live::bare(program)?;
+        let draft = Draft::of(program, live.facts.next(), None);
         Some(Self { program, live, draft, put: BTreeMap::new() })
     }
 
     /// Brings a row, and says whether it is the only one of its key.
     pub(super) fn row(&mut self, id: PredicateId, row: &[Value]) -> bool {
-        let is_only = other_of_key(self.program, &self.draft.facts, (id, row)).is_none();
-        self.live.insert(self.program, &mut self.draft, (id, row));
+        let is_only = self.draft.other_of_key(id, row).is_none();
+        self.draft.insert(&self.live.values, id, row);
         is_only
     }
 
     pub(super) fn entity(&mut self, entity: CheckedEntity) {
         self.put.insert(entity.uid, self.put.len());
-        self.live.put(self.program, &mut self.draft, entity);
+        self.draft.put(&mut self.live.values, entity);
     }
 
     /// Derives what follows.
@@ -328,17 +255,17 @@ impl Live {
 
     /// Makes changes that were read.
     fn make(&mut self, program: &Program, ops: Vec<Op>) -> Result<usize, ApplyError> {
-        let mut draft = Draft::of(self);
+        let mut draft = Draft::of(program, self.facts.next(), self.kept.take());
         let mut put = BTreeMap::new();
         for (at, op) in ops.into_iter().enumerate() {
             match op {
-                Op::Insert(id, row) => self.insert(program, &mut draft, (id, &row)),
-                Op::Delete(id, row) => self.delete(program, &mut draft, (id, &row)),
+                Op::Insert(id, row) => draft.insert(&self.values, id, &row),
+                Op::Delete(id, row) => draft.delete(&self.values, id, &row),
                 Op::Put(entity) => {
                     put.insert(entity.uid, at);
-                    self.put(program, &mut draft, entity);
+                    draft.put(&mut self.values, entity);
                 }
-                Op::Remove(entity) => self.remove(program, &mut draft, entity),
+                Op::Remove(entity) => draft.remove(&self.values, entity),
             }
         }
         if draft.n_changes == 0 {
@@ -362,7 +289,7 @@ impl Live {
     fn take(
         &mut self,
         program: &Program,
-        mut draft: Draft,
+        mut draft: Draft<'_>,
         put: &BTreeMap<Value, usize>,
         bounds: [Bounds; 2],
     ) -> Result<usize, ApplyError> {
@@ -370,90 +297,18 @@ impl Live {
             self.kept = draft.kept;
             return Err(fault(at, message));
         }
-        self.know(program, &mut draft);
+        draft.know(&self.values, &self.n_named);
         let derived = self.follow(program, &mut draft, bounds)?;
         let n_changes = draft.n_changes;
         self.keep(draft, &derived);
         Ok(n_changes)
     }
 
-    fn insert(&self, program: &Program, draft: &mut Draft, (id, row): (PredicateId, &[Value])) {
-        if let Some(old) = other_of_key(program, &draft.facts, (id, row)) {
-            self.delete(program, draft, (id, &old));
-        }
-        if draft.row(id, row, true) {
-            draft.name(program, &self.values, (row, true));
-        }
-    }
-
-    fn delete(&self, program: &Program, draft: &mut Draft, (id, row): (PredicateId, &[Value])) {
-        if draft.row(id, row, false) {
-            draft.name(program, &self.values, (row, false));
-        }
-    }
-
-    fn put(&mut self, program: &Program, draft: &mut Draft, entity: CheckedEntity) {
-        let CheckedEntity { uid, attributes, tags, parents, .. } = entity;
-        let new = [uid, attributes, tags, self.values.set(parents)];
-        if draft.facts.live_entity(uid).is_some_and(|old| old == new) {
-            return;
-        }
-        self.remove(program, draft, uid);
-        draft.facts.put_live_entity(new);
-        self.entity(program, draft, &new, true);
-    }
-
-    fn remove(&self, program: &Program, draft: &mut Draft, entity: Value) {
-        if let Some(old) = draft.facts.remove_live_entity(entity) {
-            self.entity(program, draft, &old, false);
-        }
-    }
-
-    /// What is known by an entity that has come, or was known by one that goes: its stored attributes and its parents as rows.
-    fn entity(&self, program: &Program, draft: &mut Draft, entity: &[Value], is_there: bool) {
-        let [uid, attributes, _, parents] = *entity else { return };
-        draft.name(program, &self.values, (entity, is_there));
-        let Datum::Entity(kind, _) = self.values.view(uid) else { return };
-        if let Datum::Record(members) = self.values.view(attributes) {
-            for (at, predicate) in program.relations().predicates.iter().enumerate() {
-                let member = |(name, value): &(_, Value)| {
-                    (predicate.kind == PredicateKind::Stored(kind, *name)).then_some(*value)
-                };
-                if let Some(value) = members.iter().find_map(member) {
-                    draft.row(PredicateId(at), &[uid, value], is_there);
-                }
-            }
-        }
-        if let Datum::Set(parents) = self.values.view(parents)
-            && draft.facts.relations.keeps_parents
-        {
-            for parent in parents {
-                draft.row(Names::PARENT, &[uid, *parent], is_there);
-            }
-            draft.parents.note(uid);
-        }
-    }
-
-    /// Makes those known that live facts name and nobody did before, and forgets those that nothing names any more.
-    fn know(&self, program: &Program, draft: &mut Draft) {
-        let named: Vec<(Value, i64)> = draft.named.iter().map(|(entity, n)| (*entity, *n)).collect();
-        let files = &program.facts().facts().relations;
-        for (entity, n_more) in named {
-            let Datum::Entity(kind, _) = self.values.view(entity) else { continue };
-            let Some(of) = program.rules().known.iter().find(|of| of.kind == kind) else { continue };
-            let n_before = i64::from(self.n_named.get(&entity).copied().unwrap_or_default());
-            let is_in_files = || files.get(of.predicate).is_some_and(|known| known.rows.find(&[entity]).is_some());
-            if (0 < n_before) != (0 < n_before + n_more) && !is_in_files() {
-                draft.row(of.predicate, &[entity], n_before == 0);
-            }
-        }
-    }
-
     /// Brings up to date what is derived ahead and follows from what has changed, and says which relations were derived anew.
     fn follow(
         &mut self,
         program: &Program,
-        draft: &mut Draft,
+        draft: &mut Draft<'_>,
         [kept, anew]: [Bounds; 2],
     ) -> Result<BTreeSet<PredicateId>, ApplyError> {
         let engine = program.rules();
@@ -476,7 +331,7 @@ impl Live {
     }
 
     /// Lets what is kept derived follow a draft's changes. What has no value is left out from then on, and derived anew.
-    fn keep_derived(&mut self, draft: &mut Draft, bounds: Bounds) -> Result<(), ApplyError> {
+    fn keep_derived(&mut self, draft: &mut Draft<'_>, bounds: Bounds) -> Result<(), ApplyError> {
         let Some(mut kept) = draft.kept.take() else { return Ok(()) };
         let mut changes = Changes::default();
         for ((id, row), n) in &draft.rows {
@@ -521,7 +376,7 @@ impl Live {
     }
 
     /// Makes a draft what is so from now on.
-    fn keep(&mut self, draft: Draft, derived: &BTreeSet<PredicateId>) {
+    fn keep(&mut self, draft: Draft<'_>, derived: &BTreeSet<PredicateId>) {
         let Draft { facts, changed, held, released, named, kept, .. } = draft;
         self.kept = kept;
         // Who is in what is named by parents.
@@ -637,13 +492,4 @@ fn file_parents(program: &Program) -> BTreeMap<Value, Vec<Value>> {
 
 fn fault(at: usize, message: String) -> ApplyError {
     ApplyError::Changes { faults: vec![ChangeFault { at, message, help: None }], n_more: 0 }
-}
-
-/// The row that another replaces: the one with the same key, of a relation that has one value for each.
-fn other_of_key(program: &Program, facts: &Facts, (id, row): (PredicateId, &[Value])) -> Option<Vec<Value>> {
-    let n = program.rules().n_keys(id)?;
-    let rows = &facts.relation(id)?.rows;
-    let index = rows.find_index(&(0..n).collect::<Vec<_>>())?;
-    let old = rows.row(rows.probe(index, row.get(..n)?).next()?);
-    (old != row).then(|| old.to_vec())
 }

@@ -12,6 +12,7 @@
 mod batch;
 mod carried;
 mod changes;
+mod draft;
 mod hierarchy;
 
 use std::{
