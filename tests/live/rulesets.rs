@@ -10,7 +10,37 @@ pub struct Ruleset {
     pub queries: &'static [&'static str],
 }
 
-pub const RULESETS: [Ruleset; 8] = [
+pub const RULESETS: [Ruleset; 9] = [
+    Ruleset {
+        name: "attributes in conditions",
+        text: r#"
+[schema]
+@live entity Group in [Group];
+@live entity User in [Group] { level: Long, boss?: User };
+entity Document in [Group];
+action read, write appliesTo { principal: [User], resource: [Document], context: { hour?: Long } };
+[entities]
+Document.d0 = {}
+[rules]
+@live relation knows(User, User).
+good(U) :- User(U), U.level > 2.
+@materialize relation bossed(User).
+bossed(U) :- User(U), U has boss.
+@materialize relation above(User, User).
+above(U, V) :- knows(U, V), U has level, V has level, U.level > V.level.
+above(U, W) :- above(U, V), above(V, W).
+many(N) :- N = count { U : User(U), U has level, U.level > 1 }.
+better(U) :- User(U), U has boss, U.boss has level, U.level > U.boss.level.
+plain(U) :- User(U), not good(U), not bossed(U).
+@id("good") permit(U, Action::"read", _) :- good(U), not bossed(U).
+@id("better") permit(U, Action::"write", _) :- better(U).
+@id("above") forbid(U, Action::"write", _) :- above(U, _), many(N), N > 2.
+@id("plain") forbid(U, _, _) :- plain(U).
+"#,
+        relations: &[("knows", "uu", false)],
+        has_entities: true,
+        queries: &["good(U)", "bossed(U)", "above(U, V)", "many(N)", "better(U)", "plain(U)"],
+    },
     Ruleset {
         name: "what is kept derived",
         text: r#"

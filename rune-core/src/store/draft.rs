@@ -126,6 +126,7 @@ impl<'p> Draft<'p> {
     /// What is known by an entity that has come, or was known by one that goes: its stored attributes and its parents as rows.
     fn entity(&mut self, values: &LivePool, entity: &[Value], is_there: bool) {
         let [uid, attributes, _, parents] = *entity else { return };
+        self.changed.insert(Names::STORED);
         self.name(values, entity, is_there);
         let Datum::Entity(kind, _) = values.view(uid) else { return };
         if let Datum::Record(members) = values.view(attributes) {

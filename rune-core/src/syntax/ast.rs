@@ -187,8 +187,15 @@ impl Expr {
     // Recurses once per level of the expression, whose number was limited.
     fn note<'e>(&'e self, mentions: &mut Mentions<'e>) {
         match &self.kind {
-            ExprKind::Attribute(_, name) => mentions.attributes.push(name),
-            ExprKind::Has(_, path) => mentions.attributes.extend(path.iter().map(String::as_str)),
+            ExprKind::Attribute(_, name) => {
+                mentions.attributes.push(name);
+                mentions.stored = true;
+            }
+            ExprKind::Has(_, path) => {
+                mentions.attributes.extend(path.iter().map(String::as_str));
+                mentions.stored = true;
+            }
+            ExprKind::Binary(Binary::GetTag | Binary::HasTag, _) => mentions.stored = true,
             ExprKind::Binary(Binary::In, _) => mentions.hierarchy = true,
             ExprKind::Var(_) => mentions.request = true,
             _ => {}
@@ -285,6 +292,8 @@ pub struct Mentions<'e> {
     pub attributes: Vec<&'e str>,
     /// Whether it asks what is in what.
     pub hierarchy: bool,
+    /// Whether it asks for attributes or tags, which may be those of an entity.
+    pub stored: bool,
     /// Whether it names a part of the request.
     pub request: bool,
 }

@@ -28,6 +28,8 @@ impl Names {
     pub const PARENT: PredicateId = PredicateId(0);
     /// `in`, which has no name that an atom could have.
     pub const IN: PredicateId = PredicateId(1);
+    /// What is stored of entities, as expressions ask for it: no relation, and none has this place.
+    pub const STORED: PredicateId = PredicateId(usize::MAX);
     /// `permit(principal, action, resource)`.
     pub const PERMIT: PredicateId = PredicateId(2);
     /// `forbid(principal, action, resource)`.

@@ -30,7 +30,8 @@ impl Attributes {
 }
 
 impl Goal {
-    /// Visits each relation that the condition reads, and how; for `in`, that of parents.
+    /// Visits each relation that the condition reads, and how; for `in`, that of parents, and for attributes and tags in expressions
+    /// [`Names::STORED`].
     pub(super) fn each_read(&self, attributes: &Attributes, visit: &mut dyn FnMut(PredicateId, Reading)) {
         self.reads_as(Reading::Positive, attributes, visit);
     }
@@ -57,8 +58,12 @@ impl Goal {
             GoalKind::In(..) => visit(Names::PARENT, reading),
             GoalKind::Guard(guard) | GoalKind::Bind(_, guard) => {
                 attributes.read_by(guard).into_iter().for_each(|id| visit(id, Reading::Complete));
-                if guard.expr.mentions().hierarchy {
+                let mentions = guard.expr.mentions();
+                if mentions.hierarchy {
                     visit(Names::PARENT, Reading::Complete);
+                }
+                if mentions.stored {
+                    visit(Names::STORED, Reading::Complete);
                 }
             }
             GoalKind::Not(goal) => goal.reads_as(Reading::Complete, attributes, visit),

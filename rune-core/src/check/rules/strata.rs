@@ -160,7 +160,7 @@ fn known_types(followers: &Followers<'_>, checked: &CheckedRules) -> Vec<KnownTy
 }
 
 /// What may change while a program is served, each with what follows from it: live relations, what is stored of entities of live
-/// types, and the known entities of types that those may name.
+/// types, as rows and as expressions ask for it, and the known entities of types that those may name.
 fn changing(
     followers: &Followers<'_>,
     checked: &CheckedRules,
@@ -190,6 +190,7 @@ fn changing(
         _ => false,
     };
     let sources = checked.predicates.iter().enumerate().filter(is_changing).map(|(at, _)| PredicateId(at));
+    let sources = sources.chain(has_live_types.then_some(Names::STORED));
     sources.map(|id| (id, followers.of_relation(id))).collect()
 }
 
