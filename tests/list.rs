@@ -131,3 +131,30 @@ fn of_whom_a_forbid_is_undetermined_nobody_is_in_a_list() {
         assert!(100 < n_listed && 10 < n_undecided, "{n_listed} {n_undecided}");
     }
 }
+
+/// What one page had no steps left for is the first of the next one.
+#[test]
+fn a_list_that_runs_out_of_steps_goes_on_where_it_ended() {
+    let mut text = "version = \"rune/1.0\"\n[rules]\nrelation q(Long).\nrelation us(User, Long).\n".to_owned();
+    text.push_str(
+        "@id(\"p\") permit(U, Action::\"0\", D) :- D is Doc, us(U, K), N = count { X, Y : q(X), q(Y), X + Y > K }, N > 0.\n",
+    );
+    (0..300).for_each(|n| writeln!(text, "q({n}).").expect("a string takes all"));
+    (0..598).for_each(|n| writeln!(text, "us(\"{n:03}\", {n}).").expect("a string takes all"));
+    let program = Program::build(Sources::single("a.rune", &text), Options::default()).expect("it is right");
+    let snapshot = Engine::new(program).snapshot();
+    let mut list = List::principals(EntityRef::new("Action", "0"), EntityRef::new("Doc", "d"));
+    let (mut all, mut n_pages) = (Vec::new(), 0);
+    loop {
+        let page = snapshot.list(&list).expect("a list");
+        assert_eq!((page.undecided, &page.error), (0, &None));
+        all.extend(page.entities.to_vec());
+        n_pages += 1;
+        match page.next {
+            Some(next) => list = list.after(next),
+            None => break,
+        }
+    }
+    let expected: Vec<EntityRef> = (0..598).map(|n| EntityRef::new("User", format!("{n:03}"))).collect();
+    assert!(all == expected && 1 < n_pages, "{n_pages} pages, {all:?}");
+}

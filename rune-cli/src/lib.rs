@@ -116,7 +116,7 @@ enum Command {
     Repl(repl::Arguments),
     /// List who may, what one may do, or to what.
     ///
-    /// Each known entity, one that a file names, is decided about as a request for it would be; what cannot be decided about is
+    /// Each known entity, one that is stored or that a fact names, is decided about as a request for it would be; what cannot be decided about is
     /// told. A permit that asks nothing of its principal or resource is for strangers, too, whom no list has.
     #[command(after_long_help = help::LIST)]
     List(list::Arguments),

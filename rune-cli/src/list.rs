@@ -140,7 +140,9 @@ pub(crate) fn note(of: Candidates, listed: &Listed) -> String {
     let many = |one: &str, many: &str| if *candidates == 1 { one.to_owned() } else { many.to_owned() };
     let (what, absent) = match of {
         Candidates::Actions => (many("action", "actions"), ""),
-        Candidates::Entities => (many("known entity", "known entities"), "; one that no file names is in no list"),
+        Candidates::Entities => {
+            (many("known entity", "known entities"), "; one that is not stored and that no fact names is in no list")
+        }
     };
     let considered = if considered < candidates { format!(", {considered} considered") } else { String::new() };
     format!("note: allowed for {} of {candidates} {what}{considered}{absent}", entities.len())

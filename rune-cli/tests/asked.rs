@@ -105,7 +105,11 @@ fn a_proof_has_the_variables_in_the_order_of_the_query() {
 
 #[test]
 fn a_list_is_whole_or_exits_with_two() {
-    let note = |n: usize| format!("note: allowed for {n} of 2 known entities; one that no file names is in no list\n");
+    let note = |n: usize| {
+        format!(
+            "note: allowed for {n} of 2 known entities; one that is not stored and that no fact names is in no list\n"
+        )
+    };
     let read = ["--principal", "User::\"ada\"", "--action", "Action::\"read\""];
     let documents = "Document::\"notes\"\nDocument::\"plan\"\n";
     check(&[&["list", "resources", "."], &read[..]].concat(), 0, documents, &note(2));

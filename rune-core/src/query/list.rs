@@ -220,7 +220,15 @@ impl Asked<'_> {
             listed.stats.rows_touched += work.n_touched;
             left = left.saturating_sub(work.n_steps);
             if left == 0 {
-                (listed.is_incomplete, listed.next) = (true, Some(name.to_entity()));
+                // One that was not decided about for want of the list's steps is the first of the next page.
+                let is_decided = steps_max == limits::DECISION_STEPS_MAX || !matches!(work.why, Why::Error(_));
+                let end = if is_decided { Some(at) } else { at.checked_sub(1) };
+                listed.next = end.and_then(|at| entities.get(at)).map(EntityName::to_entity);
+                listed.is_incomplete = true;
+                if !is_decided {
+                    listed.considered -= 1;
+                    break;
+                }
             }
             match work.why {
                 Why::AllowedBy(_) => listed.entities.push(name),

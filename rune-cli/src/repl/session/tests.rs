@@ -261,7 +261,7 @@ fn queries_may_depend_on_the_request_that_is_set() {
 fn lists_relations_and_facts_are_answered() {
     let mut session = session();
     let note = |found: &str, of: &str| format!("{found}\nnote: allowed for 1 of {of}");
-    let known = "2 known entities; one that no file names is in no list";
+    let known = "2 known entities; one that is not stored and that no fact names is in no list";
     let principals = note("User::\"ada\"", known);
     check(&mut session, ":principals Action::\"read\" Document::\"plan\"", &principals);
     let actions = note("Action::\"read\"", "1 action");
