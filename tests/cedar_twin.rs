@@ -12,11 +12,10 @@
 //!
 //! `RUNE_WORLDS` says how many worlds there are, `RUNE_SEED` which seed is the first; `RUNE_SEED` alone replays that one.
 
-#![expect(clippy::disallowed_methods, reason = "tests read the environment")]
-
+mod seeds;
 mod twin;
 
-use std::{ops::Range, slice};
+use std::slice;
 
 use serde_json::{Value as Json, json};
 use twin::{
@@ -36,7 +35,7 @@ const POLICIES_PER_CALCULATION: usize = 200;
 fn random_worlds_are_decided_as_cedar_decides_them() {
     // Without the schema, and with it.
     let mut mixes = [Mix::default(), Mix::default()];
-    for seed in seeds(WORLDS) {
+    for seed in seeds::of(WORLDS) {
         let (world, asks) = Maker::new(seed).world(ASKS_PER_WORLD);
         let mix = &mut mixes[usize::from(world.has_schema)];
         agree(seed, world, &asks, mix);
@@ -52,19 +51,10 @@ fn random_worlds_are_decided_as_cedar_decides_them() {
 #[test]
 fn random_calculations_come_out_as_in_cedar() {
     let mut mix = Mix::default();
-    for seed in seeds(CALCULATIONS) {
+    for seed in seeds::of(CALCULATIONS) {
         agree(seed, Maker::new(seed).calculations(POLICIES_PER_CALCULATION), &[adas()], &mut mix);
     }
     assert_eq!(mix.refused, 0, "Cedar takes every calculation");
-}
-
-/// The seeds that the environment asks for, or so many.
-fn seeds(n_worlds: u64) -> Range<u64> {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
-    let (first, n_asked) = (number("RUNE_SEED"), number("RUNE_WORLDS"));
-    let n_worlds = n_asked.unwrap_or(if first.is_some() { 1 } else { n_worlds });
-    let first = first.unwrap_or(0);
-    first..first + n_worlds
 }
 
 fn agree(seed: u64, world: World, asks: &[Ask], mix: &mut Mix) {

@@ -8,16 +8,13 @@
 //!
 //! `RUNE_WORLDS` says how many worlds there are, `RUNE_SEED` which seed is the first; `RUNE_SEED` alone replays that one.
 
-#![expect(clippy::disallowed_methods, reason = "tests read the environment")]
-
 #[expect(dead_code, reason = "the twin has tests of its own")]
 mod datalog;
 #[path = "explanations/mod.rs"]
 mod parts;
+mod seeds;
 #[expect(dead_code, reason = "the twin has tests of its own")]
 mod twin;
-
-use std::ops::Range;
 
 use datalog::worlds::Maker;
 use parts::{
@@ -67,19 +64,10 @@ const RULESETS: [Ruleset; 5] = [
     Ruleset { name: "cedar", actions: &["read", "write"], contexts: &[[r#"{ "hour": 10 }"#, "{ hour = 10 }"]] },
 ];
 
-/// The seeds that the environment asks for, or so many.
-fn seeds(n_worlds: u64) -> Range<u64> {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
-    let (first, n_asked) = (number("RUNE_SEED"), number("RUNE_WORLDS"));
-    let n_worlds = n_asked.unwrap_or(if first.is_some() { 1 } else { n_worlds });
-    let first = first.unwrap_or(0);
-    first..first + n_worlds
-}
-
 #[test]
 fn every_explanation_of_random_rules_is_accepted_by_the_checker() {
     let mut tally = Tally::default();
-    for seed in seeds(WORLDS) {
+    for seed in seeds::of(WORLDS) {
         let mut maker = Maker::new(seed);
         let (world, asks) = (maker.world(), maker.asks(ASKS_PER_WORLD));
         if let Err(fault) = random::explain_all(&world, &asks, &mut tally) {
@@ -123,7 +111,7 @@ fn every_explanation_of_random_rules_is_accepted_by_the_checker() {
 #[test]
 fn every_explanation_of_random_policies_says_what_cedar_says() {
     let mut tally = Tally::default();
-    for seed in seeds(CEDAR_WORLDS) {
+    for seed in seeds::of(CEDAR_WORLDS) {
         let (world, asks) = twin::worlds::Maker::new(seed).world(ASKS_PER_WORLD);
         if let Err(fault) = cedars::explain_all(&world, &asks, &mut tally) {
             panic!("seed {seed} (replay it with RUNE_SEED={seed}): {fault}");

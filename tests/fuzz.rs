@@ -13,6 +13,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests read files, the environment and clocks, and wait")]
 
 mod fuzzer;
+mod seeds;
 mod support;
 
 use fuzzer::{

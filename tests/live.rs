@@ -21,6 +21,7 @@ use rune_core::{
     explain::{Because, Fact},
 };
 
+mod seeds;
 #[path = "live/rulesets.rs"]
 mod rulesets;
 
@@ -33,12 +34,7 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, n: usize) -> usize {
-        // SplitMix64 (Steele, Lea and Flood, 2014).
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) % n as u64) as usize
+        (seeds::next(&mut self.0) % n as u64) as usize
     }
 
     fn chance(&mut self, percent: usize) -> bool {
@@ -66,7 +62,8 @@ struct World {
 
 impl World {
     fn source(&self, ruleset: &Ruleset, is_live: bool) -> String {
-        let text = if is_live { ruleset.text.to_owned() } else { ruleset.text.replace("@live ", "") };
+        let text = [ruleset.schema, ruleset.text].concat();
+        let text = if is_live { text } else { text.replace("@live ", "") };
         let mut source = format!("version = \"rune/1.0\"\n{text}\n");
         if is_live {
             return source;

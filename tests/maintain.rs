@@ -11,6 +11,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests read the environment")]
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a panic is how a test reports")]
 
+mod seeds;
 mod random_rules;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -24,17 +24,8 @@ impl Mutator {
         mutator
     }
 
-    /// The next random number (SplitMix64; Steele, Lea, Flood 2014).
-    fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ mixed >> 31
-    }
-
     pub fn below(&mut self, n: usize) -> usize {
-        usize::try_from(self.next() % n.max(1) as u64).expect("less than n")
+        usize::try_from(crate::seeds::next(&mut self.state) % n.max(1) as u64).expect("less than n")
     }
 
     pub fn percent(&mut self, percent: usize) -> bool {

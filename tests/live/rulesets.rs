@@ -3,6 +3,8 @@
 /// A ruleset in which `@live` may be taken away, its live relations with the types of their columns, and what is asked of it.
 pub struct Ruleset {
     pub name: &'static str,
+    /// What stands before the text.
+    pub schema: &'static str,
     pub text: &'static str,
     /// Types of columns: `u` a user, `g` a group, `d` a document, `n` a number, `s` a string. Whether there is one value for a key.
     pub relations: &'static [(&'static str, &'static str, bool)],
@@ -10,15 +12,20 @@ pub struct Ruleset {
     pub queries: &'static [&'static str],
 }
 
-pub const RULESETS: [Ruleset; 9] = [
-    Ruleset {
-        name: "attributes in conditions",
-        text: r#"
+/// Users and groups that come and go.
+const ORGANIZATION: &str = "
 [schema]
 @live entity Group in [Group];
 @live entity User in [Group] { level: Long, boss?: User };
 entity Document in [Group];
 action read, write appliesTo { principal: [User], resource: [Document], context: { hour?: Long } };
+";
+
+pub const RULESETS: [Ruleset; 9] = [
+    Ruleset {
+        name: "attributes in conditions",
+        schema: ORGANIZATION,
+        text: r#"
 [entities]
 Document.d0 = {}
 [rules]
@@ -43,6 +50,7 @@ plain(U) :- User(U), not good(U), not bossed(U).
     },
     Ruleset {
         name: "what is kept derived",
+        schema: "",
         text: r#"
 [rules]
 @live relation edge(User, User).
@@ -70,12 +78,8 @@ both(U) :- heavy(U), path(U, U).
     },
     Ruleset {
         name: "parents by rules that are kept derived",
+        schema: ORGANIZATION,
         text: r#"
-[schema]
-@live entity Group in [Group];
-@live entity User in [Group] { level: Long, boss?: User };
-entity Document in [Group];
-action read, write appliesTo { principal: [User], resource: [Document], context: { hour?: Long } };
 [entities]
 Document.d0 = { in = ['Group::"g0"'] }
 [rules]
@@ -94,6 +98,7 @@ few(U) :- among(U, G), not Group::"g1" in G.
     },
     Ruleset {
         name: "recursion and negation",
+        schema: "",
         text: r#"
 [data]
 grant = [["g1", "d1"], ["g2", "d2"]]
@@ -116,6 +121,7 @@ may(U, D) :- in_group(U, G), grant(G, D), not denied(U, D).
     },
     Ruleset {
         name: "what is known, aggregates and one value for a key",
+        schema: "",
         text: r#"
 [entities]
 User.u0 = {}
@@ -139,6 +145,7 @@ lonely(U) :- User(U), not near(U, _).
     },
     Ruleset {
         name: "conditions that can fail",
+        schema: "",
         text: r#"
 [rules]
 @live relation level(User -> Long).
@@ -159,6 +166,7 @@ alone(U) :- knows(U, _), not far(U, _).
     },
     Ruleset {
         name: "parents by rules, and relations of requests",
+        schema: "",
         text: r#"
 [schema]
 entity Group in [Group];
@@ -186,12 +194,8 @@ near(D, G) :- home(D, H), H in G.
     },
     Ruleset {
         name: "entities that come and go, with rules",
+        schema: ORGANIZATION,
         text: r#"
-[schema]
-@live entity Group in [Group];
-@live entity User in [Group] { level: Long, boss?: User };
-entity Document in [Group];
-action read, write appliesTo { principal: [User], resource: [Document], context: { hour?: Long } };
 [entities]
 Document.d0 = { in = ['Group::"g0"'] }
 [rules]
@@ -210,12 +214,8 @@ sees(U, D) :- U in G, D in G, Group(G), D is Document.
     },
     Ruleset {
         name: "entities that come and go, with policies alone",
+        schema: ORGANIZATION,
         text: r#"
-[schema]
-@live entity Group in [Group];
-@live entity User in [Group] { level: Long, boss?: User };
-entity Document in [Group];
-action read, write appliesTo { principal: [User], resource: [Document], context: { hour?: Long } };
 [entities]
 Document.d0 = { in = ['Group::"g0"'] }
 [policies]

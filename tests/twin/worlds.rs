@@ -351,16 +351,8 @@ impl Maker {
         World { policies, ..World::default() }
     }
 
-    /// `SplitMix64` (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
-    fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
     fn below(&mut self, n: usize) -> usize {
-        usize::try_from(self.next() % n as u64).expect("less than n")
+        usize::try_from(crate::seeds::next(&mut self.state) % n as u64).expect("less than n")
     }
 
     fn percent(&mut self, percent: usize) -> bool {

@@ -44,7 +44,7 @@ pub(super) struct Live {
     /// What could not be kept because a sum of it had no value, with what reads it.
     unkept: BTreeSet<PredicateId>,
     /// The parents that rows of files give.
-    parents: BTreeMap<Value, Vec<Value>>,
+    file_parents: BTreeMap<Value, Vec<Value>>,
     /// How often live facts name each entity of a type whose entities rules ask for.
     n_named: HashMap<Value, u32>,
     /// How many rows there were when questions were planned.
@@ -61,7 +61,7 @@ pub(super) struct Kept {
     /// Those that change.
     pub(super) relations: BTreeSet<PredicateId>,
     /// Those whose rows are told of when they come and go.
-    pub(super) reads: BTreeSet<PredicateId>,
+    pub(super) reads: Arc<BTreeSet<PredicateId>>,
 }
 
 /// Live facts have changed by more than this factor: what was planned for fewer or more may be slow for them.
@@ -81,7 +81,7 @@ impl<'p> Arrival<'p> {
     /// None of a program that takes no live facts.
     pub(super) fn at(program: &'p Program) -> Option<Self> {
         let live = Live::bare(program)?;
-        let draft = Draft::of(program, live.facts.next(), None);
+        let draft = Draft::of(program, live.facts.next(), Arc::default());
         Some(Self { program, live, draft, put: BTreeMap::new() })
     }
 
@@ -130,11 +130,7 @@ impl Live {
             ahead: Arc::new(ahead),
             kept: None,
             unkept: BTreeSet::new(),
-            parents: if program.schema().is_some_and(Schema::has_live_types) {
-                file_parents(program)
-            } else {
-                BTreeMap::new()
-            },
+            file_parents: file_parents(program),
             n_named: HashMap::new(),
             planned: BTreeMap::new(),
             shared: program.facts().clone(),
@@ -199,7 +195,7 @@ impl Live {
             self.facts.relations.put(*id, shared);
         }
         if !relations.is_empty() {
-            let reads = derived.reads().collect();
+            let reads = Arc::new(derived.reads().collect());
             self.kept = Some(Kept { derived, relations, reads });
         }
     }
@@ -255,7 +251,8 @@ impl Live {
 
     /// Makes changes that were read.
     fn make(&mut self, program: &Program, ops: Vec<Op>) -> Result<usize, ApplyError> {
-        let mut draft = Draft::of(program, self.facts.next(), self.kept.take());
+        let followed = self.kept.as_ref().map(|kept| kept.reads.clone()).unwrap_or_default();
+        let mut draft = Draft::of(program, self.facts.next(), followed);
         let mut put = BTreeMap::new();
         for (at, op) in ops.into_iter().enumerate() {
             match op {
@@ -269,15 +266,12 @@ impl Live {
             }
         }
         if draft.n_changes == 0 {
-            self.kept = draft.kept;
             return Ok(0);
         }
         if limits::VALUES_MAX < self.values.n_values() {
-            self.kept = draft.kept;
             return Err(ApplyError::TooManyValues(limits::VALUES_MAX));
         }
         if limits::LIVE_ROWS_MAX < draft.facts.relations.live_rows() + draft.facts.n_live_entities() {
-            self.kept = draft.kept;
             return Err(ApplyError::TooManyRows(limits::LIVE_ROWS_MAX));
         }
         let bounds = if draft.is_more { [BOUNDS, ANEW] } else { [WHOLE; 2] };
@@ -293,8 +287,7 @@ impl Live {
         put: &BTreeMap<Value, usize>,
         bounds: [Bounds; 2],
     ) -> Result<usize, ApplyError> {
-        if let Err((at, message)) = hierarchy::check((&draft.facts, &self.parents), &self.values, put) {
-            self.kept = draft.kept;
+        if let Err((at, message)) = hierarchy::check((&draft.facts, &self.file_parents), &self.values, put) {
             return Err(fault(at, message));
         }
         draft.know(&self.values, &self.n_named);
@@ -332,7 +325,8 @@ impl Live {
 
     /// Lets what is kept derived follow a draft's changes. What has no value is left out from then on, and derived anew.
     fn keep_derived(&mut self, draft: &mut Draft<'_>, bounds: Bounds) -> Result<(), ApplyError> {
-        let Some(mut kept) = draft.kept.take() else { return Ok(()) };
+        // It goes on with the draft, and is lost if that comes to nothing.
+        let Some(mut kept) = self.kept.take() else { return Ok(()) };
         let mut changes = Changes::default();
         for ((id, row), n) in &draft.rows {
             match n {
@@ -479,12 +473,14 @@ pub(super) fn derive_anew(
     datalog::derive(engine, facts, values, strata, bounds).map(drop).map_err(|error| error.to_string())
 }
 
-/// The parents that rows of files give, beside those of stored entities.
+/// The parents that rows of files give, beside those of stored entities; none where no entity comes to have others.
 fn file_parents(program: &Program) -> BTreeMap<Value, Vec<Value>> {
     let mut parents: BTreeMap<Value, Vec<Value>> = BTreeMap::new();
-    for row in program.facts().facts().relations.given_of(Names::PARENT) {
-        if let [child, parent] = row {
-            parents.entry(*child).or_default().push(*parent);
+    if program.schema().is_some_and(Schema::has_live_types) {
+        for row in program.facts().facts().relations.given_of(Names::PARENT) {
+            if let [child, parent] = row {
+                parents.entry(*child).or_default().push(*parent);
+            }
         }
     }
     parents

@@ -1,6 +1,9 @@
 //! Changes that are made to a copy: rows and entities that come and go, and who is known by them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use hashbrown::HashMap;
 
@@ -22,9 +25,9 @@ pub(super) struct Draft<'p> {
     program: &'p Program,
     pub(super) facts: Facts,
     pub(super) changed: BTreeSet<PredicateId>,
-    /// What is kept derived. A draft that comes to nothing takes it along: it has gone on with the draft.
-    pub(super) kept: Option<Kept>,
-    /// How often each row that it reads has come, less how often it has gone.
+    /// The relations whose changes are followed row by row.
+    followed: Arc<BTreeSet<PredicateId>>,
+    /// How often each row of theirs has come, less how often it has gone.
     pub(super) rows: BTreeMap<(PredicateId, Vec<Value>), i32>,
     /// Values that more names, and values that less names than before.
     pub(super) held: Vec<Value>,
@@ -35,16 +38,18 @@ pub(super) struct Draft<'p> {
     pub(super) n_changes: usize,
     /// Whether there is more than there was. What only goes may take what it takes: taking rights away is not refused.
     pub(super) is_more: bool,
+    /// What is kept derived, once it has followed.
+    pub(super) kept: Option<Kept>,
 }
 
 impl<'p> Draft<'p> {
     /// Without changes yet.
-    pub(super) fn of(program: &'p Program, facts: Facts, kept: Option<Kept>) -> Self {
+    pub(super) fn of(program: &'p Program, facts: Facts, followed: Arc<BTreeSet<PredicateId>>) -> Self {
         Self {
             program,
             facts,
             changed: BTreeSet::new(),
-            kept,
+            followed,
             rows: BTreeMap::new(),
             held: Vec::new(),
             released: Vec::new(),
@@ -52,6 +57,7 @@ impl<'p> Draft<'p> {
             parents: Parents::default(),
             n_changes: 0,
             is_more: false,
+            kept: None,
         }
     }
 
@@ -66,7 +72,7 @@ impl<'p> Draft<'p> {
         if is_new {
             self.changed.insert(id);
             self.is_more |= is_there;
-            if self.kept.as_ref().is_some_and(|kept| kept.reads.contains(&id)) {
+            if self.followed.contains(&id) {
                 *self.rows.entry((id, row.to_vec())).or_default() += if is_there { 1 } else { -1 };
             }
         }
