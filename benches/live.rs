@@ -202,7 +202,9 @@ fn reload(scale: u64) {
     for at in 0..6 {
         let text = format!("{AUTHZ}{}", if at % 2 == 0 { other } else { "" });
         let begun = Instant::now();
-        let program = Program::build(Sources::single("a.rune", &text), Options::default()).expect("it is right");
+        let served = engine.lineup();
+        let program = served.stable().build_next(Sources::single("a.rune", &text), Options::default());
+        let program = program.expect("it is right");
         engine.swap(program).map(drop).expect("it has a place for all");
         took.push(begun.elapsed());
         assert!(rows <= engine.facts().counts().rows, "all are carried over");

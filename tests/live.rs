@@ -22,6 +22,8 @@ use rune_core::{
 };
 
 mod seeds;
+#[path = "live/edits.rs"]
+mod edits;
 #[path = "live/rulesets.rs"]
 mod rulesets;
 
@@ -61,8 +63,8 @@ struct World {
 }
 
 impl World {
-    fn source(&self, ruleset: &Ruleset, is_live: bool) -> String {
-        let text = [ruleset.schema, ruleset.text].concat();
+    fn source(&self, ruleset: &Ruleset, text: &str, is_live: bool) -> String {
+        let text = [ruleset.schema, text].concat();
         let text = if is_live { text } else { text.replace("@live ", "") };
         let mut source = format!("version = \"rune/1.0\"\n{text}\n");
         if is_live {
@@ -191,7 +193,7 @@ fn check(live: &Engine, files: &Engine, ruleset: &Ruleset, context: &str) {
         let (one, other) = (live.decide(&request), files.decide(&request));
         assert_eq!(one.why, other.why, "{context}: {request:?}");
     }
-    for query in ruleset.queries {
+    for query in ruleset.queries.iter().chain(&edits::QUERIES) {
         let [one, other] = [live, files].map(|engine| engine.query(query, None).map_err(|error| error.to_string()));
         let [one, other] = [one, other].map(|rows| rows.map(|rows| (rows.rows, rows.undetermined.is_some())));
         assert_eq!(one, other, "{context}: {query}");
@@ -234,6 +236,24 @@ fn same_reasons(live: &[Fact], files: &[Fact], context: &str) {
     }
 }
 
+/// Serves another version, or the same one again, and says which; one that is refused changes nothing.
+fn reload(live: &Engine, (known, ruleset, text): (&World, &Ruleset, String), random: &mut Random) -> String {
+    let next = if random.chance(25) { text.clone() } else { edits::edited(ruleset, |n| random.below(n)) };
+    let sources = Sources::single("a.rune", &known.source(ruleset, &next, true));
+    let built = match random.below(4) {
+        // With ids of its own: what is live is carried over.
+        0 => Program::build(sources, Options::default()),
+        _ => live.lineup().stable().build_next(sources, Options::default()),
+    };
+    match built {
+        Ok(program) => {
+            live.swap(program).map(drop).expect("it has a place for all");
+            next
+        }
+        Err(_) => text,
+    }
+}
+
 fn from_env(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().map_or(default, |text| text.parse().expect("a number"))
 }
@@ -246,7 +266,8 @@ fn whatever_came_and_went_answers_are_those_of_files_that_say_the_same() {
         let ruleset = &RULESETS[usize::try_from((seed + world) % RULESETS.len() as u64).expect("small")];
         let mut random = Random(seed + world);
         let mut known = World::default();
-        let live = Engine::new(program(&known.source(ruleset, true)));
+        let mut text = ruleset.text.to_owned();
+        let live = Engine::new(program(&known.source(ruleset, &text, true)));
         let mut tokens = Vec::new();
         for step in 0..per_world {
             let context = format!("seed {}, {}, step {step}", seed + world, ruleset.name);
@@ -254,19 +275,18 @@ fn whatever_came_and_went_answers_are_those_of_files_that_say_the_same() {
             let token = live.facts().apply(&batch).unwrap_or_else(|error| panic!("{context}: {error}"));
             assert!(live.facts().is_counted(), "{context}: values are not held as often as they are named");
             if step % 4 == 3 || step == per_world - 1 {
-                let files = Engine::new(program(&known.source(ruleset, false)));
+                let files = Engine::new(program(&known.source(ruleset, &text, false)));
                 check(&live, &files, ruleset, &context);
                 explain(&live, &files, ruleset, &context);
                 let answers: Vec<_> = requests().iter().map(|request| live.decide(request).why).collect();
                 tokens.push((token, answers));
             }
-            if step == per_world / 2 {
-                // The same program again: what is live is carried over.
-                live.swap(program(&known.source(ruleset, true))).map(drop).expect("it has a place for all");
+            if random.chance(8) {
+                text = reload(&live, (&known, ruleset, text), &mut random);
                 tokens.clear();
-                assert!(live.facts().is_counted(), "{context}: carried over");
-                let files = Engine::new(program(&known.source(ruleset, false)));
-                check(&live, &files, ruleset, &format!("{context}, carried over"));
+                assert!(live.facts().is_counted(), "{context}: values are not held as they are named by\n{text}");
+                let files = Engine::new(program(&known.source(ruleset, &text, false)));
+                check(&live, &files, ruleset, &format!("{context}, reloaded\n{text}"));
             }
         }
         // Same token, same effect.

@@ -217,16 +217,11 @@ fn without_some(text: &str, random: &mut Random) -> String {
 fn change_rules(text: &str, random: &mut Random, tally: &mut Tally) -> Result<bool, String> {
     let options = Options { derive_all: true, ..Options::default() };
     let texts = [without_some(text, random), without_some(text, random)];
-    let [Ok(one), Ok(other)] = texts.each_ref().map(|text| Program::build(Sources::single("a.rune", text), options))
-    else {
-        return Ok(false);
-    };
-    let mut values = Scratch::new(one.facts().values());
+    let [one, other] = texts.each_ref().map(|text| Sources::single("a.rune", text));
+    let Ok(one) = Program::build(one, options) else { return Ok(false) };
+    let Ok(other) = one.build_next(other, options) else { return Ok(false) };
+    let mut values = Scratch::new(other.facts().values());
     let names: Vec<Value> = (0..=NAMES).map(|n| values.entity("User", &format!("u{n}"))).collect();
-    let mut of_other = Scratch::new(other.facts().values());
-    if (0..NAMES).any(|n| of_other.entity("User", &format!("u{n}")) != names[n]) {
-        return Ok(false);
-    }
     let mut world = World::of(&one, &GIVEN);
     let mut maintained = world.maintained(&mut values, BOUNDS).map_err(|error| error.to_string())?;
     let mut next = World::of(&other, &GIVEN);
@@ -241,9 +236,11 @@ fn change_rules(text: &str, random: &mut Random, tally: &mut Tally) -> Result<bo
     let rows = |maintained: &Maintained, id: PredicateId| maintained.rows(id).map(<[Value]>::to_vec).collect::<Rows>();
     let before: BTreeMap<_, Rows> =
         maintained.relations().map(|id| (world.engine.name(id), rows(&maintained, id))).collect();
+    // Rows come and go with the rules.
+    let changes = if random.chance(50) { next.change(random, &names, &mut values) } else { Changes::default() };
     let store = next.derived(&mut values);
     let (mut maintained, told) = maintained
-        .under((next.engine, &store), &mut values, &next.heads(), BOUNDS)
+        .under((next.engine, &store), &mut values, (&next.heads(), &BTreeSet::new()), &changes, BOUNDS)
         .map_err(|error| error.to_string())?;
     for id in maintained.relations().collect::<Vec<_>>() {
         let name = next.engine.name(id);

@@ -1,26 +1,69 @@
 //! Where values are held: those of a program and its facts, those that live facts bring, those of one request.
 
-use std::{hash::BuildHasher, sync::Arc};
+use std::{
+    hash::BuildHasher,
+    sync::{Arc, Weak},
+};
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::{
     hashed::Hashed,
+    limits,
     paged::Paged,
-    value::{Datum, INLINE, LOCAL, NOTHING, Symbol, Value, Values, View},
+    value::{Datum, INLINE, LIVE, LOCAL, NOTHING, Symbol, Value, Values, View},
 };
+
+/// Values that a pool may hold for their ids alone, whatever it serves.
+const GROWN_MIN: usize = 1 << 12;
+/// Values from which on a pool is not grown: it would come near the number that one may hold.
+const GROWN_MAX: usize = limits::VALUES_MAX / 2;
 
 /// Each value of a program and its facts, once. Frozen when the program is built.
 #[derive(Debug)]
 pub struct Pool {
     /// The pool that this one adds to, if it adds to one.
     below: Option<Arc<Pool>>,
-    n_below: u32,
+    /// The id of the first value that it holds itself.
+    first: u32,
     data: Vec<Datum>,
     index: HashTable<u32>,
     hasher: DefaultHashBuilder,
     /// What it holds, if that comes and goes while others read what it was; then it holds nothing elsewhere.
     shared: Option<Box<SharedValues>>,
+    /// What it has from the pool that it was grown from, if it was.
+    inherited: Option<Inherited>,
+}
+
+/// The first values of a pool that was grown from another.
+#[derive(Debug)]
+struct Inherited {
+    from: Weak<Pool>,
+    n: u32,
+    /// A bit for each that was asked for again. The others are held for those who have their ids.
+    is_used: Box<[u64]>,
+    n_used: usize,
+}
+
+impl Inherited {
+    fn place(at: u32) -> (usize, u64) {
+        (at as usize / 64, 1 << (at % 64))
+    }
+
+    fn is_used(&self, at: u32) -> bool {
+        let (word, bit) = Self::place(at);
+        self.n <= at || self.is_used.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    fn take(&mut self, at: u32) {
+        let (word, bit) = Self::place(at);
+        if at < self.n
+            && let Some(word) = self.is_used.get_mut(word)
+        {
+            self.n_used += usize::from(*word & bit == 0);
+            *word |= bit;
+        }
+    }
 }
 
 /// Values whose copies share what they have in common.
@@ -39,7 +82,7 @@ impl SharedValues {
 impl Default for Pool {
     fn default() -> Self {
         let (data, index, hasher) = (Vec::new(), HashTable::new(), DefaultHashBuilder::default());
-        let mut pool = Self { below: None, n_below: 0, data, index, hasher, shared: None };
+        let mut pool = Self { below: None, first: 0, data, index, hasher, shared: None, inherited: None };
         let (no, yes) = (pool.intern(Datum::Bool(false)), pool.intern(Datum::Bool(true)));
         let empty = pool.intern(Datum::Record([].into()));
         debug_assert!(no == Value::FALSE && yes == Value::TRUE, "booleans have fixed ids");
@@ -52,22 +95,67 @@ impl Pool {
     /// A pool that has all values of another, and takes more.
     #[must_use]
     pub fn over(below: Arc<Self>) -> Self {
-        let n_below = u32::try_from(below.len()).unwrap_or(u32::MAX);
+        let first = below.next_id();
         let hasher = below.hasher.clone();
-        Self { below: Some(below), n_below, data: Vec::new(), index: HashTable::new(), hasher, shared: None }
+        let (data, index) = (Vec::new(), HashTable::new());
+        Self { below: Some(below), first, data, index, hasher, shared: None, inherited: None }
     }
 
-    /// A pool that has all values of another, and more that come and go.
+    /// A pool in which the values of another have the ids that they have there, and which takes more. Those that are not asked for
+    /// again are as if they were not there, but for their ids. Where most are such, none: it would be larger than what it serves.
+    #[must_use]
+    pub fn grown_from(from: &Arc<Self>) -> Option<Self> {
+        let n_held = from.data.len();
+        let is_mostly_used = n_held <= GROWN_MIN || n_held <= 2 * from.len();
+        let n = u32::try_from(n_held).ok().filter(|_| from.below.is_none() && is_mostly_used && n_held <= GROWN_MAX)?;
+        let is_used = vec![0; n_held / 64 + 1].into();
+        let inherited = Inherited { from: Arc::downgrade(from), n, is_used, n_used: 0 };
+        let mut pool = Self {
+            below: None,
+            first: 0,
+            data: from.data.clone(),
+            index: from.index.clone(),
+            hasher: from.hasher.clone(),
+            shared: None,
+            inherited: Some(inherited),
+        };
+        [Value::FALSE, Value::TRUE, Value::NO_MEMBERS].into_iter().for_each(|value| pool.take(value));
+        Some(pool)
+    }
+
+    /// Whether it was grown from another.
+    #[must_use]
+    pub fn is_grown_from(&self, other: &Arc<Self>) -> bool {
+        self.inherited.as_ref().is_some_and(|of| std::ptr::eq(of.from.as_ptr(), Arc::as_ptr(other)))
+    }
+
+    /// Notes that a value was asked for.
+    fn take(&mut self, value: Value) {
+        if let Some(inherited) = &mut self.inherited {
+            inherited.take(value.0);
+        }
+    }
+
+    /// A pool that has all values of another, and more that come and go: they have ids of their own, whatever the other has.
     fn shared(below: Arc<Self>) -> Self {
         let shared = SharedValues { data: Paged::new(1, None), index: Hashed::default() };
-        Self { shared: Some(Box::new(shared)), ..Self::over(below) }
+        Self { first: LIVE, shared: Some(Box::new(shared)), ..Self::over(below) }
+    }
+
+    /// The id of what would be added to the values that stay.
+    fn next_id(&self) -> u32 {
+        match (&self.shared, &self.below) {
+            (Some(_), Some(below)) => below.next_id(),
+            _ => self.first + u32::try_from(self.data.len()).unwrap_or(u32::MAX),
+        }
     }
 
     /// The same pool, for those who read while values come and go.
     fn snapshot(&self) -> Self {
         let (data, index) = (Vec::new(), HashTable::new());
-        let Self { below, n_below, hasher, shared, .. } = self;
-        Self { below: below.clone(), n_below: *n_below, data, index, hasher: hasher.clone(), shared: shared.clone() }
+        let Self { below, first, hasher, shared, .. } = self;
+        let (below, hasher, shared) = (below.clone(), hasher.clone(), shared.clone());
+        Self { below, first: *first, data, index, hasher, shared, inherited: None }
     }
 
     fn n_own(&self) -> usize {
@@ -84,7 +172,8 @@ impl Pool {
     /// How many values are held, or were before some went.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.n_below as usize + self.n_own()
+        let n_unused = self.inherited.as_ref().map_or(0, |of| of.n as usize - of.n_used);
+        self.below.as_ref().map_or(0, |below| below.len()) + self.n_own() - n_unused
     }
 
     /// Whether nothing but what every pool has is held.
@@ -100,8 +189,10 @@ impl Pool {
             below.each_entity(visit);
         }
         for at in 0..u32::try_from(self.n_own()).unwrap_or(u32::MAX) {
-            if let Some(Datum::Entity(kind, _)) = self.own(at) {
-                visit(*kind, Value(at + self.n_below));
+            if let Some(Datum::Entity(kind, _)) = self.own(at)
+                && self.inherited.as_ref().is_none_or(|of| of.is_used(at))
+            {
+                visit(*kind, Value(at + self.first));
             }
         }
     }
@@ -113,7 +204,7 @@ impl Pool {
             None => self.index.find(hash, |at| self.data.get(*at as usize).is_some_and(is_it)).copied(),
             Some(shared) => shared.index.find(hash, |at| shared.get(at).is_some_and(is_it)),
         };
-        below.or_else(|| here().map(|at| Value(at + self.n_below)))
+        below.or_else(|| here().map(|at| Value(at + self.first)))
     }
 
     fn find_text(&self, text: &str) -> Option<Value> {
@@ -134,25 +225,29 @@ impl Values for Pool {
         }
         let hash = hash_of(&self.hasher, &datum);
         if let Some(value) = self.find(hash, &|held| *held == datum) {
+            self.take(value);
             return value;
         }
-        Value(push(&mut self.data, &mut self.index, &self.hasher, hash, datum) + self.n_below)
+        Value(push(&mut self.data, &mut self.index, &self.hasher, hash, datum) + self.first)
     }
 
     fn text(&mut self, text: &str) -> Value {
         let hash = hash_text(&self.hasher, text);
-        let known = self.find(hash, &|held| matches!(held, Datum::Text(held) if **held == *text));
-        known.unwrap_or_else(|| {
-            Value(push(&mut self.data, &mut self.index, &self.hasher, hash, Datum::Text(text.into())) + self.n_below)
-        })
+        if let Some(value) = self.find(hash, &|held| matches!(held, Datum::Text(held) if **held == *text)) {
+            self.take(value);
+            return value;
+        }
+        Value(push(&mut self.data, &mut self.index, &self.hasher, hash, Datum::Text(text.into())) + self.first)
     }
 
     fn view(&self, value: Value) -> View<'_> {
         match value.as_inline() {
             Some(number) => View::Long(number),
-            None => match (value.0.checked_sub(self.n_below), &self.below) {
+            // What is not its own, on either side, is below.
+            None => match (self.own(value.0.wrapping_sub(self.first)), &self.below) {
+                (Some(datum), _) => datum.view(),
                 (None, Some(below)) => below.view(value),
-                (at, _) => self.own(at.unwrap_or_default()).map_or(NOTHING, Datum::view),
+                (None, None) => NOTHING,
             },
         }
     }
@@ -175,6 +270,56 @@ impl LivePool {
     #[must_use]
     pub fn over(below: Arc<Pool>) -> Self {
         Self { pool: Pool::shared(below), free: Vec::new(), n_held: Vec::new(), loose: Vec::new() }
+    }
+
+    /// The same values over those of another program, whose pool was grown from the one that they are over now.
+    #[must_use]
+    pub fn moved(&self, below: Arc<Pool>) -> Self {
+        let pool = Pool { below: Some(below), ..self.pool.snapshot() };
+        Self { pool, free: self.free.clone(), n_held: self.n_held.clone(), loose: self.loose.clone() }
+    }
+
+    /// The values that a program holds too since its pool was grown: each as it came, and as the program has it.
+    fn twins(&self) -> HashMap<Value, Value> {
+        let mut twins = HashMap::new();
+        let (Some(shared), Some(below)) = (&self.pool.shared, &self.pool.below) else { return twins };
+        let Some(n_before) = below.inherited.as_ref().map(|of| of.n) else { return twins };
+        // What came is made of what came.
+        let mut as_it_came: HashMap<Value, Value> = HashMap::new();
+        for (at, datum) in (n_before..).zip(below.data.iter().skip(n_before as usize)) {
+            let part = |value: Value| as_it_came.get(&value).copied().unwrap_or(value);
+            let datum = if as_it_came.is_empty() { datum.clone() } else { with_parts(datum, part) };
+            let found = shared.index.find(hash_of(&self.pool.hasher, &datum), |of| shared.get(of) == Some(&datum));
+            if let Some(place) = found {
+                as_it_came.insert(Value(at), Value(place | LIVE));
+                twins.insert(Value(place | LIVE), Value(at));
+            }
+        }
+        twins
+    }
+
+    /// The values that a program has under other ids since its pool was grown, and those that are made of them: each as it came, and
+    /// as it is to be.
+    pub fn renamed(&mut self) -> HashMap<Value, Value> {
+        let mut renamed = self.twins();
+        let mut n_before = 0;
+        while n_before != renamed.len() {
+            n_before = renamed.len();
+            let mut made_of_them = Vec::new();
+            for at in 0..u32::try_from(self.pool.n_own()).unwrap_or(u32::MAX) {
+                let Some(datum) = self.pool.own(at) else { continue };
+                let mut is_made_of_them = false;
+                each_part(datum, &mut |part| is_made_of_them |= part.is_live() && renamed.contains_key(&part));
+                if is_made_of_them && !renamed.contains_key(&Value(at | LIVE)) {
+                    made_of_them.push((Value(at | LIVE), datum.clone()));
+                }
+            }
+            for (value, datum) in made_of_them {
+                let datum = with_parts(&datum, |part| renamed.get(&part).copied().unwrap_or(part));
+                renamed.insert(value, self.intern(datum));
+            }
+        }
+        renamed
     }
 
     /// The values as they are now.
@@ -248,7 +393,7 @@ impl LivePool {
 
     /// The place of a value that came.
     fn place(&self, value: Value) -> Option<u32> {
-        if value.is_local() || value.as_inline().is_some() { None } else { value.0.checked_sub(self.pool.n_below) }
+        value.is_live().then(|| value.0 - LIVE)
     }
 }
 
@@ -268,7 +413,6 @@ impl Values for LivePool {
             return value;
         }
         each_part(&datum, &mut |part| self.hold(part));
-        let n_below = self.pool.n_below;
         let Some(shared) = &mut self.pool.shared else { return self.pool.intern(datum) };
         let at = self.free.pop().unwrap_or_else(|| {
             shared.data.push(&[None]);
@@ -278,7 +422,7 @@ impl Values for LivePool {
         shared.data.set(at as usize, Some(Arc::new(datum)));
         shared.index.add(hash, at);
         self.loose.push(at);
-        Value(at + n_below)
+        Value(at | LIVE)
     }
 
     fn text(&mut self, text: &str) -> Value {
@@ -300,6 +444,25 @@ fn each_part(datum: &Datum, visit: &mut dyn FnMut(Value)) {
             visit(*value);
         }),
         _ => {}
+    }
+}
+
+/// A value made of others.
+fn with_parts(datum: &Datum, part: impl Fn(Value) -> Value) -> Datum {
+    let name = |name: Symbol| Symbol(part(name.value()));
+    match datum {
+        Datum::Entity(kind, id) => Datum::Entity(name(*kind), name(*id)),
+        Datum::Set(elements) => {
+            let mut elements: Vec<Value> = elements.iter().map(|element| part(*element)).collect();
+            elements.sort_unstable();
+            Datum::Set(elements.into())
+        }
+        Datum::Record(members) => {
+            let mut members: Vec<_> = members.iter().map(|(key, value)| (name(*key), part(*value))).collect();
+            members.sort_unstable_by_key(|(key, _)| *key);
+            Datum::Record(members.into())
+        }
+        datum => datum.clone(),
     }
 }
 
@@ -372,8 +535,8 @@ fn push(
     hash: u64,
     datum: Datum,
 ) -> u32 {
-    debug_assert!(data.len() < LOCAL as usize, "more values than ids");
-    let at = u32::try_from(data.len()).unwrap_or(u32::MAX) & !(INLINE | LOCAL);
+    debug_assert!(data.len() < LIVE as usize, "more values than ids");
+    let at = u32::try_from(data.len()).unwrap_or(u32::MAX) & !(INLINE | LOCAL | LIVE);
     data.push(datum);
     index.insert_unique(hash, at, |at| data.get(*at as usize).map_or(0, |held| hash_of(hasher, held)));
     at

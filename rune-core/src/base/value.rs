@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   1 iiiiiii iiiiiiii iiiiiiii iiiiiiii    a small integer, 31 bits, signed
-//!   0 0 ixxxx xxxxxxxx xxxxxxxx xxxxxxxx    a place in a Pool: what a program and its facts hold
+//!   0 0 0xxxx xxxxxxxx xxxxxxxx xxxxxxxx    a place in a Pool: what a program and its facts hold
+//!   0 0 1xxxx xxxxxxxx xxxxxxxx xxxxxxxx    a place in a LivePool: what live facts brought along, whatever the program
 //!   0 1 ixxxx xxxxxxxx xxxxxxxx xxxxxxxx    a place in a Scratch: what one request brought along
 //! ```
 //!
@@ -21,6 +22,7 @@ pub struct Value(pub(super) u32);
 
 pub(super) const INLINE: u32 = 1 << 31;
 pub(super) const LOCAL: u32 = 1 << 30;
+pub(super) const LIVE: u32 = 1 << 29;
 const INLINE_MIN: i64 = -(1 << 30);
 const INLINE_MAX: i64 = (1 << 30) - 1;
 
@@ -38,6 +40,17 @@ impl Value {
     #[must_use]
     pub fn is_local(self) -> bool {
         self.0 & (INLINE | LOCAL) == LOCAL
+    }
+
+    /// Whether live facts brought the value along.
+    #[must_use]
+    pub fn is_live(self) -> bool {
+        self.0 & (INLINE | LOCAL | LIVE) == LIVE
+    }
+
+    /// Where it is in the store that gave it out.
+    pub(crate) fn place(self) -> usize {
+        (self.0 & !(LOCAL | LIVE)) as usize
     }
 
     /// The id itself, to be hashed.

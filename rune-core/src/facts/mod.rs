@@ -60,31 +60,38 @@ pub struct Facts {
 pub struct Known {
     /// Those of each type.
     pub by_type: BTreeMap<Symbol, Vec<Value>>,
-    /// A bit for each value that the facts are made of.
-    all: Box<[u64]>,
+    /// A bit for each value that the program holds, as far as any is known, and for each that is live.
+    all: [Vec<u64>; 2],
 }
 
 impl Known {
-    fn among(n_values: usize) -> Self {
-        Self { by_type: BTreeMap::new(), all: vec![0; n_values / 64 + 1].into() }
-    }
-
     /// Whether an entity is known.
     #[must_use]
     pub fn has(&self, entity: Value) -> bool {
         let (word, bit) = Self::place(entity);
-        self.all.get(word).is_some_and(|word| word & bit != 0)
+        let [stored, live] = &self.all;
+        let words = if entity.is_live() { live } else { stored };
+        !entity.is_local() && words.get(word).is_some_and(|word| word & bit != 0)
     }
 
     /// Adds an entity, and says whether it is new. What a request brings along is not known.
     fn insert(&mut self, entity: Value) -> bool {
+        if entity.is_local() {
+            return false;
+        }
         let (word, bit) = Self::place(entity);
-        self.all.get_mut(word).is_some_and(|word| std::mem::replace(word, *word | bit) & bit == 0)
+        let [stored, live] = &mut self.all;
+        let words = if entity.is_live() { live } else { stored };
+        if words.len() <= word {
+            words.resize(word + 1, 0);
+        }
+        words.get_mut(word).is_some_and(|word| std::mem::replace(word, *word | bit) & bit == 0)
     }
 
+    /// The word and the bit of a value among those of its kind.
     fn place(entity: Value) -> (usize, u64) {
-        let at = entity.bits();
-        (at as usize / 64, 1 << (at % 64))
+        let at = entity.place();
+        (at / 64, 1 << (at % 64))
     }
 }
 
@@ -202,6 +209,19 @@ impl Facts {
         self.live = Some(table);
     }
 
+    /// Takes the entities that have come to others.
+    pub fn share_live_entities(&mut self, others: &Self) {
+        self.live.clone_from(&others.live);
+    }
+
+    /// Whether others store the same entities, apart from those that come, with the same parents.
+    #[must_use]
+    pub fn has_same_parents(&self, others: &Self) -> bool {
+        let parents = |of: &Entity| of.parents;
+        let is_same = |(uid, of): (&Value, &Entity)| others.entities.get(uid).map(parents) == Some(of.parents);
+        self.entities.len() == others.entities.len() && self.entities.iter().all(is_same)
+    }
+
     /// How many entities have come.
     #[must_use]
     pub fn n_live_entities(&self) -> u64 {
@@ -228,6 +248,14 @@ impl Facts {
             live.insert(&row);
         }
         old
+    }
+
+    /// Puts what an entity is now in the place of what it was under another id.
+    pub fn replace_live_entity(&mut self, old: &[Value], new: &[Value]) {
+        if let Some(live) = &mut self.live {
+            live.remove(old);
+            live.insert(new);
+        }
     }
 
     /// Takes an entity away, and says what it was.
@@ -285,7 +313,7 @@ impl Facts {
     /// The entities that are stored or that a given row names. They are looked for once.
     pub fn known(&self, values: &impl Values) -> &Known {
         self.known.get_or_init(|| {
-            let mut known = Known::among(values.n_values());
+            let mut known = Known::default();
             self.each_known(values, &mut |kind, entity, _| {
                 if known.insert(entity) {
                     known.by_type.entry(kind).or_default().push(entity);

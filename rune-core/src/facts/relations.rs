@@ -354,6 +354,15 @@ impl Relations {
         part.into_iter().flat_map(|(relation, n_given)| relation.rows.rows().take(n_given as usize))
     }
 
+    /// Whether a row of a relation is given.
+    #[must_use]
+    pub fn is_given(&self, id: PredicateId, row: &[Value]) -> bool {
+        match self.given(id) {
+            Some(given) => given.rows.find(row).is_some(),
+            None => self.get(id).is_some_and(|of| of.rows.find(row).is_some_and(|at| at < of.n_given())),
+        }
+    }
+
     /// The relations, by their places, and how many of their first rows are given.
     fn given_parts(&self) -> impl Iterator<Item = (&Relation, RowId)> {
         self.all.iter().enumerate().map(|(at, relation)| match self.given(PredicateId(at)) {

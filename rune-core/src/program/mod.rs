@@ -127,11 +127,24 @@ impl Program {
     ///
     /// Every reason why there is none, or that the build could not be carried out.
     pub fn build(sources: impl Into<Arc<Sources>>, options: Options) -> Result<Self, BuildError> {
-        let sources = sources.into();
+        Self::build_over(None, sources.into(), options)
+    }
+
+    /// Builds the program that is to take the place of this one. It is the same as [`Self::build`] makes of these sources; but where
+    /// there are live facts, [`Engine::swap`](crate::Engine::swap) has less to do, since what both programs name has one id in both.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::build`].
+    pub fn build_next(&self, sources: impl Into<Arc<Sources>>, options: Options) -> Result<Self, BuildError> {
+        Self::build_over(Some(self), sources.into(), options)
+    }
+
+    fn build_over(before: Option<&Self>, sources: Arc<Sources>, options: Options) -> Result<Self, BuildError> {
         // Cedar's parser and validator recurse; what they may need depends on limits of ours, not on the caller's stack.
         let built = thread::scope(|scope| {
             let builder = thread::Builder::new().name("rune-build".to_owned()).stack_size(limits::BUILD_STACK_BYTES);
-            let built = builder.spawn_scoped(scope, || build(&sources, options));
+            let built = builder.spawn_scoped(scope, || build(before, &sources, options));
             built.map(thread::ScopedJoinHandle::join).map_err(BuildError::NoThread)
         })?;
         built
@@ -261,9 +274,10 @@ impl fmt::Display for Program {
 }
 
 /// Builds a program: each line a step, each step with its findings.
-fn build(sources: &Arc<Sources>, options: Options) -> Result<Program, Report> {
+fn build(before: Option<&Program>, sources: &Arc<Sources>, options: Options) -> Result<Program, Report> {
     let mut findings = Findings::default();
-    let build = Build { sources, options, findings: &mut findings, values: Pool::default() };
+    let values = before.and_then(|before| Pool::grown_from(before.facts.values())).unwrap_or_default();
+    let build = Build { sources, options, findings: &mut findings, values };
     match build.run() {
         Some(program) if !findings.has_error() => {
             Ok(Program { warnings: findings.into_report(sources.clone()), ..program })

@@ -155,7 +155,10 @@ impl ReloadCoordinator {
             return Tried::Unchanged;
         }
         self.served.update(|status| status.building = Some(sources.version()));
-        let built = Program::build(sources.clone(), self.options);
+        let built = match &live {
+            Some(live) => live.stable().build_next(sources.clone(), self.options),
+            None => Program::build(sources.clone(), self.options),
+        };
         let (at, end) = clock();
         let refused = |report| {
             let not_in_force = live.map(|lineup| not_in_force(lineup.stable(), sources)).unwrap_or_default();

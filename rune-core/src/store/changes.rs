@@ -23,7 +23,7 @@ use crate::{
         CheckedEntity,
         rules::{Names, PredicateId},
     },
-    datalog::{self, Bounds, Changes, Demand, MaintainError, Maintained, Strata},
+    datalog::{self, Bounds, Changes, DatalogEngine, Demand, MaintainError, Maintained, Strata},
     facts::{FactView, Facts, Relation, RowId, Store as _},
     program::Program,
     schema::Schema,
@@ -40,13 +40,13 @@ pub(super) struct Live {
     /// The relations that are derived ahead and follow from what changes.
     ahead: Arc<BTreeSet<PredicateId>>,
     /// Those that are kept derived, as far as rules allow it. The others are derived anew.
-    kept: Option<Kept>,
+    pub(super) kept: Option<Kept>,
     /// What could not be kept because a sum of it had no value, with what reads it.
     unkept: BTreeSet<PredicateId>,
     /// The parents that rows of files give.
-    file_parents: BTreeMap<Value, Vec<Value>>,
+    pub(super) file_parents: BTreeMap<Value, Vec<Value>>,
     /// How often live facts name each entity of a type whose entities rules ask for.
-    n_named: HashMap<Value, u32>,
+    pub(super) n_named: HashMap<Value, u32>,
     /// How many rows there were when questions were planned.
     planned: BTreeMap<PredicateId, RowId>,
     /// The facts as readers have them.
@@ -62,6 +62,19 @@ pub(super) struct Kept {
     pub(super) relations: BTreeSet<PredicateId>,
     /// Those whose rows are told of when they come and go.
     pub(super) reads: Arc<BTreeSet<PredicateId>>,
+}
+
+impl Kept {
+    /// What is kept, of what is derived ahead: what that reads is derived with it, and stays as the program has it where nothing changes.
+    pub(super) fn of(derived: Maintained, engine: &DatalogEngine, ahead: &BTreeSet<PredicateId>) -> Self {
+        let is_ahead = |id: &PredicateId| match *id {
+            Names::IN => engine.changing.contains_key(&Names::PARENT) || ahead.contains(&Names::PARENT),
+            id => ahead.contains(&id),
+        };
+        let relations = derived.relations().filter(is_ahead).collect();
+        let reads = Arc::new(derived.reads().collect());
+        Self { derived, relations, reads }
+    }
 }
 
 /// Live facts have changed by more than this factor: what was planned for fewer or more may be slow for them.
@@ -149,6 +162,18 @@ impl Live {
     /// Makes ready for batches and for readers what is there.
     fn begin(&mut self, program: &Program) {
         self.maintain(program);
+        self.make_ready(program);
+    }
+
+    /// Begins again what ended with a change that came to nothing.
+    pub(super) fn recover(&mut self, program: &Program) {
+        if self.kept.is_none() {
+            self.begin(program);
+        }
+    }
+
+    /// Makes ready for batches and for readers what is there and is kept derived.
+    pub(super) fn make_ready(&mut self, program: &Program) {
         if self.kept.is_some() || self.counts().rows + self.counts().entities != 0 {
             self.plan(program);
         } else {
@@ -163,16 +188,7 @@ impl Live {
         if ahead.is_empty() {
             return;
         }
-        // Of what rules add to, the rows that are given come first.
-        let mut given = self.facts.next();
-        for id in &*ahead {
-            let doubts = given.relation(*id).map(|of| of.doubts.clone()).unwrap_or_default();
-            let mut relation = Relation { doubts, ..Relation::new(engine.arity(*id)) };
-            for row in given.relations.given(*id).into_iter().flat_map(|of| of.rows.rows()) {
-                relation.give(row, Span::LIVE);
-            }
-            given.relations.put(*id, relation);
-        }
+        let given = self.given_alone(engine);
         // What cannot be kept is derived anew each time.
         let derived = loop {
             match Maintained::of((engine, &given), &mut self.values, (&ahead, &self.unkept), WHOLE) {
@@ -181,23 +197,29 @@ impl Live {
                 Err(_) => return,
             }
         };
-        // What they read is derived with them, and stays as the program has it where nothing changes.
-        let is_ahead = |id: &PredicateId| match *id {
-            Names::IN => engine.changing.contains_key(&Names::PARENT) || ahead.contains(&Names::PARENT),
-            id => ahead.contains(&id),
-        };
-        let relations: BTreeSet<PredicateId> = derived.relations().filter(is_ahead).collect();
-        for id in &relations {
+        let kept = Kept::of(derived, engine, &ahead);
+        for id in &kept.relations {
             let mut shared = Relation::shared(engine.arity(*id));
             for row in self.facts.relation(*id).into_iter().flat_map(|relation| relation.rows.rows()) {
                 shared.rows.insert(row);
             }
             self.facts.relations.put(*id, shared);
         }
-        if !relations.is_empty() {
-            let reads = Arc::new(derived.reads().collect());
-            self.kept = Some(Kept { derived, relations, reads });
+        self.kept = (!kept.relations.is_empty()).then_some(kept);
+    }
+
+    /// The facts with nothing derived of what is derived ahead. Of what rules add to, the rows that are given come first.
+    pub(super) fn given_alone(&self, engine: &DatalogEngine) -> Facts {
+        let mut given = self.facts.next();
+        for id in &*self.ahead {
+            let doubts = given.relation(*id).map(|of| of.doubts.clone()).unwrap_or_default();
+            let mut relation = Relation { doubts, ..Relation::new(engine.arity(*id)) };
+            for row in given.relations.given(*id).into_iter().flat_map(|of| of.rows.rows()) {
+                relation.give(row, Span::LIVE);
+            }
+            given.relations.put(*id, relation);
         }
+        given
     }
 
     /// Keeps these derived no longer, and says whether any was.
@@ -447,7 +469,7 @@ impl Live {
 }
 
 /// What a program may take is what keeping it derived may begin with, and what was live before.
-const WHOLE: Bounds = Bounds { steps_max: limits::DERIVATION_STEPS_MAX, rows_max: limits::ROWS_MAX };
+pub(super) const WHOLE: Bounds = Bounds { steps_max: limits::DERIVATION_STEPS_MAX, rows_max: limits::ROWS_MAX };
 /// Deriving anew what is not kept.
 pub(super) const ANEW: Bounds = Bounds { rows_max: limits::ROWS_MAX, ..BOUNDS };
 /// Following a batch.

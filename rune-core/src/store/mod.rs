@@ -12,6 +12,7 @@
 mod batch;
 mod carried;
 mod changes;
+mod continued;
 mod draft;
 mod hierarchy;
 
@@ -234,8 +235,12 @@ impl FactStore {
         install: impl FnOnce(Arc<Cell<View>>) -> (u64, R),
     ) -> Result<R, CarryError> {
         let mut state = self.state();
-        let live = match &state.live {
-            Some(before) => carried::carry(before, &state.program, &program)?,
+        let State { program: old, live, .. } = &mut *state;
+        let live = match live {
+            Some(before) => match continued::go_on(before, old, &program) {
+                Some(live) => Some(live),
+                None => carried::carry(before, old, &program).inspect_err(|_| before.recover(old))?,
+            },
             None => Live::over(&program),
         };
         let (newest, before) = self.revisions.newest();

@@ -204,6 +204,16 @@ impl Maintained {
         if self.is_broken {
             return Err(MaintainError::Broken);
         }
+        self.take(changes);
+        let mut work = Work::new(values, bounds.steps_max, bounds.rows_max);
+        self.is_broken = true;
+        self.derive(&mut work, bounds, |_| false)?;
+        self.is_broken = false;
+        Ok(self.commit())
+    }
+
+    /// Notes which rows are given and are not any more.
+    fn take(&mut self, changes: &Changes) {
         for (id, change) in changes.iter() {
             let Some(table) = self.rules.table(Part::Given(id)).and_then(|at| self.tables.get_mut(at)) else {
                 continue;
@@ -218,11 +228,6 @@ impl Maintained {
                 table.set_new(at, true);
             }
         }
-        let mut work = Work::new(values, bounds.steps_max, bounds.rows_max);
-        self.is_broken = true;
-        self.derive(&mut work, bounds, |_| false)?;
-        self.is_broken = false;
-        Ok(self.commit())
     }
 
     /// Brings all strata up to date, some of them by deriving them anew.

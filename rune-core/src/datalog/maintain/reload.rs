@@ -23,8 +23,9 @@ pub(super) type Label = (bool, String, usize);
 type Kept = (bool, Vec<String>, u64);
 
 impl Maintained {
-    /// The same relations and others under other rules, with what changes of their rows; of a relation that was not maintained before
-    /// all rows are new. Values, and the rows that are given of relations read before, are those that they were.
+    /// These relations under other rules, without those that are left out, and with what changes of their rows; of a relation that
+    /// was not maintained before all rows are new. Values have the ids that they had. `given` says which rows have come and gone that
+    /// are given of relations read before, as [`Self::apply`] is told it.
     ///
     /// # Errors
     ///
@@ -33,7 +34,8 @@ impl Maintained {
         mut self,
         (engine, store): (&DatalogEngine, &impl Store),
         values: &mut impl Values,
-        relations: &BTreeSet<PredicateId>,
+        relations: (&BTreeSet<PredicateId>, &BTreeSet<PredicateId>),
+        given: &Changes,
         bounds: Bounds,
     ) -> Result<(Self, Changes), MaintainError> {
         if self.is_broken {
@@ -43,8 +45,9 @@ impl Maintained {
         let labels: Vec<Label> = (0..self.tables.len()).map(|at| self.rules.label(at)).collect();
         let mut pool: BTreeMap<Label, Table> = labels.into_iter().zip(std::mem::take(&mut self.tables)).collect();
         let is_known: BTreeSet<Label> = pool.keys().cloned().collect();
-        let mut made = Self::make((engine, store), (relations, &BTreeSet::new()), &mut pool);
+        let mut made = Self::make((engine, store), relations, &mut pool);
         made.load(store, |label| !is_known.contains(label));
+        made.take(given);
         let mut work = Work::new(values, bounds.steps_max, bounds.rows_max);
         let mut anew = Vec::new();
         for at in 0..made.strata.len() {
