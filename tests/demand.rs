@@ -166,6 +166,43 @@ fn what_is_far_above_takes_few_steps_and_so_does_what_is_denied_at_the_root() {
     }
 }
 
+/// Where no object has more than three right below it, and one stands right below nine, what is below one may still be all there is,
+/// and what is above one is little. Whose denials most questions are about says nothing of that: they are of leaves, but for one user.
+#[test]
+fn a_question_that_takes_long_goes_where_closures_are_small_and_not_where_groups_are() {
+    const OBJECTS: usize = 1 << 14;
+    let mut text = String::from(
+        "version = \"rune/1.0\"\n[rules]\nrelation under(Object, Object).\nrelation own(Object, User).\n\
+         relation deny(User, Object).\n",
+    );
+    for n in 1..OBJECTS {
+        writeln!(text, "under(\"o{n}\", \"o{}\").", (n - 1) / 2).expect("text");
+    }
+    for n in 1..9 {
+        writeln!(text, "under(\"o{}\", \"o{}\").", OBJECTS - 1, OBJECTS / 2 - 50 * n).expect("text");
+    }
+    for n in 0..400 {
+        let denied = if n == 50 { 0 } else { OBJECTS - 1 - n };
+        writeln!(text, "own(\"o{}\", \"u{n}\").\ndeny(\"u{n}\", \"o{denied}\").", OBJECTS - 2 - n).expect("text");
+    }
+    text.push_str(
+        "denied(U, X) :- deny(U, X).\ndenied(U, C) :- denied(U, X), under(C, X).\n\
+         @id(\"may\") permit(U, Action::\"read\", X) :- own(X, U), not denied(U, X).\n",
+    );
+    let program = build(&text, false).expect("a program");
+    let decided = (0..400).map(|n| {
+        let entity = |kind: &str, id: String| rune_core::EntityRef::new(kind, id);
+        let (who, what) = (entity("User", format!("u{n}")), entity("Object", format!("o{}", OBJECTS - 2 - n)));
+        program
+            .terms()
+            .decide_within(&rune_core::Request::new(who, entity("Action", "read".to_owned()), what), 1_000_000)
+    });
+    let decided: Vec<_> = decided.collect();
+    assert_eq!(decided.iter().filter(|of| of.why.is_allowed()).count(), 399);
+    let most = decided.iter().map(|of| of.n_steps).max();
+    assert!(most <= Some(1_100), "{most:?} steps");
+}
+
 /// A rule that goes on along a closure takes the steps of one that goes along its edges, whichever way the closure is written.
 #[test]
 fn a_closure_within_a_closure_takes_the_steps_of_one() {

@@ -21,6 +21,7 @@ use super::{
     code::{Bind, Closure, Code, Group, Operand, Procedure, Step, Trial, are_distinct, of_row},
     lookup::{Lookup, Wanted},
     plan::Planned,
+    reach::Edge,
     run::Run,
     scratch::Scratch,
     shape::{Clause, DEPTH_MAX, Literal, Pattern, Shapes, slot_of},
@@ -29,18 +30,16 @@ use super::{
 /// Keys on which a procedure is tried.
 const TRIALS: usize = 24;
 /// Steps that a trial may take, and what one that takes more counts as.
-const TRIAL_STEPS_MAX: u64 = 8_000;
-const TRIAL_PASSED: f64 = 200_000.0;
+pub(super) const TRIAL_STEPS_MAX: u64 = 8_000;
+pub(super) const TRIAL_PASSED: f64 = 200_000.0;
 /// Steps that a question may take at the least before it is asked in another way.
 const BUDGET_MIN: u64 = 1_000;
-/// What recursion costs for each row more than one that a key may lead to, where few keys take most of the work.
-const FAN: f64 = 1_000.0;
 /// What a call of a table is taken to cost, and to give for each column that is open, while it cannot be tried.
 pub(super) const TABLE: Trial = Trial { work: 60.0, n_worst: 0, n_answers: 4.0 };
 
 pub(super) struct Compiler<'c, S, V> {
     pub(super) shapes: &'c Shapes,
-    store: &'c S,
+    pub(super) store: &'c S,
     values: &'c V,
     pub(super) built: Built,
     /// What finds the rows that are wanted, in the store.
@@ -53,6 +52,8 @@ pub(super) struct Compiler<'c, S, V> {
     untried: Vec<usize>,
     /// Whether one of them cannot be compiled.
     broken: bool,
+    /// What closures along edges take at most.
+    pub(super) reached: BTreeMap<Vec<Edge>, f64>,
     scratch: Scratch,
 }
 
@@ -64,7 +65,7 @@ pub(super) struct Built {
     known: BTreeMap<(PredicateId, Pattern, Mode), Option<usize>>,
     /// How rows are to be found, by place.
     pub(super) wanted: Vec<Wanted>,
-    on_columns: BTreeMap<Wanted, usize>,
+    pub(super) on_columns: BTreeMap<Wanted, usize>,
 }
 
 impl Built {
@@ -109,7 +110,7 @@ pub(super) enum Mode {
     /// To answer.
     Answer,
     /// To answer where that takes long, as few questions do: what most of them find fastest may be what these go astray in, so that
-    /// recursion is shunned along relations that fan out.
+    /// recursion is shunned that may go far.
     AnswerRare,
     /// To answer with every row that the answer rests on: all are tabled.
     Prove,
@@ -143,6 +144,7 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
             tabling,
             untried,
             broken: false,
+            reached: BTreeMap::new(),
             scratch: Scratch::default(),
         }
     }
@@ -330,7 +332,7 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
 
     /// The place of what finds the rows of a relation by these columns.
     pub(super) fn lookup(&mut self, id: PredicateId, columns: &[usize]) -> usize {
-        let is_whole = self.store.relation(id).is_some_and(|relation| relation.rows.is_shared());
+        let is_whole = self.is_whole(id);
         let wanted = Wanted { id, columns: columns.into(), is_whole };
         if let Some(known) = self.built.on_columns.get(&wanted) {
             return *known;
@@ -340,6 +342,11 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         self.built.wanted.push(wanted.clone());
         self.built.on_columns.insert(wanted, at);
         at
+    }
+
+    /// Whether rows of a relation are to come whole.
+    pub(super) fn is_whole(&self, id: PredicateId) -> bool {
+        self.store.relation(id).is_some_and(|relation| relation.rows.is_shared())
     }
 
     pub(super) fn arity(&self, id: PredicateId) -> usize {
@@ -381,7 +388,7 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         let mean = works.iter().sum::<f64>() / n;
         let worst = works.iter().copied().fold(0.0, f64::max);
         let n_answers = f64::from(u32::try_from(n_answers).unwrap_or(u32::MAX)) / n;
-        let shunned = if self.mode == Mode::AnswerRare { self.fans_out(at) } else { 0.0 };
+        let shunned = if self.mode == Mode::AnswerRare { self.farthest(at) } else { 0.0 };
         self.learn(at, Trial { work: f64::midpoint(mean, worst) + shunned, n_worst, n_answers });
     }
 
@@ -389,20 +396,6 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         if let Some(procedure) = self.built.procedures.get_mut(at) {
             procedure.trial = trial;
         }
-    }
-
-    /// What recursion along relations that fan out is taken to cost.
-    fn fans_out(&self, at: usize) -> f64 {
-        let Some(procedure) = self.built.procedures.get(at) else { return 0.0 };
-        let closures = procedure.groups.iter().filter_map(|group| self.built.closures.get(group.closure));
-        let tables = if procedure.is_tabled { procedure.exits.as_slice() } else { &[] };
-        let codes = closures.flat_map(|closure| &closure.edges).chain(&procedure.forwards).chain(tables);
-        let n_most = |step: &Step| match step {
-            Step::Rows { lookup, .. } | Step::Beside { lookup, .. } => self.lookups.get(*lookup).map(Lookup::n_most),
-            _ => None,
-        };
-        let widest = codes.flat_map(|code| &code.steps).filter_map(n_most).max().unwrap_or_default();
-        FAN * f64::from(u32::try_from(widest.saturating_sub(1)).unwrap_or(u32::MAX))
     }
 
     /// Some values of a column, as far as rows that are there have them.
@@ -441,7 +434,7 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         values
     }
 
-    fn some_of(&self, id: PredicateId, column: usize) -> Vec<Value> {
+    pub(super) fn some_of(&self, id: PredicateId, column: usize) -> Vec<Value> {
         let Some(rows) = self.store.relation(id).map(|relation| &relation.rows) else { return Vec::new() };
         let n = rows.len() as usize;
         // Far apart, in an order that has nothing to do with theirs.

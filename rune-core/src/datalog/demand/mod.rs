@@ -17,6 +17,7 @@ mod directory;
 mod lookup;
 mod many;
 mod plan;
+mod reach;
 mod run;
 mod scratch;
 mod session;
