@@ -101,6 +101,17 @@ fn what_is_asked_for_is_what_is_derived() {
     }
 }
 
+/// A rule that holds of one value goes on for that value, though another rule changes the column that it stands in.
+#[test]
+fn what_a_column_has_to_be_is_a_condition_though_demand_varies_it() {
+    let text = "version = \"rune/1.0\"\n[rules]\nrelation s(User, User).\nrelation f(User, User).\nrelation e(User, User).\n\
+         s(\"u2\", \"u4\"). f(\"u1\", \"u2\"). e(\"u3\", \"u4\").\np(X, Y) :- s(X, Y).\np(X, Y) :- f(X, Z), p(Z, Y).\n\
+         p(User::\"u0\", Y) :- e(Y, Z), p(User::\"u0\", Z).\n";
+    for seed in 0..20 {
+        compare(text, &mut Random(seed), &mut Tally::default()).unwrap_or_else(|difference| panic!("{difference}"));
+    }
+}
+
 /// Objects in a tree, users in groups in groups, grants and denials, as a seed has them; with `root`, some users are denied the
 /// root of the tree, so that all is denied them.
 fn shared(root: bool) -> String {

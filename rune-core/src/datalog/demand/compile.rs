@@ -568,9 +568,10 @@ fn groups(kinds: &[(&Clause, Kind)], pattern: Pattern) -> Vec<Vec<usize>> {
         let changed: Vec<usize> = (0..n_columns).filter(|at| is_changed(clause, args, *at)).collect();
         used.extend(changed.iter().filter_map(|at| args.get(*at).copied().and_then(slot_of)));
         used.extend(changed.iter().filter_map(|at| clause.args.get(*at).copied().and_then(slot_of)));
+        // What a column has to be is a condition, too.
         let meets = |at: &usize| {
-            changed.contains(at)
-                || clause.args.get(*at).copied().and_then(slot_of).is_some_and(|slot| used.contains(&slot))
+            let slot = clause.args.get(*at).copied().and_then(slot_of);
+            changed.contains(at) || slot.is_none_or(|slot| used.contains(&slot))
         };
         let (together, apart): (Vec<_>, Vec<_>) = groups.into_iter().partition(|group| group.iter().any(meets));
         groups = apart;
