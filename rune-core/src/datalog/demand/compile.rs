@@ -7,13 +7,14 @@
 //! | forward | the given columns pass unchanged; those that demand varies are used nowhere else | a step from answer to answer |
 //!
 //! With all columns given every rule with one recursive literal is a tail rule, so that it does not matter at which end authors
-//! write their recursion. Where a rule is nothing of this, as where relations derive one another, the procedure is tabled.
+//! write their recursion. Relations that derive one another are put as one, of which the same is true. Where a rule is nothing of this,
+//! the procedure is tabled.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     base::{Value, Values},
-    check::rules::{Names, PredicateId, Slot, Term},
+    check::rules::{PredicateId, Slot, Term},
     facts::Store,
 };
 
@@ -28,7 +29,7 @@ use super::{
 };
 
 /// Keys on which a procedure is tried.
-const TRIALS: usize = 24;
+pub(super) const TRIALS: usize = 24;
 /// Steps that a trial may take, and what one that takes more counts as.
 pub(super) const TRIAL_STEPS_MAX: u64 = 8_000;
 pub(super) const TRIAL_PASSED: f64 = 200_000.0;
@@ -40,11 +41,11 @@ pub(super) const TABLE: Trial = Trial { work: 60.0, n_worst: 0, n_answers: 4.0 }
 pub(super) struct Compiler<'c, S, V> {
     pub(super) shapes: &'c Shapes,
     pub(super) store: &'c S,
-    values: &'c V,
+    pub(super) values: &'c V,
     pub(super) built: Built,
     /// What finds the rows that are wanted, in the store.
     pub(super) lookups: Vec<Lookup>,
-    mode: Mode,
+    pub(super) mode: Mode,
     depth: usize,
     /// The components whose tables are being compiled, the innermost last.
     tabling: Vec<usize>,
@@ -54,7 +55,7 @@ pub(super) struct Compiler<'c, S, V> {
     broken: bool,
     /// What closures along edges take at most.
     pub(super) reached: BTreeMap<Vec<Edge>, f64>,
-    scratch: Scratch,
+    pub(super) scratch: Scratch,
 }
 
 /// What has been compiled; places in it stay what they are.
@@ -165,7 +166,10 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         let kinds = kinds.collect::<Option<Vec<_>>>();
         let kinds = kinds.filter(|kinds| !self.is_proof() && !mixes(kinds, pattern));
         let closed = kinds.and_then(|kinds| self.closed(id, pattern, &kinds));
-        let at = closed.or_else(|| self.tabled(id, pattern));
+        let at = closed.or_else(|| self.merged(id, pattern));
+        // What stands for several is of use as a closure alone.
+        let is_of_several = shapes.members(id).is_some();
+        let at = if is_of_several { at } else { at.or_else(|| self.tabled(id, pattern)) };
         self.depth -= 1;
         self.built.known.insert((id, pattern, self.mode), at);
         at
@@ -205,6 +209,13 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         let at = self.add(procedure?);
         self.try_out(at);
         Some(at)
+    }
+
+    /// A relation that others derive and that derives them, as one of all of them; none if trials of that took long.
+    fn merged(&mut self, id: PredicateId, pattern: Pattern) -> Option<usize> {
+        let clause = self.shapes.merged(id).filter(|_| !self.is_proof())?;
+        let at = self.closed(id, pattern, &[(clause, Kind::Exit)])?;
+        self.built.procedures.get(at).filter(|of| of.trial.work < 0.5 * TRIAL_PASSED).map(|_| at)
     }
 
     fn tabled(&mut self, id: PredicateId, pattern: Pattern) -> Option<usize> {
@@ -269,6 +280,7 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         let dynamic: BTreeSet<usize> = groups.iter().flatten().copied().collect();
         let given: Vec<usize> = (0..self.arity(id)).filter(|at| pattern.has(*at)).collect();
         let mut procedure = self.empty(id, pattern);
+        procedure.n_registers = kinds.iter().map(|(clause, _)| clause.n_slots).max().unwrap_or_default();
         let mut edges: Vec<Vec<Code>> = vec![Vec::new(); groups.len()];
         for (clause, kind) in kinds {
             let mut entry = Entry::default();
@@ -356,15 +368,13 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
     /// Finds what calls of a procedure take and give, on keys of values as they stand in its columns.
     fn try_out(&mut self, at: usize) {
         let Some(procedure) = self.built.procedures.get(at) else { return };
-        let columns: Vec<Vec<Value>> = (0..self.arity(procedure.predicate))
-            .filter(|column| procedure.pattern.has(*column))
-            .map(|column| self.values_in(procedure.predicate, column))
-            .collect();
+        let columns = self.columns(procedure.predicate, procedure.pattern);
         let (mut works, mut n_answers, mut n_worst) = (Vec::new(), 0, 0);
         for n in 0..TRIALS {
             let pick =
                 |(at, values): (usize, &Vec<Value>)| values.get((n * 7 + at * 13) % values.len().max(1)).copied();
-            let key: Option<Vec<Value>> = columns.iter().enumerate().map(pick).collect();
+            let of_this = columns.get(n % columns.len().max(1));
+            let key: Option<Vec<Value>> = of_this.into_iter().flatten().enumerate().map(pick).collect();
             let Some(key) = key else { continue };
             self.scratch.reset();
             let code = (&self.built, self.lookups.as_slice());
@@ -392,54 +402,10 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         self.learn(at, Trial { work: f64::midpoint(mean, worst) + shunned, n_worst, n_answers });
     }
 
-    fn learn(&mut self, at: usize, trial: Trial) {
+    pub(super) fn learn(&mut self, at: usize, trial: Trial) {
         if let Some(procedure) = self.built.procedures.get_mut(at) {
             procedure.trial = trial;
         }
-    }
-
-    /// Some values of a column, as far as rows that are there have them.
-    fn values_in(&self, id: PredicateId, column: usize) -> Vec<Value> {
-        let (mut values, mut seen) = (Vec::new(), BTreeSet::new());
-        let mut pending = vec![(id, column)];
-        while let Some((id, column)) = pending.pop() {
-            if !seen.insert((id, column)) {
-                continue;
-            }
-            for clause in self.shapes.clauses.get(&id).into_iter().flatten() {
-                match clause.args.get(column) {
-                    Some(Term::Constant(value)) => values.push(*value),
-                    Some(Term::Slot(slot)) => {
-                        for literal in &clause.literals {
-                            let at = |args: &[Term]| args.iter().position(|arg| *arg == Term::Slot(*slot));
-                            match literal {
-                                Literal::Call(other, args) => pending.extend(at(args).map(|at| (*other, at))),
-                                Literal::Rows(other, args) => {
-                                    let Some(at) = at(args) else { continue };
-                                    values.extend(self.some_of(*other, at));
-                                    break;
-                                }
-                                Literal::In(true, low, high) => {
-                                    let Some(at) = at(&[*low, *high]) else { continue };
-                                    values.extend(self.some_of(Names::IN, at));
-                                }
-                                _ => {}
-                            }
-                        }
-                    }
-                    _ => {}
-                }
-            }
-        }
-        values
-    }
-
-    pub(super) fn some_of(&self, id: PredicateId, column: usize) -> Vec<Value> {
-        let Some(rows) = self.store.relation(id).map(|relation| &relation.rows) else { return Vec::new() };
-        let n = rows.len() as usize;
-        // Far apart, in an order that has nothing to do with theirs.
-        let at = |n_th: usize| u32::try_from((n_th * 7_919 + 13) * (n / TRIALS + 1) % n.max(1)).unwrap_or_default();
-        (0..TRIALS.min(n)).filter_map(|n_th| rows.row(at(n_th)).get(column).copied()).collect()
     }
 }
 

@@ -14,7 +14,10 @@ use crate::{
     syntax::rules::Fold,
 };
 
-use super::unfold::unfolded;
+use super::{
+    merged::{Member, Merged, merged},
+    unfold::unfolded,
+};
 
 /// A rule, or the rows that are given of a relation that has rules.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,7 +53,12 @@ pub(super) struct Shapes {
     pub(super) clauses: BTreeMap<PredicateId, Vec<Clause>>,
     /// Those that read what proofs name, where others answer faster.
     proving: BTreeMap<PredicateId, Vec<Clause>>,
+    /// Those that are merged with others, each as it is read from all of them.
+    merged: BTreeMap<PredicateId, Clause>,
+    /// What stands for all of them.
+    members: BTreeMap<PredicateId, Vec<Member>>,
     components: BTreeMap<PredicateId, usize>,
+    n_strata: usize,
     arities: Vec<usize>,
 }
 
@@ -127,14 +135,55 @@ impl Shapes {
         let arities = of_relations.chain(of_questions).chain(of_inner).collect();
         let inner_clauses = inner.clauses.into_iter().enumerate();
         clauses.extend(inner_clauses.map(|(at, clause)| (PredicateId(inner.first + at), vec![clause])));
-        let mut shapes = Self { clauses, proving, components, arities };
+        let n_strata = engine.strata.len();
+        let mut shapes = Self { clauses, proving, components, n_strata, arities, ..Self::default() };
         let unfolded = unfolded(&shapes.clauses, |a, b| shapes.component(a) == shapes.component(b));
         for (id, clauses) in unfolded {
             if let Some(before) = shapes.clauses.insert(id, clauses) {
                 shapes.proving.entry(id).or_insert(before);
             }
         }
+        shapes.merge();
         shapes
+    }
+
+    /// Adds a relation that only others here read.
+    fn add(&mut self, clauses: Vec<Clause>) -> PredicateId {
+        let id = PredicateId(self.arities.len());
+        self.arities.push(clauses.first().map_or(0, |clause| clause.args.len()));
+        self.components.insert(id, self.n_strata + id.0);
+        self.clauses.insert(id, clauses);
+        id
+    }
+
+    /// Puts one relation in the place of those that derive one another, for whoever asks for one of them.
+    fn merge(&mut self) {
+        let mut components: BTreeMap<usize, BTreeMap<PredicateId, &[Clause]>> = BTreeMap::new();
+        for (id, clauses) in &self.clauses {
+            if let Some(component) = self.component(*id) {
+                components.entry(component).or_default().insert(*id, clauses);
+            }
+        }
+        let mut all = Vec::new();
+        for of in components.values() {
+            let id = PredicateId(self.arities.len() + all.len());
+            all.extend(merged(of, id).map(|merged| (id, merged)));
+        }
+        for (id, Merged { members, clauses, width }) in all {
+            self.merged.extend(members.iter().map(|member| (member.id, member.clause(id, width))));
+            self.members.insert(id, members);
+            self.add(clauses);
+        }
+    }
+
+    /// A relation that is merged with others, as it is read from all of them.
+    pub(super) fn merged(&self, id: PredicateId) -> Option<&Clause> {
+        self.merged.get(&id)
+    }
+
+    /// The relations that one stands for, if it does.
+    pub(super) fn members(&self, id: PredicateId) -> Option<&[Member]> {
+        self.members.get(&id).map(Vec::as_slice)
     }
 
     /// The rules of a relation: to answer questions by, or also to prove what they answer.
@@ -156,7 +205,7 @@ impl Shapes {
 /// Procedures within one another: compiling and running them recurses.
 pub(super) const DEPTH_MAX: usize = 200;
 /// Columns of the relations that demand takes: a pattern has a bit for each.
-const WIDTH_MAX: usize = 16;
+pub(super) const WIDTH_MAX: usize = 16;
 
 /// How many columns a decision has: principal, action and resource.
 const SUBJECT: usize = 3;
