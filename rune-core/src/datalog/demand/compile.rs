@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    base::{Value, Values},
+    base::Values,
     check::rules::{PredicateId, Slot, Term},
     facts::Store,
 };
@@ -23,7 +23,6 @@ use super::{
     lookup::{Lookup, Wanted},
     plan::Planned,
     reach::Edge,
-    run::Run,
     scratch::Scratch,
     shape::{Clause, DEPTH_MAX, Literal, Pattern, Shapes, slot_of},
 };
@@ -36,7 +35,7 @@ pub(super) const TRIAL_PASSED: f64 = 200_000.0;
 /// Steps that a question may take at the least before it is asked in another way.
 const BUDGET_MIN: u64 = 1_000;
 /// What a call of a table is taken to cost, and to give for each column that is open, while it cannot be tried.
-pub(super) const TABLE: Trial = Trial { work: 60.0, n_worst: 0, n_answers: 4.0 };
+pub(super) const TABLE: Trial = Trial { work: 60.0, n_worst: 0, once: 0.0, n_answers: 4.0 };
 
 pub(super) struct Compiler<'c, S, V> {
     pub(super) shapes: &'c Shapes,
@@ -177,6 +176,11 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
 
     fn is_proof(&self) -> bool {
         self.mode == Mode::Prove
+    }
+
+    /// The relation for calls of which these columns stay the same, if it is split so.
+    pub(super) fn split_on(&self, id: PredicateId, stays: Pattern) -> Option<PredicateId> {
+        self.shapes.split_on(id, stays).filter(|_| !self.is_proof())
     }
 
     fn add(&mut self, procedure: Procedure) -> usize {
@@ -363,43 +367,6 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
 
     pub(super) fn arity(&self, id: PredicateId) -> usize {
         self.shapes.arity(id)
-    }
-
-    /// Finds what calls of a procedure take and give, on keys of values as they stand in its columns.
-    fn try_out(&mut self, at: usize) {
-        let Some(procedure) = self.built.procedures.get(at) else { return };
-        let columns = self.columns(procedure.predicate, procedure.pattern);
-        let (mut works, mut n_answers, mut n_worst) = (Vec::new(), 0, 0);
-        for n in 0..TRIALS {
-            let pick =
-                |(at, values): (usize, &Vec<Value>)| values.get((n * 7 + at * 13) % values.len().max(1)).copied();
-            let of_this = columns.get(n % columns.len().max(1));
-            let key: Option<Vec<Value>> = of_this.into_iter().flatten().enumerate().map(pick).collect();
-            let Some(key) = key else { continue };
-            self.scratch.reset();
-            let code = (&self.built, self.lookups.as_slice());
-            let mut run = Run::new(code, self.values, &mut self.scratch, TRIAL_STEPS_MAX, &[]);
-            let answered = run.answers(at, &key);
-            let n_steps = TRIAL_STEPS_MAX - run.steps_left();
-            n_worst = n_worst.max(n_steps);
-            match answered {
-                Ok(set) => {
-                    n_answers += self.scratch.set(set).len();
-                    works.push(f64::from(u32::try_from(n_steps).unwrap_or(u32::MAX)));
-                }
-                Err(_) => works.push(TRIAL_PASSED),
-            }
-        }
-        // Of what no row has a value nothing is found out.
-        if works.is_empty() {
-            return self.learn(at, TABLE);
-        }
-        let n = f64::from(u32::try_from(works.len().max(1)).unwrap_or(u32::MAX));
-        let mean = works.iter().sum::<f64>() / n;
-        let worst = works.iter().copied().fold(0.0, f64::max);
-        let n_answers = f64::from(u32::try_from(n_answers).unwrap_or(u32::MAX)) / n;
-        let shunned = if self.mode == Mode::AnswerRare { self.farthest(at) } else { 0.0 };
-        self.learn(at, Trial { work: f64::midpoint(mean, worst) + shunned, n_worst, n_answers });
     }
 
     pub(super) fn learn(&mut self, at: usize, trial: Trial) {

@@ -11,6 +11,7 @@ use super::{
     code::{Bind, Code, Operand, Procedure, Step},
     compile::Built,
     lookup::Wanted,
+    prefix::Part,
     shape::Shapes,
 };
 
@@ -125,6 +126,11 @@ impl<V: Values> Show<'_, V> {
 
     /// The name of a relation, or of all those that one stands for.
     fn name(&self, id: PredicateId) -> String {
+        match self.shapes.part(id) {
+            Some(Part::Split(of, _)) => return self.engine.name_of_question(of),
+            Some(Part::Prefix(of, _)) => return format!("prefix of {}", self.engine.name_of_question(of)),
+            None => {}
+        }
         let Some(members) = self.shapes.members(id) else { return self.engine.name_of_question(id) };
         let names: Vec<String> = members.iter().map(|member| self.engine.name(member.id).to_string()).collect();
         names.join("|")

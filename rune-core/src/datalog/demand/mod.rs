@@ -18,12 +18,14 @@ mod lookup;
 mod many;
 mod merged;
 mod plan;
+mod prefix;
 mod reach;
 mod run;
 mod samples;
 mod scratch;
 mod session;
 pub(super) mod shape;
+mod trial;
 mod tuples;
 mod unfold;
 

@@ -16,6 +16,7 @@ use crate::{
 
 use super::{
     merged::{Member, Merged, merged},
+    prefix::{self, Part, split},
     unfold::unfolded,
 };
 
@@ -57,6 +58,10 @@ pub(super) struct Shapes {
     merged: BTreeMap<PredicateId, Clause>,
     /// What stands for all of them.
     members: BTreeMap<PredicateId, Vec<Member>>,
+    /// Those whose rules read prefixes, by what stays from call to call.
+    splits: BTreeMap<(PredicateId, Pattern), PredicateId>,
+    /// What these are parts of: relations that are read in the place of another.
+    parts: BTreeMap<PredicateId, Part>,
     components: BTreeMap<PredicateId, usize>,
     n_strata: usize,
     arities: Vec<usize>,
@@ -144,7 +149,36 @@ impl Shapes {
             }
         }
         shapes.merge();
+        shapes.split(engine.relations.len());
         shapes
+    }
+
+    /// Splits relations for calls from one to the next of which some columns stay the same.
+    fn split(&mut self, n_relations: usize) {
+        let is_alone = |id: &PredicateId, clauses: &[Clause]| {
+            let component = self.component(*id);
+            let mut calls = clauses.iter().flat_map(|clause| &clause.literals);
+            !calls.any(|of| matches!(of, Literal::Call(to, _) if to != id && self.component(*to) == component))
+        };
+        let is_taken = |id: &PredicateId, clauses: &[Clause]| {
+            id.0 < n_relations && self.arity(*id) <= prefix::COLUMNS_MAX && is_alone(id, clauses)
+        };
+        let taken = self.clauses.iter().filter(|(id, clauses)| is_taken(id, clauses));
+        let taken: Vec<(PredicateId, Vec<Clause>)> = taken.map(|(id, clauses)| (*id, clauses.clone())).collect();
+        for (id, clauses) in taken {
+            let arity = self.arity(id);
+            for bits in 1..(1 << arity) - 1 {
+                let (this, first) = (PredicateId(self.arities.len()), PredicateId(self.arities.len() + 1));
+                let Some(split) = split((id, &clauses), Pattern(bits), this, first) else { continue };
+                self.add(split.clauses);
+                self.parts.insert(this, Part::Split(id, Pattern(bits)));
+                self.splits.insert((id, Pattern(bits)), this);
+                for (key, clauses) in split.prefixes {
+                    let prefix = self.add(clauses);
+                    self.parts.insert(prefix, Part::Prefix(id, key));
+                }
+            }
+        }
     }
 
     /// Adds a relation that only others here read.
@@ -154,6 +188,16 @@ impl Shapes {
         self.components.insert(id, self.n_strata + id.0);
         self.clauses.insert(id, clauses);
         id
+    }
+
+    /// The same relation for calls from one to the next of which these columns stay the same.
+    pub(super) fn split_on(&self, id: PredicateId, stays: Pattern) -> Option<PredicateId> {
+        self.splits.get(&(id, stays)).copied()
+    }
+
+    /// What a relation is a part of, if it is read in the place of another.
+    pub(super) fn part(&self, id: PredicateId) -> Option<Part> {
+        self.parts.get(&id).copied()
     }
 
     /// Puts one relation in the place of those that derive one another, for whoever asks for one of them.
@@ -252,10 +296,11 @@ impl DatalogEngine {
             for rule in &rules {
                 rule.body.each_read(&mut |id| below = below.max(heights.get(&id).copied().unwrap_or_default()));
             }
-            // Tables of one stratum may be within each other, one for each pattern; what an aggregate folds is a level of its own.
+            // Tables of one stratum may be within each other, one for each pattern; what an aggregate folds is a level of its own, and
+            // so is a prefix.
             let is_recursive = rules.iter().any(|rule| rule.body.reads_any(&heads));
             let n_patterns = |id: &PredicateId| 1usize << self.arity(*id).min(WIDTH_MAX);
-            let own = if is_recursive { heads.iter().map(n_patterns).sum() } else { 2 };
+            let own = if is_recursive { heads.iter().map(n_patterns).sum::<usize>().max(3) } else { 3 };
             heights.extend(heads.into_iter().map(|id| (id, below.saturating_add(own))));
         }
         heights.into_iter().filter(|(_, height)| DEPTH_MAX <= *height).map(|(id, _)| id).collect()
