@@ -331,6 +331,35 @@ fn what_stays_the_same_for_all_of_a_list_is_found_out_once() {
     assert!(1_000 < n_listed && steps[0] <= 34_000 && steps[1] <= 5_700, "{n_listed} {steps:?}");
 }
 
+/// Who may edit may view, and who owns may edit, each down one tree: what is above an object is gone through once for all three.
+#[test]
+fn what_is_closed_already_is_not_closed_again() {
+    const DEPTH: usize = 300;
+    let mut text = String::from("version = \"rune/1.0\"\n[rules]\nrelation under(Object, Object).\n");
+    text.push_str("relation owner(Object, User).\nrelation editor(Object, User).\nrelation viewer(Object, User).\n");
+    for n in 1..DEPTH {
+        writeln!(text, "under(\"o{n}\", \"o{}\").", n - 1).expect("text");
+    }
+    for (role, n) in [("owner", 0), ("editor", 1), ("viewer", 2)] {
+        writeln!(text, "{role}(\"o{n}\", \"u{n}\").").expect("text");
+    }
+    for [to, from] in [["owns", "owner(X, U)"], ["edits", "editor(X, U)"], ["views", "viewer(X, U)"]] {
+        writeln!(text, "{to}(U, X) :- {from}.\n{to}(U, C) :- under(C, X), {to}(U, X).").expect("text");
+    }
+    text.push_str("edits(U, X) :- owns(U, X).\nviews(U, X) :- edits(U, X).\n");
+    text.push_str("@id(\"may\") permit(U, Action::\"read\", X) :- views(U, X).\n");
+    let program = build(&text, false).expect("a program");
+    for (user, is_allowed) in [(0, true), (1, true), (2, true), (3, false)] {
+        let entity = |kind: &str, id: String| rune_core::EntityRef::new(kind, id);
+        let (who, what) = (entity("User", format!("u{user}")), entity("Object", format!("o{}", DEPTH - 1)));
+        let request = rune_core::Request::new(who, entity("Action", "read".to_owned()), what);
+        let decided = program.terms().decide_within(&request, 1_000_000);
+        assert_eq!(decided.why.is_allowed(), is_allowed, "u{user}");
+        // Two for each object on the way, and a few for each of the rules.
+        assert!(decided.n_steps <= 2 * DEPTH as u64 + 40, "u{user}: {} steps", decided.n_steps);
+    }
+}
+
 /// Rules that decide and that demand leaves to others ask it all the same: everything that they ask is prepared.
 #[test]
 fn no_decision_compiles_what_it_asks() {
