@@ -56,14 +56,42 @@ pub fn rules(random: &mut Random, has_sums: bool) -> String {
             writeln!(text, "p{n}({}).", row.join(", ")).expect("text");
         }
         for _ in 0..1 + random.below(3) {
-            rule(random, &mut text, (&format!("p{n}"), arity), (&relations, &derived), has_sums);
+            rule(random, &mut text, (&format!("p{n}"), arity), (&relations, Read::Derived(&derived)), has_sums);
         }
         relations.push((format!("p{n}"), arity));
+    }
+    if random.chance(40) {
+        mates(random, &mut text, &mut relations);
     }
     if random.chance(40) {
         walks(random, &mut text, &relations);
     }
     text
+}
+
+/// What rules of a relation read besides what is below it.
+#[derive(Clone, Copy)]
+enum Read<'r> {
+    /// Mostly itself, and others that may read it.
+    Derived(&'r [Named]),
+    /// One of these, once.
+    Mates(&'r [Named]),
+}
+
+/// Relations that derive one another, each rule from one of them at most.
+fn mates(random: &mut Random, text: &mut String, below: &mut Vec<Named>) {
+    let mates: Vec<Named> = (0..2 + random.below(2)).map(|n| (format!("m{n}"), 1 + random.below(3))).collect();
+    for (name, arity) in &mates {
+        writeln!(text, "relation {name}({}).", vec!["User"; *arity].join(", ")).expect("text");
+        let row: Vec<String> = (0..*arity).map(|_| format!("\"u{}\"", random.below(NAMES))).collect();
+        if random.chance(60) {
+            writeln!(text, "{name}({}).", row.join(", ")).expect("text");
+        }
+        for _ in 0..1 + random.below(3) {
+            rule(random, text, (name, *arity), (below, Read::Mates(&mates)), false);
+        }
+    }
+    below.extend(mates);
 }
 
 /// A relation of paths, written in one of the ways that there are, and one that goes along them.
@@ -116,11 +144,16 @@ fn walks(random: &mut Random, text: &mut String, below: &[Named]) {
     }
 }
 
+fn any<'n>(random: &mut Random, of: &'n [Named]) -> (&'n str, usize) {
+    let (name, arity) = &of[random.below(of.len())];
+    (name, *arity)
+}
+
 fn rule(
     random: &mut Random,
     text: &mut String,
     (name, arity): (&str, usize),
-    (below, derived): (&[Named], &[Named]),
+    (below, read): (&[Named], Read<'_>),
     has_sums: bool,
 ) {
     let mut bound: Vec<String> = Vec::new();
@@ -139,16 +172,15 @@ fn rule(
     let recursive = random.chance(55).then(|| random.below(n_literals));
     for at in 0..n_literals {
         let (of, n) = match recursive {
-            Some(recursive) if recursive == at => (name, arity),
+            Some(recursive) if recursive == at => match read {
+                Read::Derived(_) => (name, arity),
+                Read::Mates(mates) => any(random, mates),
+            },
             // Relations that derive one another, and more than one recursive condition.
-            Some(_) if random.chance(20) => {
-                let (of, n) = &derived[random.below(derived.len())];
-                (of.as_str(), *n)
-            }
-            _ => {
-                let (of, n) = &below[random.below(below.len())];
-                (of.as_str(), *n)
-            }
+            Some(_) if matches!(read, Read::Derived(_)) && random.chance(20) => match read {
+                Read::Derived(derived) | Read::Mates(derived) => any(random, derived),
+            },
+            _ => any(random, below),
         };
         let args: Vec<String> = (0..n).map(|_| term(random, &mut bound, true)).collect();
         body.push(format!("{of}({})", args.join(", ")));

@@ -276,6 +276,8 @@ pub(super) struct Trial {
     pub(super) work: f64,
     /// Steps at worst.
     pub(super) n_worst: u64,
+    /// Steps of the first of calls from one to the next of which some columns stay the same, besides what each takes.
+    pub(super) once: f64,
     /// Answers, on average.
     pub(super) n_answers: f64,
 }

@@ -7,13 +7,14 @@
 //! | forward | the given columns pass unchanged; those that demand varies are used nowhere else | a step from answer to answer |
 //!
 //! With all columns given every rule with one recursive literal is a tail rule, so that it does not matter at which end authors
-//! write their recursion. Where a rule is nothing of this, as where relations derive one another, the procedure is tabled.
+//! write their recursion. Relations that derive one another are put as one, of which the same is true. Where a rule is nothing of this,
+//! the procedure is tabled.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    base::{Value, Values},
-    check::rules::{Names, PredicateId, Slot, Term},
+    base::Values,
+    check::rules::{PredicateId, Slot, Term},
     facts::Store,
 };
 
@@ -21,33 +22,25 @@ use super::{
     code::{Bind, Closure, Code, Group, Operand, Procedure, Step, Trial, are_distinct, of_row},
     lookup::{Lookup, Wanted},
     plan::Planned,
-    run::Run,
+    reach::Edge,
     scratch::Scratch,
     shape::{Clause, DEPTH_MAX, Literal, Pattern, Shapes, slot_of},
+    trial::{TRIAL_PASSED, TRIAL_STEPS_MAX},
 };
 
-/// Keys on which a procedure is tried.
-const TRIALS: usize = 24;
-/// Steps that a trial may take, and what one that takes more counts as.
-const TRIAL_STEPS_MAX: u64 = 8_000;
-const TRIAL_PASSED: f64 = 200_000.0;
-/// Trials that may take too many steps: what does so more often is dear, however dear it is.
-const PASSED_MAX: usize = 3;
 /// Steps that a question may take at the least before it is asked in another way.
 const BUDGET_MIN: u64 = 1_000;
-/// What recursion costs for each row more than one that a key may lead to, where few keys take most of the work.
-const FAN: f64 = 1_000.0;
 /// What a call of a table is taken to cost, and to give for each column that is open, while it cannot be tried.
-pub(super) const TABLE: Trial = Trial { work: 60.0, n_worst: 0, n_answers: 4.0 };
+pub(super) const TABLE: Trial = Trial { work: 60.0, n_worst: 0, once: 0.0, n_answers: 4.0 };
 
 pub(super) struct Compiler<'c, S, V> {
     pub(super) shapes: &'c Shapes,
-    store: &'c S,
-    values: &'c V,
+    pub(super) store: &'c S,
+    pub(super) values: &'c V,
     pub(super) built: Built,
     /// What finds the rows that are wanted, in the store.
     pub(super) lookups: Vec<Lookup>,
-    mode: Mode,
+    pub(super) mode: Mode,
     depth: usize,
     /// The components whose tables are being compiled, the innermost last.
     tabling: Vec<usize>,
@@ -55,7 +48,9 @@ pub(super) struct Compiler<'c, S, V> {
     untried: Vec<usize>,
     /// Whether one of them cannot be compiled.
     broken: bool,
-    scratch: Scratch,
+    /// What closures along edges take at most.
+    pub(super) reached: BTreeMap<Vec<Edge>, f64>,
+    pub(super) scratch: Scratch,
 }
 
 /// What has been compiled; places in it stay what they are.
@@ -66,7 +61,7 @@ pub(super) struct Built {
     known: BTreeMap<(PredicateId, Pattern, Mode), Option<usize>>,
     /// How rows are to be found, by place.
     pub(super) wanted: Vec<Wanted>,
-    on_columns: BTreeMap<Wanted, usize>,
+    pub(super) on_columns: BTreeMap<Wanted, usize>,
 }
 
 impl Built {
@@ -111,7 +106,7 @@ pub(super) enum Mode {
     /// To answer.
     Answer,
     /// To answer where that takes long, as few questions do: what most of them find fastest may be what these go astray in, so that
-    /// recursion is shunned along relations that fan out.
+    /// recursion is shunned that may go far.
     AnswerRare,
     /// To answer with every row that the answer rests on: all are tabled.
     Prove,
@@ -145,6 +140,7 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
             tabling,
             untried,
             broken: false,
+            reached: BTreeMap::new(),
             scratch: Scratch::default(),
         }
     }
@@ -165,7 +161,10 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         let kinds = kinds.collect::<Option<Vec<_>>>();
         let kinds = kinds.filter(|kinds| !self.is_proof() && !mixes(kinds, pattern));
         let closed = kinds.and_then(|kinds| self.closed(id, pattern, &kinds));
-        let at = closed.or_else(|| self.tabled(id, pattern));
+        let at = closed.or_else(|| self.merged(id, pattern));
+        // What stands for several is of use as a closure alone.
+        let is_of_several = shapes.members(id).is_some();
+        let at = if is_of_several { at } else { at.or_else(|| self.tabled(id, pattern)) };
         self.depth -= 1;
         self.built.known.insert((id, pattern, self.mode), at);
         at
@@ -173,6 +172,11 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
 
     fn is_proof(&self) -> bool {
         self.mode == Mode::Prove
+    }
+
+    /// The relation for calls of which these columns stay the same, if it is split so.
+    pub(super) fn split_on(&self, id: PredicateId, stays: Pattern) -> Option<PredicateId> {
+        self.shapes.split_on(id, stays).filter(|_| !self.is_proof())
     }
 
     fn add(&mut self, procedure: Procedure) -> usize {
@@ -205,6 +209,13 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         let at = self.add(procedure?);
         self.try_out(at);
         Some(at)
+    }
+
+    /// A relation that others derive and that derives them, as one of all of them; none if trials of that took long.
+    fn merged(&mut self, id: PredicateId, pattern: Pattern) -> Option<usize> {
+        let clause = self.shapes.merged(id).filter(|_| !self.is_proof())?;
+        let at = self.closed(id, pattern, &[(clause, Kind::Exit)])?;
+        self.built.procedures.get(at).filter(|of| of.trial.work < 0.5 * TRIAL_PASSED).map(|_| at)
     }
 
     fn tabled(&mut self, id: PredicateId, pattern: Pattern) -> Option<usize> {
@@ -269,6 +280,7 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         let dynamic: BTreeSet<usize> = groups.iter().flatten().copied().collect();
         let given: Vec<usize> = (0..self.arity(id)).filter(|at| pattern.has(*at)).collect();
         let mut procedure = self.empty(id, pattern);
+        procedure.n_registers = kinds.iter().map(|(clause, _)| clause.n_slots).max().unwrap_or_default();
         let mut edges: Vec<Vec<Code>> = vec![Vec::new(); groups.len()];
         for (clause, kind) in kinds {
             let mut entry = Entry::default();
@@ -332,7 +344,7 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
 
     /// The place of what finds the rows of a relation by these columns.
     pub(super) fn lookup(&mut self, id: PredicateId, columns: &[usize]) -> usize {
-        let is_whole = self.store.relation(id).is_some_and(|relation| relation.rows.is_shared());
+        let is_whole = self.is_whole(id);
         let wanted = Wanted { id, columns: columns.into(), is_whole };
         if let Some(known) = self.built.on_columns.get(&wanted) {
             return *known;
@@ -344,117 +356,19 @@ impl<'c, S: Store, V: Values> Compiler<'c, S, V> {
         at
     }
 
+    /// Whether rows of a relation are to come whole.
+    pub(super) fn is_whole(&self, id: PredicateId) -> bool {
+        self.store.relation(id).is_some_and(|relation| relation.rows.is_shared())
+    }
+
     pub(super) fn arity(&self, id: PredicateId) -> usize {
         self.shapes.arity(id)
     }
 
-    /// Finds what calls of a procedure take and give, on keys of values as they stand in its columns.
-    fn try_out(&mut self, at: usize) {
-        let Some(procedure) = self.built.procedures.get(at) else { return };
-        let columns: Vec<Vec<Value>> = (0..self.arity(procedure.predicate))
-            .filter(|column| procedure.pattern.has(*column))
-            .map(|column| self.values_in(procedure.predicate, column))
-            .collect();
-        let (mut works, mut n_answers, mut n_worst, mut n_passed) = (Vec::new(), 0, 0, 0);
-        for n in 0..TRIALS {
-            let pick =
-                |(at, values): (usize, &Vec<Value>)| values.get((n * 7 + at * 13) % values.len().max(1)).copied();
-            let key: Option<Vec<Value>> = columns.iter().enumerate().map(pick).collect();
-            let Some(key) = key else { continue };
-            self.scratch.reset();
-            let code = (&self.built, self.lookups.as_slice());
-            let mut run = Run::new(code, self.values, &mut self.scratch, TRIAL_STEPS_MAX, &[]);
-            let answered = run.answers(at, &key);
-            let n_steps = TRIAL_STEPS_MAX - run.steps_left();
-            n_worst = n_worst.max(n_steps);
-            match answered {
-                Ok(set) => {
-                    n_answers += self.scratch.set(set).len();
-                    works.push(f64::from(u32::try_from(n_steps).unwrap_or(u32::MAX)));
-                }
-                Err(_) => {
-                    works.push(TRIAL_PASSED);
-                    n_passed += 1;
-                    if n_passed == PASSED_MAX {
-                        break;
-                    }
-                }
-            }
-        }
-        // Of what no row has a value nothing is found out.
-        if works.is_empty() {
-            return self.learn(at, TABLE);
-        }
-        let n = f64::from(u32::try_from(works.len().max(1)).unwrap_or(u32::MAX));
-        let mean = works.iter().sum::<f64>() / n;
-        let worst = works.iter().copied().fold(0.0, f64::max);
-        let n_answers = f64::from(u32::try_from(n_answers).unwrap_or(u32::MAX)) / n;
-        let shunned = if self.mode == Mode::AnswerRare { self.fans_out(at) } else { 0.0 };
-        self.learn(at, Trial { work: f64::midpoint(mean, worst) + shunned, n_worst, n_answers });
-    }
-
-    fn learn(&mut self, at: usize, trial: Trial) {
+    pub(super) fn learn(&mut self, at: usize, trial: Trial) {
         if let Some(procedure) = self.built.procedures.get_mut(at) {
             procedure.trial = trial;
         }
-    }
-
-    /// What recursion along relations that fan out is taken to cost.
-    fn fans_out(&self, at: usize) -> f64 {
-        let Some(procedure) = self.built.procedures.get(at) else { return 0.0 };
-        let closures = procedure.groups.iter().filter_map(|group| self.built.closures.get(group.closure));
-        let tables = if procedure.is_tabled { procedure.exits.as_slice() } else { &[] };
-        let codes = closures.flat_map(|closure| &closure.edges).chain(&procedure.forwards).chain(tables);
-        let n_most = |step: &Step| match step {
-            Step::Rows { lookup, .. } | Step::Beside { lookup, .. } => self.lookups.get(*lookup).map(Lookup::n_most),
-            _ => None,
-        };
-        let widest = codes.flat_map(|code| &code.steps).filter_map(n_most).max().unwrap_or_default();
-        FAN * f64::from(u32::try_from(widest.saturating_sub(1)).unwrap_or(u32::MAX))
-    }
-
-    /// Some values of a column, as far as rows that are there have them.
-    fn values_in(&self, id: PredicateId, column: usize) -> Vec<Value> {
-        let (mut values, mut seen) = (Vec::new(), BTreeSet::new());
-        let mut pending = vec![(id, column)];
-        while let Some((id, column)) = pending.pop() {
-            if !seen.insert((id, column)) {
-                continue;
-            }
-            for clause in self.shapes.clauses.get(&id).into_iter().flatten() {
-                match clause.args.get(column) {
-                    Some(Term::Constant(value)) => values.push(*value),
-                    Some(Term::Slot(slot)) => {
-                        for literal in &clause.literals {
-                            let at = |args: &[Term]| args.iter().position(|arg| *arg == Term::Slot(*slot));
-                            match literal {
-                                Literal::Call(other, args) => pending.extend(at(args).map(|at| (*other, at))),
-                                Literal::Rows(other, args) => {
-                                    let Some(at) = at(args) else { continue };
-                                    values.extend(self.some_of(*other, at));
-                                    break;
-                                }
-                                Literal::In(true, low, high) => {
-                                    let Some(at) = at(&[*low, *high]) else { continue };
-                                    values.extend(self.some_of(Names::IN, at));
-                                }
-                                _ => {}
-                            }
-                        }
-                    }
-                    _ => {}
-                }
-            }
-        }
-        values
-    }
-
-    fn some_of(&self, id: PredicateId, column: usize) -> Vec<Value> {
-        let Some(rows) = self.store.relation(id).map(|relation| &relation.rows) else { return Vec::new() };
-        let n = rows.len() as usize;
-        // Far apart, in an order that has nothing to do with theirs.
-        let at = |n_th: usize| u32::try_from((n_th * 7_919 + 13) * (n / TRIALS + 1) % n.max(1)).unwrap_or_default();
-        (0..TRIALS.min(n)).filter_map(|n_th| rows.row(at(n_th)).get(column).copied()).collect()
     }
 }
 
@@ -583,9 +497,10 @@ fn groups(kinds: &[(&Clause, Kind)], pattern: Pattern) -> Vec<Vec<usize>> {
         let changed: Vec<usize> = (0..n_columns).filter(|at| is_changed(clause, args, *at)).collect();
         used.extend(changed.iter().filter_map(|at| args.get(*at).copied().and_then(slot_of)));
         used.extend(changed.iter().filter_map(|at| clause.args.get(*at).copied().and_then(slot_of)));
+        // What a column has to be is a condition, too.
         let meets = |at: &usize| {
-            changed.contains(at)
-                || clause.args.get(*at).copied().and_then(slot_of).is_some_and(|slot| used.contains(&slot))
+            let slot = clause.args.get(*at).copied().and_then(slot_of);
+            changed.contains(at) || slot.is_none_or(|slot| used.contains(&slot))
         };
         let (together, apart): (Vec<_>, Vec<_>) = groups.into_iter().partition(|group| group.iter().any(meets));
         groups = apart;

@@ -4,13 +4,15 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{base::Values, datalog::DatalogEngine, syntax::rules::Fold};
+use crate::{base::Values, check::rules::PredicateId, datalog::DatalogEngine, syntax::rules::Fold};
 
 use super::{
-    Demand,
+    Demand, Procedures,
     code::{Bind, Code, Operand, Procedure, Step},
     compile::Built,
     lookup::Wanted,
+    prefix::Part,
+    shape::Shapes,
 };
 
 /// How questions about derived relations are answered.
@@ -78,9 +80,10 @@ impl Demand {
             .collect();
         ahead.sort();
         ahead.dedup();
-        let show = Show { engine, values, built: &self.procedures.ready };
-        let rare = self.procedures.ready.rare();
-        let procedures = self.procedures.ready.procedures.iter().enumerate();
+        let Procedures { ready: built, shapes, .. } = &*self.procedures;
+        let show = Show { engine, values, built, shapes };
+        let rare = built.rare();
+        let procedures = built.procedures.iter().enumerate();
         let procedures = procedures.map(|(at, of)| show.procedure(of, rare.contains(&at)));
         QueryPlan { ahead, procedures: procedures.collect() }
     }
@@ -90,6 +93,7 @@ struct Show<'s, V> {
     engine: &'s DatalogEngine,
     values: &'s V,
     built: &'s Built,
+    shapes: &'s Shapes,
 }
 
 impl<V: Values> Show<'_, V> {
@@ -117,7 +121,19 @@ impl<V: Values> Show<'_, V> {
         let column = |at| if of.pattern.has(at) { given.next() } else { open.next() };
         let columns: Vec<String> =
             (0..of.n_given + of.n_open).map(column).map(|of| of.cloned().unwrap_or_default()).collect();
-        format!("{}({})", self.engine.name_of_question(of.predicate), columns.join(", "))
+        format!("{}({})", self.name(of.predicate), columns.join(", "))
+    }
+
+    /// The name of a relation, or of all those that one stands for.
+    fn name(&self, id: PredicateId) -> String {
+        match self.shapes.part(id) {
+            Some(Part::Split(of, _)) => return self.engine.name_of_question(of),
+            Some(Part::Prefix(of, _)) => return format!("prefix of {}", self.engine.name_of_question(of)),
+            None => {}
+        }
+        let Some(members) = self.shapes.members(id) else { return self.engine.name_of_question(id) };
+        let names: Vec<String> = members.iter().map(|member| self.engine.name(member.id).to_string()).collect();
+        names.join("|")
     }
 
     fn rule(&self, code: &Code) -> PlannedRule {

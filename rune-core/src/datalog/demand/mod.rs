@@ -16,11 +16,16 @@ mod describe;
 mod directory;
 mod lookup;
 mod many;
+mod merged;
 mod plan;
+mod prefix;
+mod reach;
 mod run;
+mod samples;
 mod scratch;
 mod session;
 pub(super) mod shape;
+mod trial;
 mod tuples;
 mod unfold;
 

@@ -15,6 +15,7 @@ use crate::{
 use super::{
     code::{Bind, Code, Operand, Step},
     compile::{Compiler, Entry, TABLE, bind},
+    prefix::Part,
     shape::{Literal, Pattern, slot_of},
 };
 
@@ -327,19 +328,20 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
             return tests.map(|(step, cost)| Next::new(step, bound.clone(), rows * 0.5, cost)).collect();
         }
         let mut nexts = Vec::new();
-        for columns in choices(&known) {
-            let Some(procedure) = self.procedure(id, Pattern::of(columns.iter().copied())) else { continue };
-            // A table that is growing is read as such or not at all.
-            if self.is_mate(id) && self.is_tabled(procedure) {
-                continue;
+        for columns in self.choices(id, &known) {
+            for procedure in self.callees((id, args), &columns, fixed) {
+                // A table that is growing is read as such or not at all.
+                if self.is_mate(id) && self.is_tabled(procedure) {
+                    continue;
+                }
+                let key: Vec<Term> = columns.iter().filter_map(|at| args.get(*at).copied()).collect();
+                let cost = self.cost_of(procedure, is_fixed(&key, fixed), rows);
+                let n_answers = self.built.procedures.get(procedure).map_or(0.0, |procedure| procedure.trial.n_answers);
+                let (binds, bound) = bind_others(args, &columns, bound, is_needed);
+                let share = if columns.len() == known.len() { 1.0 } else { 0.3 };
+                let step = Step::Call { procedure, key: operands(&key), binds };
+                nexts.push(Next::new(step, bound, rows * n_answers * share, cost + rows * n_answers));
             }
-            let key: Vec<Term> = columns.iter().filter_map(|at| args.get(*at).copied()).collect();
-            let cost = self.cost_of(procedure, is_fixed(&key, fixed), rows);
-            let n_answers = self.built.procedures.get(procedure).map_or(0.0, |procedure| procedure.trial.n_answers);
-            let (binds, bound) = bind_others(args, &columns, bound, is_needed);
-            let share = if columns.len() == known.len() { 1.0 } else { 0.3 };
-            let step = Step::Call { procedure, key: operands(&key), binds };
-            nexts.push(Next::new(step, bound, rows * n_answers * share, cost + rows * n_answers));
         }
         nexts
     }
@@ -356,25 +358,26 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
     ) -> Vec<(Step, f64)> {
         let mut tests = Vec::new();
         let part = |columns: &[usize]| columns.iter().filter_map(|at| args.get(*at).copied()).collect::<Vec<_>>();
-        for columns in choices(known) {
+        for columns in self.choices(id, known) {
             let is_whole = columns.len() == known.len();
             // What nobody asks for would have to be left out of the answers.
             if !is_whole && known.len() < args.len() {
                 continue;
             }
-            let Some(procedure) = self.procedure(id, Pattern::of(columns.iter().copied())) else { continue };
-            if self.is_mate(id) && self.is_tabled(procedure) {
-                continue;
-            }
-            let key = part(&columns);
-            let cost = self.cost_of(procedure, is_fixed(&key, fixed), rows);
-            let key = operands(&key);
-            if is_whole {
-                tests.push((Step::Holds { procedure, key, wanted }, cost));
-            } else {
-                let open: Vec<usize> = known.iter().copied().filter(|at| !columns.contains(at)).collect();
-                let open = operands(&part(&open));
-                tests.push((Step::Among { procedure, key, open, wanted }, cost + rows));
+            for procedure in self.callees((id, args), &columns, fixed) {
+                if self.is_mate(id) && self.is_tabled(procedure) {
+                    continue;
+                }
+                let key = part(&columns);
+                let cost = self.cost_of(procedure, is_fixed(&key, fixed), rows);
+                let key = operands(&key);
+                if is_whole {
+                    tests.push((Step::Holds { procedure, key, wanted }, cost));
+                } else {
+                    let open: Vec<usize> = known.iter().copied().filter(|at| !columns.contains(at)).collect();
+                    let open = operands(&part(&open));
+                    tests.push((Step::Among { procedure, key, open, wanted }, cost + rows));
+                }
             }
         }
         tests
@@ -384,10 +387,39 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
         self.built.procedures.get(procedure).is_some_and(|procedure| procedure.is_tabled)
     }
 
+    /// The choices of known columns that are tried as a key: of a prefix, all of them and what stays.
+    fn choices(&self, id: PredicateId, known: &[usize]) -> Vec<Vec<usize>> {
+        match self.shapes.part(id) {
+            Some(Part::Prefix(_, key)) => {
+                let stays: Vec<usize> = known.iter().copied().filter(|at| key.has(*at)).collect();
+                if stays == known { vec![stays] } else { vec![known.to_vec(), stays] }
+            }
+            Some(Part::Split(..)) | None => choices(known),
+        }
+    }
+
+    /// What answers a call: a procedure, and where a part of the key does not vary the one that keeps what that part comes to.
+    fn callees(
+        &mut self,
+        (id, args): (PredicateId, &[Term]),
+        columns: &[usize],
+        fixed: &BTreeSet<Slot>,
+    ) -> impl Iterator<Item = usize> + use<S, V> {
+        let pattern = Pattern::of(columns.iter().copied());
+        let stays = |at: &usize| args.get(*at).is_some_and(|arg| is_fixed(&[*arg], fixed));
+        let stays = Pattern::of(columns.iter().copied().filter(stays));
+        let split = self.split_on(id, stays).filter(|_| stays != pattern);
+        [self.procedure(id, pattern), split.and_then(|id| self.procedure(id, pattern))].into_iter().flatten()
+    }
+
     /// What calls cost: those whose key does not vary are made once.
     fn cost_of(&self, procedure: usize, is_fixed: bool, rows: f64) -> f64 {
-        let work = self.built.procedures.get(procedure).map_or(0.0, |procedure| procedure.trial.work);
-        if is_fixed { rows.min(1.0) * work + rows } else { rows * (PROBE + work) }
+        let trial = self.built.procedures.get(procedure).map(|procedure| procedure.trial).unwrap_or_default();
+        if is_fixed {
+            rows.min(1.0) * (trial.once + trial.work) + rows
+        } else {
+            rows.min(1.0) * trial.once + rows * (PROBE + trial.work)
+        }
     }
 }
 

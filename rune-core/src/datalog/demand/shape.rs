@@ -14,7 +14,11 @@ use crate::{
     syntax::rules::Fold,
 };
 
-use super::unfold::unfolded;
+use super::{
+    merged::{Member, Merged, merged},
+    prefix::{self, Part, split},
+    unfold::unfolded,
+};
 
 /// A rule, or the rows that are given of a relation that has rules.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,7 +54,16 @@ pub(super) struct Shapes {
     pub(super) clauses: BTreeMap<PredicateId, Vec<Clause>>,
     /// Those that read what proofs name, where others answer faster.
     proving: BTreeMap<PredicateId, Vec<Clause>>,
+    /// Those that are merged with others, each as it is read from all of them.
+    merged: BTreeMap<PredicateId, Clause>,
+    /// What stands for all of them.
+    members: BTreeMap<PredicateId, Vec<Member>>,
+    /// Those whose rules read prefixes, by what stays from call to call.
+    splits: BTreeMap<(PredicateId, Pattern), PredicateId>,
+    /// What these are parts of: relations that are read in the place of another.
+    parts: BTreeMap<PredicateId, Part>,
     components: BTreeMap<PredicateId, usize>,
+    n_strata: usize,
     arities: Vec<usize>,
 }
 
@@ -127,14 +140,94 @@ impl Shapes {
         let arities = of_relations.chain(of_questions).chain(of_inner).collect();
         let inner_clauses = inner.clauses.into_iter().enumerate();
         clauses.extend(inner_clauses.map(|(at, clause)| (PredicateId(inner.first + at), vec![clause])));
-        let mut shapes = Self { clauses, proving, components, arities };
+        let n_strata = engine.strata.len();
+        let mut shapes = Self { clauses, proving, components, n_strata, arities, ..Self::default() };
         let unfolded = unfolded(&shapes.clauses, |a, b| shapes.component(a) == shapes.component(b));
         for (id, clauses) in unfolded {
             if let Some(before) = shapes.clauses.insert(id, clauses) {
                 shapes.proving.entry(id).or_insert(before);
             }
         }
+        shapes.merge();
+        shapes.split(engine.relations.len());
         shapes
+    }
+
+    /// Splits relations for calls from one to the next of which some columns stay the same.
+    fn split(&mut self, n_relations: usize) {
+        let is_alone = |id: &PredicateId, clauses: &[Clause]| {
+            let component = self.component(*id);
+            let mut calls = clauses.iter().flat_map(|clause| &clause.literals);
+            !calls.any(|of| matches!(of, Literal::Call(to, _) if to != id && self.component(*to) == component))
+        };
+        let is_taken = |id: &PredicateId, clauses: &[Clause]| {
+            id.0 < n_relations && self.arity(*id) <= prefix::COLUMNS_MAX && is_alone(id, clauses)
+        };
+        let taken = self.clauses.iter().filter(|(id, clauses)| is_taken(id, clauses));
+        let taken: Vec<(PredicateId, Vec<Clause>)> = taken.map(|(id, clauses)| (*id, clauses.clone())).collect();
+        for (id, clauses) in taken {
+            let arity = self.arity(id);
+            for bits in 1..(1 << arity) - 1 {
+                let (this, first) = (PredicateId(self.arities.len()), PredicateId(self.arities.len() + 1));
+                let Some(split) = split((id, &clauses), Pattern(bits), this, first) else { continue };
+                self.add(split.clauses);
+                self.parts.insert(this, Part::Split(id, Pattern(bits)));
+                self.splits.insert((id, Pattern(bits)), this);
+                for (key, clauses) in split.prefixes {
+                    let prefix = self.add(clauses);
+                    self.parts.insert(prefix, Part::Prefix(id, key));
+                }
+            }
+        }
+    }
+
+    /// Adds a relation that only others here read.
+    fn add(&mut self, clauses: Vec<Clause>) -> PredicateId {
+        let id = PredicateId(self.arities.len());
+        self.arities.push(clauses.first().map_or(0, |clause| clause.args.len()));
+        self.components.insert(id, self.n_strata + id.0);
+        self.clauses.insert(id, clauses);
+        id
+    }
+
+    /// The same relation for calls from one to the next of which these columns stay the same.
+    pub(super) fn split_on(&self, id: PredicateId, stays: Pattern) -> Option<PredicateId> {
+        self.splits.get(&(id, stays)).copied()
+    }
+
+    /// What a relation is a part of, if it is read in the place of another.
+    pub(super) fn part(&self, id: PredicateId) -> Option<Part> {
+        self.parts.get(&id).copied()
+    }
+
+    /// Puts one relation in the place of those that derive one another, for whoever asks for one of them.
+    fn merge(&mut self) {
+        let mut components: BTreeMap<usize, BTreeMap<PredicateId, &[Clause]>> = BTreeMap::new();
+        for (id, clauses) in &self.clauses {
+            if let Some(component) = self.component(*id) {
+                components.entry(component).or_default().insert(*id, clauses);
+            }
+        }
+        let mut all = Vec::new();
+        for of in components.values() {
+            let id = PredicateId(self.arities.len() + all.len());
+            all.extend(merged(of, id).map(|merged| (id, merged)));
+        }
+        for (id, Merged { members, clauses, width }) in all {
+            self.merged.extend(members.iter().map(|member| (member.id, member.clause(id, width))));
+            self.members.insert(id, members);
+            self.add(clauses);
+        }
+    }
+
+    /// A relation that is merged with others, as it is read from all of them.
+    pub(super) fn merged(&self, id: PredicateId) -> Option<&Clause> {
+        self.merged.get(&id)
+    }
+
+    /// The relations that one stands for, if it does.
+    pub(super) fn members(&self, id: PredicateId) -> Option<&[Member]> {
+        self.members.get(&id).map(Vec::as_slice)
     }
 
     /// The rules of a relation: to answer questions by, or also to prove what they answer.
@@ -156,7 +249,7 @@ impl Shapes {
 /// Procedures within one another: compiling and running them recurses.
 pub(super) const DEPTH_MAX: usize = 200;
 /// Columns of the relations that demand takes: a pattern has a bit for each.
-const WIDTH_MAX: usize = 16;
+pub(super) const WIDTH_MAX: usize = 16;
 
 /// How many columns a decision has: principal, action and resource.
 const SUBJECT: usize = 3;
@@ -203,10 +296,11 @@ impl DatalogEngine {
             for rule in &rules {
                 rule.body.each_read(&mut |id| below = below.max(heights.get(&id).copied().unwrap_or_default()));
             }
-            // Tables of one stratum may be within each other, one for each pattern; what an aggregate folds is a level of its own.
+            // Tables of one stratum may be within each other, one for each pattern; what an aggregate folds is a level of its own, and
+            // so is a prefix.
             let is_recursive = rules.iter().any(|rule| rule.body.reads_any(&heads));
             let n_patterns = |id: &PredicateId| 1usize << self.arity(*id).min(WIDTH_MAX);
-            let own = if is_recursive { heads.iter().map(n_patterns).sum() } else { 2 };
+            let own = if is_recursive { heads.iter().map(n_patterns).sum::<usize>().max(3) } else { 3 };
             heights.extend(heads.into_iter().map(|id| (id, below.saturating_add(own))));
         }
         heights.into_iter().filter(|(_, height)| DEPTH_MAX <= *height).map(|(id, _)| id).collect()
