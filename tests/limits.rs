@@ -260,6 +260,7 @@ fn the_reference_says_each_limit_as_it_is() {
         ("ROWS_MAX", in_words(limits::ROWS_MAX)),
         ("REQUEST_ROWS_MAX", in_words(limits::REQUEST_ROWS_MAX)),
         ("DERIVATION_STEPS_MAX", in_words(limits::DERIVATION_STEPS_MAX)),
+        ("DERIVING_THREADS_MAX", in_words(limits::DERIVING_THREADS_MAX as u64)),
         ("DECISION_STEPS_MAX", in_words(limits::DECISION_STEPS_MAX)),
         ("EXPLANATION_STEPS_MAX", in_words(limits::EXPLANATION_STEPS_MAX)),
         ("LIST_STEPS_MAX", in_words(limits::LIST_STEPS_MAX)),

@@ -150,6 +150,10 @@ pub const REQUEST_ROWS_MAX: u64 = 1_000_000;
 /// Steps that deriving may take in one build. What takes more most likely has no end.
 pub const DERIVATION_STEPS_MAX: u64 = 10_000_000_000;
 
+/// Threads that derive what follows from large relations. Most of their time is spent waiting for memory, which all of them share,
+/// and each holds what it has found: a few mebibytes, at most some fifty.
+pub const DERIVING_THREADS_MAX: usize = 8;
+
 /// Findings kept of one build. The first ones are the cause, the thousandth is not read.
 pub const FINDINGS_MAX: usize = 100;
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    base::{Span, Value, Values},
+    base::{Span, Threads, Value, Values},
     check::rules::{Names, PredicateId},
     facts::{IndexId, Relation, RowId, Store, Tick, matches},
     syntax::rules::Choice,
@@ -16,7 +16,7 @@ use crate::{
 
 use super::{
     CompiledRule, DatalogEngine, Plan,
-    bulk::{Code, Machine},
+    bulk::{Code, Machine, Worker},
     demand::Demand,
     fold, n_rows,
     solve::{Flow, Solver, Stop},
@@ -58,6 +58,8 @@ pub struct Bounds {
     pub steps_max: u64,
     /// Rows in all.
     pub rows_max: u64,
+    /// How many threads may derive at once.
+    pub threads: Threads,
 }
 
 /// What is derived.
@@ -138,6 +140,7 @@ pub fn derive(
         n_touched: 0,
         now: strata.first_tick(),
         machine: Machine::default(),
+        workers: Vec::new(),
     };
     let is_lasting = matches!(strata, Strata::Lasting { .. });
     for stratum in strata.of(engine) {
@@ -166,7 +169,7 @@ pub fn derive_ahead(
     // What is undetermined shows now: what reads it is not left either.
     let demanded = if all { BTreeSet::new() } else { engine.demandable(store) };
     let these: BTreeSet<PredicateId> = left.difference(&demanded).copied().collect();
-    let rest = Bounds { steps_max: first.steps_left, rows_max: bounds.rows_max.saturating_sub(first.n_rows) };
+    let rest = Bounds { steps_max: first.steps_left, rows_max: bounds.rows_max.saturating_sub(first.n_rows), ..bounds };
     let second = derive(engine, store, values, Strata::Lasting { these: &these, n_before: 1 }, rest)?;
     let work = Work { n_touched: first.n_touched + second.n_touched, n_rows: first.n_rows + second.n_rows, ..second };
     let demand = if all { Demand::default() } else { Demand::of(engine, store, demanded) };
@@ -183,6 +186,8 @@ pub(super) struct Run<'e> {
     /// When the next rows come.
     pub(super) now: Tick,
     pub(super) machine: Machine,
+    /// What several threads do, where there is much to do.
+    pub(super) workers: Vec<Worker>,
 }
 
 impl Run<'_> {

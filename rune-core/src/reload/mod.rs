@@ -155,7 +155,9 @@ impl ReloadCoordinator {
             return Tried::Unchanged;
         }
         self.served.update(|status| status.building = Some(sources.version()));
-        let built = Program::build(sources.clone(), self.options);
+        // Who decides meanwhile needs a processor too.
+        let threads = if live.is_some() { self.options.threads.half() } else { self.options.threads };
+        let built = Program::build(sources.clone(), Options { threads, ..self.options });
         let (at, end) = clock();
         let refused = |report| {
             let not_in_force = live.map(|lineup| not_in_force(lineup.stable(), sources)).unwrap_or_default();
