@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Certain rows, undetermined rows, decisions, reasons and failures must be the same, and the same again for the clauses in
-//! another order.
+//! another order, derived by several threads.
 //!
 //! `RUNE_WORLDS` says how many worlds there are, `RUNE_SEED` which seed is the first; `RUNE_SEED` alone replays that one.
 

@@ -260,6 +260,8 @@ fn the_reference_says_each_limit_as_it_is() {
         ("ROWS_MAX", in_words(limits::ROWS_MAX)),
         ("REQUEST_ROWS_MAX", in_words(limits::REQUEST_ROWS_MAX)),
         ("DERIVATION_STEPS_MAX", in_words(limits::DERIVATION_STEPS_MAX)),
+        ("ROUNDS_MAX", in_words(limits::ROUNDS_MAX)),
+        ("DERIVING_THREADS_MAX", in_words(limits::DERIVING_THREADS_MAX as u64)),
         ("DECISION_STEPS_MAX", in_words(limits::DECISION_STEPS_MAX)),
         ("EXPLANATION_STEPS_MAX", in_words(limits::EXPLANATION_STEPS_MAX)),
         ("LIST_STEPS_MAX", in_words(limits::LIST_STEPS_MAX)),
@@ -327,4 +329,13 @@ fn procedures_for_questions_of_many_kinds_do_not_pile_up() {
     }
     let n_later = engine.lineup().stable().demand().n_later();
     assert!(n_later <= limits::LATER_PROCEDURES_MAX + 10, "{n_later} are kept");
+}
+
+#[test]
+fn what_counts_up_without_end_is_refused() {
+    let rules = "version = \"rune/1.0\"\n[rules]\nrelation start(String, Long).\nstart(\"a\", 0).\n\
+        @materialize relation n(String, Long).\nn(X, N) :- start(X, N).\nn(X, M) :- n(X, N), M = N + 1.\n";
+    let refused =
+        Program::build(Sources::single("a.rune", rules), Options::default()).map(drop).unwrap_err().to_string();
+    assert!(refused.contains("derives from what it derived more often than the 4000000 times"), "{refused}");
 }

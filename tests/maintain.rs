@@ -17,7 +17,7 @@ mod random_rules;
 use std::collections::{BTreeMap, BTreeSet};
 
 use rune_core::{
-    Options, Program, Sources, Span,
+    Options, Program, Sources, Span, Threads,
     base::{Scratch, Value, Values as _},
     check::rules::{Names, PredicateId},
     datalog::{Bounds, Changes, DatalogEngine, MaintainError, Maintained, derive_ahead, give},
@@ -31,7 +31,7 @@ const STEPS: u64 = 20_000;
 /// Changes of one set of rules.
 const STEPS_PER_WORLD: u64 = 20;
 
-const BOUNDS: Bounds = Bounds { steps_max: 10_000_000, rows_max: 1_000_000 };
+const BOUNDS: Bounds = Bounds { steps_max: 10_000_000, rows_max: 1_000_000, threads: Threads::ONE };
 
 /// Relations that rows are given of.
 const GIVEN: [&str; 9] = ["e0", "e1", "e2", "level", "p0", "p1", "p2", "p3", "p4"];

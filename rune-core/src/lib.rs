@@ -128,7 +128,7 @@ pub use reload::Watch;
 
 // What they are made of, and what goes wrong.
 #[doc(inline)]
-pub use base::{File, OwnedValue, Span, Stats, Version};
+pub use base::{File, OwnedValue, Span, Stats, Threads, Version};
 #[doc(inline)]
 pub use decide::{
     EntityRefError, Why,

@@ -16,7 +16,7 @@ use given::Text;
 use mix::Mix;
 use plain::Kind as Condition;
 use rune_core::{
-    BuildError, Engine, EntityRef, Options, Program, Request, Severity, Sources, Why,
+    BuildError, Engine, EntityRef, Options, Program, Request, Severity, Sources, Threads, Why,
     base::{Value, Values},
     syntax::json,
 };
@@ -100,7 +100,7 @@ pub fn compare(world: &World, asks: &[Ask], shuffles: &mut Maker, mix: &mut Mix)
     let written: Vec<String> =
         tests.iter().enumerate().map(|(at, test)| format!("[test.{at}]\n{}", test.text)).collect();
     let shuffled = format!("{shuffled}\n{}", written.join("\n"));
-    let other = build(&shuffled).map_err(|error| format!("shuffled, it is refused: {error}\n{shuffled}"))?;
+    let other = build_shuffled(&shuffled)?;
     mix.queries += tests.iter().filter(|test| test.is_query).count();
     mix.open_queries += tests.iter().filter(|test| test.is_open).count();
     for (test, result) in tests.iter().zip(other.tests()) {
@@ -203,7 +203,17 @@ fn with_fewer_conditions(clause: &str) -> Vec<String> {
 }
 
 pub fn build(text: &str) -> Result<Program, BuildError> {
-    let options = Options { invalid_policy: Severity::Warning, failing_test: Severity::Warning, ..Options::default() };
+    build_on(Threads::ONE, text)
+}
+
+/// Builds what is derived by several threads, however little it is.
+fn build_shuffled(text: &str) -> Result<Program, String> {
+    build_on(Threads::new(3).eager(), text).map_err(|error| format!("shuffled, it is refused: {error}\n{text}"))
+}
+
+fn build_on(threads: Threads, text: &str) -> Result<Program, BuildError> {
+    let (invalid_policy, failing_test) = (Severity::Warning, Severity::Warning);
+    let options = Options { invalid_policy, failing_test, threads, ..Options::default() };
     Program::build(Sources::single("a.rune", text), options)
 }
 

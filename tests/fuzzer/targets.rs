@@ -6,7 +6,7 @@ use std::{ops::Range, sync::Arc};
 
 use rune_core::{
     BuildError, Engine, EntityRef, File, Options, Program, Report, Request, Severity, Sources,
-    base::FileId,
+    base::{FileId, Threads},
     diag::{Code, Findings},
     syntax::{
         Node, Shape,
@@ -267,6 +267,7 @@ const BOUNDS: Options = Options {
     rows_max: 2_000,
     steps_max: 200_000,
     derive_all: false,
+    threads: Threads::ONE,
 };
 
 fn built(sources: Sources) -> Result<Option<Program>, String> {

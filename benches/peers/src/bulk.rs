@@ -94,14 +94,15 @@ pub fn table(options: &Options) -> Result<(), String> {
         let all = engines::ENGINES.iter().chain(&outside::ENGINES);
         !all.into_iter().any(|name| is_named(name))
             || is_named(engine)
-            || ["rune", "rune-given", "ascent"].contains(&engine)
+            || engine == "ascent"
+            || engines::OURS.contains(&engine)
     };
     let mut engines: Vec<&str> = engines::ENGINES.into_iter().filter(|engine| chosen(engine)).collect();
     engines.retain(|engine| cfg!(feature = "differential") || *engine != "differential");
     let outside: Vec<&str> = outside::ENGINES.into_iter().filter(|engine| chosen(engine)).collect();
     engines.extend(outside.iter().filter(|engine| outside::is_installed(engine)));
-    let peers: Vec<&str> =
-        engines::ENGINES[2..].iter().copied().filter(|engine| chosen(engine)).chain(outside).collect();
+    let peers = engines::ENGINES.into_iter().filter(|engine| !engines::OURS.contains(engine) && chosen(engine));
+    let peers: Vec<&str> = peers.chain(outside).collect();
     let has_case = CASES.iter().any(|(program, family)| options.only.iter().any(|o| o == program || o == family));
 
     println!(
@@ -112,7 +113,7 @@ pub fn table(options: &Options) -> Result<(), String> {
     println!("|---|---|---|---|---|---|{}", "---|".repeat(peers.len()));
     let (mut differences, mut ratios): (Vec<String>, BTreeMap<&str, Vec<Ratio>>) = Default::default();
     let (mut alone, mut of_alone): (Vec<String>, BTreeMap<&str, Vec<f64>>) = Default::default();
-    let mut memory = Vec::new();
+    let (mut memory, mut threads) = (Vec::new(), Vec::new());
     for size in &options.sizes {
         for (program, family) in CASES {
             if has_case && !is_wanted(&[program, family]) {
@@ -123,6 +124,7 @@ pub fn table(options: &Options) -> Result<(), String> {
             case.print(&series, &peers, &mut ratios);
             alone.extend(case.evaluation(&series, &peers, &mut of_alone));
             memory.push(case.memory(&series, &peers));
+            threads.extend(case.threads(&series));
         }
     }
     let means: Vec<_> = peers.iter().map(|peer| mean(ratios.get(peer).map_or(&[], Vec::as_slice))).collect();
@@ -143,6 +145,12 @@ pub fn table(options: &Options) -> Result<(), String> {
     println!("| program | size | RUNE | {} |", peers.join(" | "));
     println!("|---|---|---|{}", "---|".repeat(peers.len()));
     memory.iter().for_each(|row| println!("{row}"));
+    println!(
+        "\nRUNE on one thread and on as many as there are: evaluation alone, in seconds of wall time, and processor time.\n"
+    );
+    println!("| program | size | one, wall | all, wall | ratio | one, processor | all, processor | ratio | MiB |");
+    println!("|---|---|---|---|---|---|---|---|---|");
+    threads.iter().for_each(|row| println!("{row}"));
     println!();
     if differences.is_empty() { Ok(()) } else { Err(differences.join("\n")) }
 }
@@ -305,6 +313,20 @@ impl Case {
             cells.push(format!("{time:.3} ({:.2}×)", rune / time));
         }
         Some(format!("| {} | {} | {rune:.3} | {} |", self.name(), self.size, cells.join(" | ")))
+    }
+
+    /// The row of threads: what they take less what a build without the rules does.
+    fn threads(&self, all: &BTreeMap<&str, Series>) -> Option<String> {
+        let [one, given, several] = engines::OURS.map(|engine| all.get(engine));
+        let (one, given, several) = (one?, given?, several?);
+        let figures = |of: fn(&Run) -> f64| {
+            let less = given.median(of)?;
+            let [one, several] = [one.median(of)?, several.median(of)?].map(|figure| (figure - less).max(0.001));
+            Some(format!("{one:.3} | {several:.3} | {:.2}×", several / one))
+        };
+        let (wall, cpu, rss) =
+            (figures(|run| run.wall_s)?, figures(|run| run.cpu_s)?, several.median(|run| run.rss_mib)?);
+        Some(format!("| {} | {} | {wall} | {cpu} | {rss:.0} |", self.name(), self.size))
     }
 
     /// The row of memory.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Instant};
 
 use rune_core::{
-    Engine, Program,
+    Engine, Program, Threads,
     base::{Scratch, Value},
     datalog::{Bounds, Changes, Maintained},
     facts::RowId,
@@ -18,7 +18,7 @@ use crate::{
 
 /// Edges that are deleted and put back.
 const N_CHANGES: usize = 100;
-const BOUNDS: Bounds = Bounds { steps_max: u64::MAX, rows_max: u64::MAX };
+const BOUNDS: Bounds = Bounds { steps_max: u64::MAX, rows_max: u64::MAX, threads: Threads::ONE };
 
 /// What changing single edges took, in milliseconds, and how many pairs there were meanwhile.
 #[derive(Debug, Default)]

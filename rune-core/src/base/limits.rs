@@ -150,6 +150,14 @@ pub const REQUEST_ROWS_MAX: u64 = 1_000_000;
 /// Steps that deriving may take in one build. What takes more most likely has no end.
 pub const DERIVATION_STEPS_MAX: u64 = 10_000_000_000;
 
+/// Rounds in which rules derive from what they derived in the one before. Chains that facts make are hardly ever so long; what counts
+/// up has no end, and is told after seconds.
+pub const ROUNDS_MAX: u64 = 4_000_000;
+
+/// Threads that derive what follows from large relations. Most of their time is spent waiting for memory, which all of them share,
+/// and each holds what it has found: a few mebibytes, at most some fifty.
+pub const DERIVING_THREADS_MAX: usize = 8;
+
 /// Findings kept of one build. The first ones are the cause, the thousandth is not read.
 pub const FINDINGS_MAX: usize = 100;
 

@@ -7,6 +7,7 @@ mod paged;
 mod pool;
 pub mod source;
 mod stats;
+pub(crate) mod threads;
 pub mod value;
 
 pub use hashed::Hashed;
@@ -15,4 +16,5 @@ pub use paged::Paged;
 pub use pool::{LivePool, Pool, Scratch};
 pub use source::{File, FileId, Kind, Sources, Span, Version, character_at};
 pub use stats::Stats;
+pub use threads::Threads;
 pub use value::{Datum, IpNet, Symbol, Value, Values, View};

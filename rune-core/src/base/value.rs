@@ -176,8 +176,8 @@ impl Datum {
     }
 }
 
-/// Something that interns values and reads them back.
-pub trait Values {
+/// Something that interns values and reads them back. Several threads may read at once.
+pub trait Values: Sync {
     /// The id of a value. The parts of `datum` are ids of this store.
     fn intern(&mut self, datum: Datum) -> Value;
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    base::{Span, Value, Values},
+    base::{Span, Threads, Value, Values, limits},
     check::rules::{Names, PredicateId},
     facts::{IndexId, Relation, RowId, Store, Tick, matches},
     syntax::rules::Choice,
@@ -16,7 +16,7 @@ use crate::{
 
 use super::{
     CompiledRule, DatalogEngine, Plan,
-    bulk::{Code, Machine},
+    bulk::{Code, Machine, Worker},
     demand::Demand,
     fold, n_rows,
     solve::{Flow, Solver, Stop},
@@ -40,6 +40,8 @@ pub enum Bound {
     Steps(u64),
     /// Rows in all.
     Rows(u64),
+    /// Rounds of rules that derive from what they derived.
+    Rounds(u64),
 }
 
 impl fmt::Display for DeriveError {
@@ -47,6 +49,9 @@ impl fmt::Display for DeriveError {
         match self.bound {
             Bound::Steps(n) => write!(f, "{} takes more steps than the {n} that there may be", self.rule),
             Bound::Rows(n) => write!(f, "{} derives more rows than the {n} that there may be", self.rule),
+            Bound::Rounds(n) => {
+                write!(f, "{} derives from what it derived more often than the {n} times that it may", self.rule)
+            }
         }
     }
 }
@@ -58,6 +63,8 @@ pub struct Bounds {
     pub steps_max: u64,
     /// Rows in all.
     pub rows_max: u64,
+    /// How many threads may derive at once.
+    pub threads: Threads,
 }
 
 /// What is derived.
@@ -138,6 +145,7 @@ pub fn derive(
         n_touched: 0,
         now: strata.first_tick(),
         machine: Machine::default(),
+        workers: Vec::new(),
     };
     let is_lasting = matches!(strata, Strata::Lasting { .. });
     for stratum in strata.of(engine) {
@@ -166,7 +174,7 @@ pub fn derive_ahead(
     // What is undetermined shows now: what reads it is not left either.
     let demanded = if all { BTreeSet::new() } else { engine.demandable(store) };
     let these: BTreeSet<PredicateId> = left.difference(&demanded).copied().collect();
-    let rest = Bounds { steps_max: first.steps_left, rows_max: bounds.rows_max.saturating_sub(first.n_rows) };
+    let rest = Bounds { steps_max: first.steps_left, rows_max: bounds.rows_max.saturating_sub(first.n_rows), ..bounds };
     let second = derive(engine, store, values, Strata::Lasting { these: &these, n_before: 1 }, rest)?;
     let work = Work { n_touched: first.n_touched + second.n_touched, n_rows: first.n_rows + second.n_rows, ..second };
     let demand = if all { Demand::default() } else { Demand::of(engine, store, demanded) };
@@ -183,6 +191,8 @@ pub(super) struct Run<'e> {
     /// When the next rows come.
     pub(super) now: Tick,
     pub(super) machine: Machine,
+    /// What several threads do, where there is much to do.
+    pub(super) workers: Vec<Worker>,
 }
 
 impl Run<'_> {
@@ -192,6 +202,14 @@ impl Run<'_> {
 
     pub(super) fn too_many_rows(&self, rule: &CompiledRule) -> DeriveError {
         DeriveError { bound: Bound::Rows(self.bounds.rows_max), rule: rule.name.clone(), span: rule.span }
+    }
+
+    /// The fault is that of a rule that has derived something in the round before.
+    fn too_many_rounds(rules: &[&CompiledRule], news: &[Range<RowId>]) -> DeriveError {
+        let has_news = |rule: &&&CompiledRule| news.get(rule.head.0).is_some_and(|range| !range.is_empty());
+        let found = rules.iter().find(has_news);
+        let (rule, span) = found.map_or_else(|| (String::new(), Span::NOWHERE), |rule| (rule.name.clone(), rule.span));
+        DeriveError { bound: Bound::Rounds(limits::ROUNDS_MAX), rule, span }
     }
 
     fn stratum(
@@ -217,7 +235,10 @@ impl Run<'_> {
         let codes = |rule: &&CompiledRule| if is_lasting { rule.codes(&heads, store) } else { None };
         let codes: Vec<Option<Vec<Code>>> = rules.iter().map(codes).collect();
         let mut is_first = true;
-        loop {
+        for n_rounds in 0u64.. {
+            if limits::ROUNDS_MAX < n_rounds {
+                return Err(Self::too_many_rounds(rules, &news));
+            }
             for ((rule, erred), codes) in rules.iter().zip(&mut erred).zip(&codes) {
                 if let Some(codes) = codes {
                     let is_done = self.round(rule, codes, is_first.then_some(&heads), &news, store, values)?;

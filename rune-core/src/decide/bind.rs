@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     base::{
-        EntityRef, Scratch, Symbol, Value, Values, View, limits,
+        EntityRef, Scratch, Symbol, Threads, Value, Values, View, limits,
         value::{each_entity, member},
     },
     check::rules::{Names, PredicateId},
@@ -90,7 +90,7 @@ impl<'p> Bound<'p> {
             return Ok(Work { steps_left: steps_max, n_touched: 0, n_rows: 0 });
         }
         rules.prepare(&mut self.world);
-        let bounds = Bounds { steps_max, rows_max: limits::REQUEST_ROWS_MAX };
+        let bounds = Bounds { steps_max, rows_max: limits::REQUEST_ROWS_MAX, threads: Threads::ONE };
         let strata = Strata::OfRequest { request: self.parts, anew: &self.anew };
         // Expressions ask what demand answers, at the cost of the same steps.
         self.world.session.allow(steps_max);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::{
-    base::{Pool, Scratch, Values as _, limits},
+    base::{Pool, Scratch, Threads, Values as _, limits},
     check::rules::Names,
     datalog::{self, Blocked, Bounds, Missing, Solver, Wanted},
     decide::{Reason, Request, Terms, Why},
@@ -270,7 +270,7 @@ fn try_with(
     steps: &mut u64,
 ) -> Tried {
     let mut pool = Pool::over(pool.clone());
-    let bounds = Bounds { steps_max: *steps, rows_max: limits::ROWS_MAX };
+    let bounds = Bounds { steps_max: *steps, rows_max: limits::ROWS_MAX, threads: Threads::ONE };
     let all = terms.demand.is_empty();
     let Ok((facts, demand, work)) = datalog::suppose(terms.rules, terms.facts, &mut pool, (values, rows), all, bounds)
     else {

@@ -3,6 +3,7 @@
 
 pub mod cell;
 mod hierarchy;
+mod partitioned;
 mod places;
 mod relations;
 pub mod revisions;
@@ -30,6 +31,7 @@ use crate::{
 };
 
 pub use hierarchy::{Hierarchy, HierarchyFault};
+pub use partitioned::FoundRows;
 pub use places::{Births, Places, Tick};
 pub use relations::{Doubts, Relation, Relations, matches};
 pub use rows::{hash_of, hash_row, is_same, low, row_of};

@@ -51,6 +51,12 @@ impl Slots {
     /// If there is no such row: the slot that is free for it.
     #[inline]
     pub fn find(&self, hash: u64, is_it: impl Fn(RowId) -> bool) -> Result<(usize, RowId), usize> {
+        self.find_in(hash, |_, row| is_it(row))
+    }
+
+    /// The same, where what a row is depends on its slot too.
+    #[inline]
+    pub(super) fn find_in(&self, hash: u64, is_it: impl Fn(usize, RowId) -> bool) -> Result<(usize, RowId), usize> {
         let mask = self.taken.len().wrapping_sub(1);
         let mut at = home(hash, self.shift);
         let wanted = low(hash);
@@ -58,7 +64,7 @@ impl Slots {
             if *slot == FREE {
                 return Err(at);
             }
-            if (slot ^ wanted) & !self.rows == 0 && is_it(slot & self.rows) {
+            if (slot ^ wanted) & !self.rows == 0 && is_it(at, slot & self.rows) {
                 return Ok((at, slot & self.rows));
             }
             at = (at + 1) & mask;
@@ -74,16 +80,9 @@ impl Slots {
         }
     }
 
-    /// Reads what [`Self::find`] will, all at once: where memory is far away, one wait is as long as many.
+    /// Reads what [`Self::find`] will, all at once.
     pub fn touch(&self, hashes: &[u64], read: impl Fn(RowId) -> u32) {
-        let slot = |hash: &u64| self.taken.get(home(*hash, self.shift)).copied().unwrap_or(FREE);
-        std::hint::black_box(hashes.iter().map(slot).fold(0, |all, of| all ^ of));
-        // What is most likely another row is not read: the first one stands for it, which is at hand.
-        let row = |hash: &u64| {
-            let slot = slot(hash);
-            if (slot ^ low(*hash)) & !self.rows == 0 { slot & self.rows } else { 0 }
-        };
-        std::hint::black_box(hashes.iter().map(|hash| read(row(hash))).fold(0, |all, of| all ^ of));
+        touch(hashes, self.rows, |hash| self.taken.get(home(hash, self.shift)).copied().unwrap_or(FREE), read);
     }
 
     /// Takes the row of a slot out, and moves up what stands behind it because its own slot was taken.
@@ -108,10 +107,9 @@ impl Slots {
 
     /// Makes room for `n` rows more than there are; `hash` gives that of a row, and none for a place that is free.
     pub fn reserve(&mut self, n_rows: RowId, n: usize, hash: impl Fn(RowId) -> Option<u64>) {
-        let Some(n_slots) = growth(n_rows as usize + n, self.taken.len()) else { return };
-        self.taken = vec![FREE; n_slots].into_boxed_slice();
-        self.shift = 64 - n_slots.trailing_zeros();
-        self.rows = u32::try_from(n_slots - 1).unwrap_or(u32::MAX);
+        if self.grow(n_rows, n).is_none() {
+            return;
+        }
         let mut hashes = [None; BATCH];
         let mut first = 0;
         while first < n_rows {
@@ -130,6 +128,118 @@ impl Slots {
             first = first.saturating_add(RowId::try_from(BATCH).unwrap_or(RowId::MAX));
         }
     }
+}
+
+/// Regions that slots are divided into, so that several threads fill them at once: those of the hashes that begin with one number.
+/// Enough that each is in a cache while it is filled.
+pub(super) const REGIONS: usize = 1 << REGION_BITS;
+const REGION_BITS: u32 = 6;
+
+/// The region where a hash is at home.
+#[inline]
+pub(super) fn region_of(hash: u64) -> usize {
+    home(hash, u64::BITS - REGION_BITS)
+}
+
+/// A region of slots. A row whose place would be in the next one has none here.
+pub(super) struct Region<'s> {
+    taken: &'s mut [u32],
+    first: usize,
+    shift: u32,
+    rows: u32,
+}
+
+/// What there is in a region for a row that is looked for.
+pub(super) enum Found {
+    /// The row.
+    Row,
+    /// A free slot, counted from the first of the region.
+    Free(usize),
+    /// Neither: it may be further on.
+    Beyond,
+}
+
+impl Slots {
+    /// Becomes large enough for `n` rows more than there are, if it is not, and empty then: gives what there was.
+    pub(super) fn grow(&mut self, n_rows: RowId, n: usize) -> Option<Self> {
+        let n_slots = growth(n_rows as usize + n, self.taken.len())?;
+        let (shift, rows) = (64 - n_slots.trailing_zeros(), u32::try_from(n_slots - 1).unwrap_or(u32::MAX));
+        Some(std::mem::replace(self, Self { taken: vec![FREE; n_slots].into(), shift, rows }))
+    }
+
+    /// The rows in the slots of a region.
+    pub(super) fn rows_in(&self, region: usize) -> impl Iterator<Item = RowId> {
+        let len = self.region_len();
+        let taken = self.taken.get(region * len..(region + 1) * len).unwrap_or_default();
+        taken.iter().filter(|slot| **slot != FREE).map(|slot| slot & self.rows)
+    }
+
+    /// How many slots a region has: none if there are fewer slots than regions.
+    pub(super) fn region_len(&self) -> usize {
+        self.taken.len() / REGIONS
+    }
+
+    /// The regions, if there are as many slots.
+    pub(super) fn regions(&mut self) -> impl Iterator<Item = Region<'_>> {
+        let (len, shift, rows) = (self.region_len().max(1), self.shift, self.rows);
+        let regions = self.taken.chunks_mut(len).enumerate();
+        regions.map(move |(at, taken)| Region { taken, first: at * len, shift, rows })
+    }
+}
+
+impl Region<'_> {
+    /// Looks for a row whose hash is at home here.
+    #[inline]
+    pub(super) fn find(&self, hash: u64, is_it: impl Fn(RowId) -> bool) -> Found {
+        let (first, wanted) = (self.home(hash), low(hash));
+        for (at, slot) in self.taken.iter().enumerate().skip(first) {
+            if *slot == FREE {
+                return Found::Free(at);
+            }
+            if (slot ^ wanted) & !self.rows == 0 && is_it(slot & self.rows) {
+                return Found::Row;
+            }
+        }
+        Found::Beyond
+    }
+
+    /// Notes a row in a slot that [`Self::find`] found free.
+    #[inline]
+    pub(super) fn put(&mut self, slot: usize, hash: u64, row: RowId) {
+        if let Some(slot) = self.taken.get_mut(slot) {
+            *slot = low(hash) & !self.rows | row;
+        }
+    }
+
+    /// Gives the row of a slot another place.
+    #[inline]
+    pub(super) fn rename(&mut self, slot: usize, row: RowId) {
+        if let Some(slot) = self.taken.get_mut(slot) {
+            *slot = *slot & !self.rows | row;
+        }
+    }
+
+    /// Reads what [`Self::find`] will, as [`Slots::touch`] does.
+    pub(super) fn touch(&self, hashes: &[u64], read: impl Fn(RowId) -> u32) {
+        touch(hashes, self.rows, |hash| self.taken.get(self.home(hash)).copied().unwrap_or(FREE), read);
+    }
+
+    #[inline]
+    fn home(&self, hash: u64) -> usize {
+        home(hash, self.shift).wrapping_sub(self.first)
+    }
+}
+
+/// Reads slots and rows all at once: where memory is far away, one wait is as long as many.
+#[inline]
+fn touch(hashes: &[u64], rows: u32, slot: impl Fn(u64) -> u32, read: impl Fn(RowId) -> u32) {
+    std::hint::black_box(hashes.iter().map(|hash| slot(*hash)).fold(0, |all, of| all ^ of));
+    // What is most likely another row is not read: the first one stands for it, which is at hand.
+    let row = |hash: &u64| {
+        let slot = slot(*hash);
+        if (slot ^ low(*hash)) & !rows == 0 { slot & rows } else { 0 }
+    };
+    std::hint::black_box(hashes.iter().map(|hash| read(row(hash))).fold(0, |all, of| all ^ of));
 }
 
 /// The newest row of each key.

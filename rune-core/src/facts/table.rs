@@ -24,21 +24,21 @@ pub(super) const NO_ROW: RowId = RowId::MAX;
 /// The rows of one relation.
 #[derive(Debug, Clone)]
 pub struct Table {
-    arity: usize,
-    n_rows: RowId,
-    cells: Vec<Value>,
+    pub(super) arity: usize,
+    pub(super) n_rows: RowId,
+    pub(super) cells: Vec<Value>,
     /// Every row, by all its columns.
-    all: Slots,
-    indexes: Vec<Index>,
+    pub(super) all: Slots,
+    pub(super) indexes: Vec<Index>,
     /// What hashes begin with: nobody who writes rows can know which of them collide.
-    seed: u64,
+    pub(super) seed: u64,
     /// All rows, if they change while others read what they were; then there are none elsewhere.
     shared: Option<Box<SharedRows>>,
 }
 
 /// Rows by some of their columns: the newest of each key, and for each row the one before it.
 #[derive(Debug, Clone)]
-struct Index {
+pub(super) struct Index {
     columns: Box<[usize]>,
     newest: Keys,
     before: Vec<RowId>,
@@ -225,7 +225,7 @@ impl Table {
     }
 
     /// Makes room for so many more rows.
-    fn reserve(&mut self, n: usize) {
+    pub(super) fn reserve(&mut self, n: usize) {
         let Self { arity, cells, seed, .. } = self;
         let hash = |id: RowId| Some(hash_row(*seed, row_of(cells, *arity, id)));
         self.all.reserve(self.n_rows, n, hash);
@@ -312,7 +312,7 @@ impl Table {
 }
 
 impl Index {
-    fn add(&mut self, rows: Range<RowId>, cells: &[Value], arity: usize, seed: u64) {
+    pub(super) fn add(&mut self, rows: Range<RowId>, cells: &[Value], arity: usize, seed: u64) {
         let Self { columns, newest, before } = self;
         if let [column] = **columns {
             let key = |id: RowId| row_of(cells, arity, id).get(column).copied().unwrap_or(Value::FALSE);

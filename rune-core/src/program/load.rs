@@ -179,7 +179,7 @@ pub(super) fn derive(
         Err(error) => {
             let code = match error.bound {
                 Bound::Rows(_) => Code::TooManyRows,
-                Bound::Steps(_) => Code::TooManySteps,
+                Bound::Steps(_) | Bound::Rounds(_) => Code::TooManySteps,
             };
             let finding = Finding::new(code, error.span, error.to_string());
             findings.push(finding.help("does it count up, or pair everything with everything?"));

@@ -22,7 +22,7 @@ use std::{
 };
 
 use crate::{
-    base::{FileId, Pool, Sources, Span, Values, Version, View, limits},
+    base::{FileId, Pool, Sources, Span, Threads, Values, Version, View, limits},
     check::{
         self, CheckedEntity,
         rules::{CheckedRules, FactList, Names, RuleTexts, attributes},
@@ -59,6 +59,9 @@ pub struct Options {
     /// Whether all that follows is derived when the program is built, and nothing when it is asked for: as if every relation were
     /// declared `@materialize`.
     pub derive_all: bool,
+    /// How many threads may derive at once what follows from large relations, half as many if another version is served meanwhile.
+    /// What is derived, its order and its limits do not depend on it.
+    pub threads: Threads,
 }
 
 impl Default for Options {
@@ -70,6 +73,7 @@ impl Default for Options {
             rows_max: limits::ROWS_MAX,
             steps_max: limits::DERIVATION_STEPS_MAX,
             derive_all: false,
+            threads: Threads::available(),
         }
     }
 }
@@ -381,7 +385,8 @@ impl Build<'_> {
         let place = sources.files().next().map_or(Span::NOWHERE, |(file, _)| Span::new(file, 0..0));
         let given = Given { entities: &entities, rows: &[&rows] };
         let (values, findings) = (&mut self.values, &mut *self.findings);
-        let bounds = Bounds { steps_max: self.options.steps_max, rows_max: self.options.rows_max };
+        let Options { steps_max, rows_max, threads, .. } = self.options;
+        let bounds = Bounds { steps_max, rows_max, threads };
         let mut facts = given.load(&rules, bounds, place, values, findings)?;
         if schema.as_ref().is_some_and(Schema::has_live_types) {
             facts.take_live_entities();

@@ -12,7 +12,7 @@ use std::{fmt, sync::Arc};
 use serde::Serialize;
 
 use crate::{
-    base::{OwnedValue, Pool, Scratch, Sources, Span, Value, Values, limits, value::each_entity},
+    base::{OwnedValue, Pool, Scratch, Sources, Span, Threads, Value, Values, limits, value::each_entity},
     check::rules::{CheckedRules, Goal, Names, PredicateId, PredicateKind, Question, Term},
     datalog::{self, Bounds, Missing, Solver, Stop, give},
     decide::{Bound, Request, RequestWorld, Terms, bind},
@@ -171,7 +171,7 @@ impl Asked<'_> {
         steps: &mut u64,
     ) -> Tried {
         let mut pool = Pool::over(self.pool.clone());
-        let bounds = Bounds { steps_max: *steps, rows_max: limits::ROWS_MAX };
+        let bounds = Bounds { steps_max: *steps, rows_max: limits::ROWS_MAX, threads: Threads::ONE };
         let Terms { rules, facts, demand, .. } = self.terms;
         let supposed = datalog::suppose(rules, facts, &mut pool, (values, rows), demand.is_empty(), bounds);
         let Ok((facts, demand, work)) = supposed else {

@@ -156,7 +156,11 @@ impl ReloadCoordinator {
         }
         self.served.update(|status| status.building = Some(sources.version()));
         let built = match &live {
-            Some(live) => live.stable().build_next(sources.clone(), self.options),
+            // Who decides meanwhile needs a processor too.
+            Some(live) => {
+                let options = Options { threads: self.options.threads.half(), ..self.options };
+                live.stable().build_next(sources.clone(), options)
+            }
             None => Program::build(sources.clone(), self.options),
         };
         let (at, end) = clock();

@@ -18,7 +18,7 @@ use std::{
 use hashbrown::HashMap;
 
 use crate::{
-    base::{LivePool, Span, Value, Values, limits},
+    base::{LivePool, Span, Threads, Value, Values, limits},
     check::{
         CheckedEntity,
         rules::{Names, PredicateId},
@@ -469,11 +469,13 @@ impl Live {
 }
 
 /// What a program may take is what keeping it derived may begin with, and what was live before.
-pub(super) const WHOLE: Bounds = Bounds { steps_max: limits::DERIVATION_STEPS_MAX, rows_max: limits::ROWS_MAX };
+pub(super) const WHOLE: Bounds =
+    Bounds { steps_max: limits::DERIVATION_STEPS_MAX, rows_max: limits::ROWS_MAX, ..BOUNDS };
 /// Deriving anew what is not kept.
 pub(super) const ANEW: Bounds = Bounds { rows_max: limits::ROWS_MAX, ..BOUNDS };
-/// Following a batch.
-const BOUNDS: Bounds = Bounds { steps_max: limits::LIVE_STEPS_MAX, rows_max: limits::LIVE_DERIVED_MAX };
+/// Following a batch, on the thread that writes: the others decide.
+const BOUNDS: Bounds =
+    Bounds { steps_max: limits::LIVE_STEPS_MAX, rows_max: limits::LIVE_DERIVED_MAX, threads: Threads::ONE };
 
 /// Derives relations anew from what is given and what the others have. An error says in words what takes too much.
 pub(super) fn derive_anew(

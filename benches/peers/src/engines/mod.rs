@@ -40,8 +40,11 @@ impl Clock {
     }
 }
 
-/// The engines of this package. `rune-given` is RUNE without the rules: what reading and storing takes.
-pub const ENGINES: [&str; 5] = ["rune", "rune-given", "ascent", "datafrog", "differential"];
+/// The engines of this package. `rune-given` is RUNE without the rules: what reading and storing takes; `rune-threads` has as many
+/// threads as there are, all others one.
+pub const ENGINES: [&str; 6] = ["rune", "rune-given", "rune-threads", "ascent", "datafrog", "differential"];
+/// Those that are RUNE.
+pub const OURS: [&str; 3] = ["rune", "rune-given", "rune-threads"];
 
 /// Runs an engine in this process.
 ///
@@ -51,7 +54,7 @@ pub const ENGINES: [&str; 5] = ["rune", "rune-given", "ascent", "datafrog", "dif
 pub fn run(engine: &str, program: &str, dir: &Path) -> Result<(), String> {
     let mut clock = Clock::start();
     if engine.starts_with("rune") {
-        return rune::run(program, dir, engine == "rune", &mut clock);
+        return rune::run(engine, program, dir, &mut clock);
     }
     let given = Tables::read(dir).map_err(|error| error.to_string())?;
     let count = match engine {

@@ -3,7 +3,7 @@
 use std::{fs, io, path::Path};
 
 use rune_core::{
-    Options, Program, Sources,
+    Options, Program, Sources, Threads,
     base::{File, Values as _},
 };
 
@@ -25,13 +25,17 @@ pub fn sources(dir: &Path, is_with_rules: bool) -> io::Result<Sources> {
     Ok(Sources::new(files))
 }
 
-/// Builds a program.
+/// Builds a program on one thread.
 ///
 /// # Errors
 ///
 /// The first finding.
 pub fn build(sources: Sources) -> Result<Program, String> {
-    Program::build(sources, Options::default()).map_err(|error| {
+    build_on(Threads::ONE, sources)
+}
+
+fn build_on(threads: Threads, sources: Sources) -> Result<Program, String> {
+    Program::build(sources, Options { threads, ..Options::default() }).map_err(|error| {
         let text = error.to_string();
         text.lines().find(|line| line.starts_with("error")).unwrap_or(&text).to_owned()
     })
@@ -54,10 +58,12 @@ pub fn count(program: &str, built: &Program) -> Result<u64, String> {
     Ok(count)
 }
 
-pub fn run(program: &str, dir: &Path, is_with_rules: bool, clock: &mut Clock) -> Result<(), String> {
+pub fn run(engine: &str, program: &str, dir: &Path, clock: &mut Clock) -> Result<(), String> {
+    let is_with_rules = engine != "rune-given";
     let sources = sources(dir, is_with_rules).map_err(|error| error.to_string())?;
     clock.loaded();
-    let built = build(sources)?;
+    let threads = if engine == "rune-threads" { Threads::available() } else { Threads::ONE };
+    let built = build_on(threads, sources)?;
     clock.report(if is_with_rules { count(program, &built)? } else { 0 });
     // What a server never does either: taking it down.
     std::mem::forget(built);

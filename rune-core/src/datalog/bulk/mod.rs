@@ -12,6 +12,7 @@
 
 mod rounds;
 mod run;
+mod wave;
 
 use crate::{
     base::Value,
@@ -25,6 +26,7 @@ use crate::{
 use super::{Ask, AskKind, Body, CompiledRule, Plan};
 
 pub(super) use run::Machine;
+pub(super) use wave::Worker;
 
 /// Columns of what is taken; rows with more of them are rare, and their rules are evaluated as others are.
 const COLUMNS_MAX: usize = 8;

@@ -16,6 +16,7 @@ use super::{
         solve::Stop,
     },
     Code,
+    wave::{Cut, Wave},
 };
 
 impl Run<'_> {
@@ -69,26 +70,37 @@ impl Run<'_> {
         values: &mut impl Values,
     ) -> Result<bool, DeriveError> {
         let n_before = n_rows(store, rule.head);
+        let (threads, cut) = (self.bounds.threads, Cut::of(self.bounds.threads));
         self.machine.begin(code);
         self.machine.steps_left = self.steps_left;
+        self.machine.pause = cut.pause;
+        let mut is_shared = true;
         loop {
             let left = self.bounds.rows_max.saturating_sub(self.n_rows);
             let flow = self.machine.run(code, (&*store, &mut *values), news, rule.head, left);
-            let is_done = match flow {
-                ControlFlow::Break(Stop::TooManySteps) => return Err(self.too_many_steps(rule)),
-                ControlFlow::Break(Stop::Enough) if self.machine.has_failed => break,
-                ControlFlow::Break(Stop::Enough) => return Err(self.too_many_rows(rule)),
-                ControlFlow::Continue(is_done) => is_done,
-            };
             if let Some(relation) = store.relation_mut(rule.head) {
                 self.n_rows += u64::from(relation.rows.insert_all(&self.machine.found));
             }
-            if self.bounds.rows_max < self.n_rows {
-                return Err(self.too_many_rows(rule));
+            self.check_rows(rule)?;
+            match flow {
+                ControlFlow::Break(Stop::TooManySteps) => return Err(self.too_many_steps(rule)),
+                ControlFlow::Break(Stop::Enough) if self.machine.has_failed => break,
+                ControlFlow::Break(Stop::Enough) => return Err(self.too_many_rows(rule)),
+                ControlFlow::Continue(true) => break,
+                ControlFlow::Continue(false) if !is_shared => continue,
+                ControlFlow::Continue(false) => {}
             }
-            if is_done {
-                break;
-            }
+            let n_steps = self.steps_left - self.machine.steps_left;
+            let of = (news, rule.head);
+            let wave =
+                Wave::of(code, (&*store, &*values), of, (&self.machine, n_steps), (&mut self.workers, cut), threads);
+            let (Some(wave), Some(relation)) = (wave, store.relation_mut(rule.head)) else { continue };
+            self.machine.n_done += wave.n_rows;
+            self.machine.steps_left -= wave.n_steps;
+            self.machine.n_touched += wave.n_touched;
+            is_shared = !wave.is_cut;
+            self.n_rows += u64::from(wave.insert_into(&mut relation.rows, &mut self.workers, cut, threads));
+            self.check_rows(rule)?;
         }
         self.steps_left = self.machine.steps_left;
         self.n_touched += std::mem::take(&mut self.machine.n_touched);
@@ -100,5 +112,9 @@ impl Run<'_> {
             self.now = self.now.next();
         }
         Ok(!self.machine.has_failed)
+    }
+
+    fn check_rows(&self, rule: &CompiledRule) -> Result<(), DeriveError> {
+        if self.bounds.rows_max < self.n_rows { Err(self.too_many_rows(rule)) } else { Ok(()) }
     }
 }

@@ -20,14 +20,14 @@ use super::{
     Age, Bind, COLUMNS_MAX, Cell, Code, Filter, Step,
 };
 
-/// Cells that are found before they are put where they belong.
-const CELLS_FULL: usize = 1 << 14;
+/// Cells that are found before filters take out what does not pass.
+const CELLS_FILTERED: usize = 1 << 14;
 /// Cells that one row may lead to before those that say nothing new are taken out.
 const CELLS_MAX: usize = 1 << 22;
 
 /// A step with the table that it reads.
 #[derive(Debug)]
-enum Op<'c> {
+pub(super) enum Op<'c> {
     Scan {
         table: &'c Table,
         rows: Range<RowId>,
@@ -76,9 +76,9 @@ enum Op<'c> {
 
 /// A code with the tables that it reads.
 #[derive(Debug)]
-struct Ops<'c> {
+pub(super) struct Ops<'c> {
     code: &'c Code,
-    steps: Vec<Op<'c>>,
+    pub(super) steps: Vec<Op<'c>>,
     filters: Vec<(&'c Table, Range<RowId>)>,
 }
 
@@ -91,10 +91,15 @@ pub(in crate::datalog) struct Machine {
     /// The rows that a filter asks for, and whether each result is kept.
     asked: Vec<Value>,
     kept: Vec<bool>,
+    /// Cells of what was found that have passed the filters.
+    n_filtered: usize,
     /// Rows of the first step that are done.
-    n_done: RowId,
-    /// Cells that are too many.
+    pub(super) n_done: RowId,
+    /// When it is time to put what was found where it belongs.
+    pub(super) pause: Pause,
+    /// Cells that are too many, and whether it ends then.
     cells_max: usize,
+    pub(super) is_brief: bool,
     /// Whether an aggregate had no value, so that others must say what follows.
     pub(in crate::datalog) has_failed: bool,
     /// That of the aggregate that is being made.
@@ -103,16 +108,31 @@ pub(in crate::datalog) struct Machine {
     pub(in crate::datalog) n_touched: u64,
 }
 
+/// How much is found, or how many steps are taken, before what was found is put where it belongs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pause {
+    pub(super) n_cells: usize,
+    pub(super) n_steps: u64,
+}
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self { n_cells: 1 << 14, n_steps: 1 << 17 }
+    }
+}
+
 impl Machine {
     pub(in crate::datalog) fn begin(&mut self, code: &Code) {
         self.registers.clear();
         self.registers.resize(code.n_registers, Value::UNKNOWN);
-        (self.n_done, self.cells_max, self.has_failed) = (0, CELLS_MAX, false);
+        self.found.clear();
+        (self.n_done, self.n_filtered, self.cells_max, self.has_failed) = (0, 0, CELLS_MAX, false);
     }
 
-    /// Finds what follows from rows of the first step until much is found. Says whether that is all.
+    /// Finds what follows from rows of the first step until it is time to pause. Says whether that is all.
     ///
-    /// A break is for steps, or for more than `rows_max` rows that are new.
+    /// A break is for steps, or for more than `rows_max` rows that are new, or for an aggregate without a value. What was found
+    /// before it is there.
     pub(in crate::datalog) fn run<S: Store, V: Values>(
         &mut self,
         code: &Code,
@@ -123,33 +143,36 @@ impl Machine {
     ) -> ControlFlow<Stop, bool> {
         let nothing = Table::new(0);
         let ops = ops_of(code, store, news, &nothing);
-        self.found.clear();
-        let head = store.relation(head).map_or(&nothing, |relation| &relation.rows);
-        let mut run = Run { ops: &ops, values, head, rows_max, machine: self };
-        let Some(Op::Scan { table, rows, binds }) = ops.steps.first() else {
-            run.go(0)?;
-            run.filter()?;
-            return ControlFlow::Continue(true);
+        let head = table_of(head, store, &nothing);
+        let first = match ops.steps.first() {
+            Some(Op::Scan { rows, .. }) => rows.start + self.n_done..rows.end,
+            _ => 0..0,
         };
-        run.spend(1)?;
-        let first = rows.start + run.machine.n_done;
-        for id in first..rows.end {
-            run.machine.n_done += 1;
-            run.touch()?;
-            if run.binds(table.row(id), binds) {
-                run.go(1)?;
-            }
-            if CELLS_FULL <= run.machine.found.len() {
-                run.filter()?;
-                return ControlFlow::Continue(false);
-            }
-        }
-        run.filter()?;
-        ControlFlow::Continue(true)
+        self.run_rows(&ops, values, head, first, rows_max)
+    }
+
+    /// Finds what follows from these rows of the first step, if that goes through rows.
+    pub(super) fn run_rows<V: Values>(
+        &mut self,
+        ops: &Ops<'_>,
+        values: &mut V,
+        head: &Table,
+        rows: Range<RowId>,
+        rows_max: u64,
+    ) -> ControlFlow<Stop, bool> {
+        self.found.clear();
+        self.n_filtered = 0;
+        let mut run = Run { ops, values, head, rows_max, machine: self };
+        let flow = match ops.steps.first() {
+            Some(Op::Scan { table, binds, .. }) => run.first(table, rows, binds),
+            _ => run.go(0).map_continue(|()| true),
+        };
+        run.filter();
+        flow
     }
 }
 
-fn table_of<'c>(id: PredicateId, store: &'c impl Store, nothing: &'c Table) -> &'c Table {
+pub(super) fn table_of<'c>(id: PredicateId, store: &'c impl Store, nothing: &'c Table) -> &'c Table {
     store.relation(id).map_or(nothing, |relation| &relation.rows)
 }
 
@@ -164,7 +187,7 @@ fn rows_of_age((id, age): (PredicateId, Age), store: &impl Store, news: &[Range<
 }
 
 // Recurses once per aggregate within another, whose nesting was limited.
-fn ops_of<'c, S: Store>(code: &'c Code, store: &'c S, news: &[Range<RowId>], nothing: &'c Table) -> Ops<'c> {
+pub(super) fn ops_of<'c, S: Store>(code: &'c Code, store: &'c S, news: &[Range<RowId>], nothing: &'c Table) -> Ops<'c> {
     let filter = |of: &Filter| (table_of(of.of, store, nothing), rows_of_age((of.of, of.age), store, news));
     let steps = code.steps.iter().map(|step| op(step, store, news, nothing)).collect();
     Ops { code, steps, filters: code.filters.iter().map(filter).collect() }
@@ -250,6 +273,26 @@ impl<V: Values> Run<'_, '_, V> {
         true
     }
 
+    /// Goes through rows of the first step until it is time to pause, and says whether those are all.
+    fn first(&mut self, table: &Table, rows: Range<RowId>, binds: &[Bind]) -> ControlFlow<Stop, bool> {
+        let Pause { n_cells, n_steps } = self.machine.pause;
+        let steps_end = self.machine.steps_left.saturating_sub(n_steps);
+        for id in rows {
+            self.machine.n_done += 1;
+            self.touch()?;
+            if self.binds(table.row(id), binds) {
+                self.go(1)?;
+            }
+            if CELLS_FILTERED <= self.machine.found.len() - self.machine.n_filtered {
+                self.filter();
+            }
+            if n_cells <= self.machine.found.len() || self.machine.steps_left < steps_end {
+                return ControlFlow::Continue(false);
+            }
+        }
+        ControlFlow::Continue(true)
+    }
+
     // Recurses once per condition that has rows.
     fn go(&mut self, first: usize) -> Flow {
         let ops = &self.ops.steps;
@@ -326,13 +369,10 @@ impl<V: Values> Run<'_, '_, V> {
         let mut inner = self.machine.inner.take().unwrap_or_default();
         inner.begin(ops.code);
         inner.registers.clone_from(&self.machine.registers);
-        inner.found.clear();
         (inner.steps_left, inner.n_touched) = (self.machine.steps_left, 0);
         let mut run = Run { ops, values: &mut *self.values, head: &nothing, rows_max: u64::MAX, machine: &mut inner };
-        let flow = match run.go(0) {
-            Flow::Continue(()) => run.filter(),
-            stop @ Flow::Break(_) => stop,
-        };
+        let flow = run.go(0);
+        run.filter();
         self.machine.steps_left = inner.steps_left;
         self.machine.n_touched += inner.n_touched;
         self.machine.has_failed |= inner.has_failed;
@@ -376,7 +416,7 @@ impl<V: Values> Run<'_, '_, V> {
             n += 1;
         }
         self.machine.n_touched += n;
-        self.spend(n)?;
+        self.spend(n + n * self.n_filters())?;
         if self.machine.cells_max <= self.machine.found.len() { self.thin() } else { Flow::Continue(()) }
     }
 
@@ -402,45 +442,54 @@ impl<V: Values> Run<'_, '_, V> {
             let value = self.term(*term);
             self.machine.found.push(value);
         }
+        self.spend(self.n_filters())?;
         if self.machine.cells_max <= self.machine.found.len() { self.thin() } else { Flow::Continue(()) }
     }
 
+    /// How many filters a result has yet to pass. The steps for that are spent when it is found, so that when steps end does not
+    /// depend on when filters are applied.
+    fn n_filters(&self) -> u64 {
+        self.ops.filters.len() as u64
+    }
+
     /// Takes out what does not pass the filters.
-    fn filter(&mut self) -> Flow {
+    fn filter(&mut self) {
         let arity = self.ops.code.result.len();
         for (filter, (table, rows)) in self.ops.code.filters.iter().zip(&self.ops.filters) {
-            let Machine { found, asked, kept, .. } = &mut *self.machine;
+            let Machine { found, asked, kept, n_filtered, .. } = &mut *self.machine;
             asked.clear();
             kept.clear();
-            for row in found.chunks_exact(arity) {
+            for row in found.get(*n_filtered..).unwrap_or_default().chunks_exact(arity) {
                 asked.extend(filter.cells.iter().map(|cell| match cell {
                     Cell::Of(column) => row.get(*column).copied().unwrap_or(Value::UNKNOWN),
                     Cell::Constant(value) => *value,
                 }));
             }
             table.find_all(asked, |at| kept.push(at.is_some_and(|at| rows.contains(&at)) == filter.wanted));
-            let mut end = 0;
-            for at in kept.iter().enumerate().filter(|(_, is_kept)| **is_kept).map(|(at, _)| at * arity) {
+            let (first, mut end) = (*n_filtered, *n_filtered);
+            for at in kept.iter().enumerate().filter(|(_, is_kept)| **is_kept).map(|(at, _)| first + at * arity) {
                 found.copy_within(at..at + arity, end);
                 end += arity;
             }
             found.truncate(end);
-            let n = kept.len() as u64;
-            self.machine.n_touched += n;
-            self.spend(n)?;
+            self.machine.n_touched += kept.len() as u64;
         }
-        Flow::Continue(())
+        self.machine.n_filtered = self.machine.found.len();
     }
 
     /// Takes out what is found twice, or is there already.
     #[cold]
     fn thin(&mut self) -> Flow {
-        self.filter()?;
+        if self.machine.is_brief {
+            return Flow::Break(Stop::Enough);
+        }
+        self.filter();
         let arity = self.ops.code.result.len();
         let mut kept = Table::new(arity);
         kept.insert_all(&self.machine.found);
         let is_new = |row: &&[Value]| self.head.find(row).is_none();
         self.machine.found = kept.rows().filter(is_new).flatten().copied().collect();
+        self.machine.n_filtered = self.machine.found.len();
         if self.rows_max < (self.machine.found.len() / arity.max(1)) as u64 {
             return Flow::Break(Stop::Enough);
         }
