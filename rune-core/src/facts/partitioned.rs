@@ -199,19 +199,19 @@ impl Table {
         each(n_threads, all.regions().zip(&mut news).enumerate(), fill);
         Fill { table: cells, n_before, arity, seed, batch: &batch }.fill_beyond(all, &mut news);
         let (ranks, n_new) = batch.rank(&news);
-        let name = |region: &mut Region<'_>, news: &News| {
-            for (slot, place) in &news.slots {
-                let (word, bit) = (*place as usize / 64, place % 64);
-                let (before, is_new) = (ranks.get(word), batch.is_new.get(word));
-                let before_it = is_new.copied().unwrap_or_default() & ((1 << bit) - 1);
-                let rank = before.copied().unwrap_or_default() + before_it.count_ones();
-                region.rename(*slot as usize, n_before + rank);
-            }
+        let rank = |place: RowId| {
+            let (word, bit) = (place as usize / 64, place % 64);
+            let of_word = batch.is_new.get(word).copied().unwrap_or_default() & ((1 << bit) - 1);
+            n_before + ranks.get(word).copied().unwrap_or_default() + of_word.count_ones()
         };
         let regions = all.regions().zip(&news).map(|(region, news)| Task::Name(region, news));
         each(n_threads, std::iter::once(Task::Append(cells)).chain(regions), |task| match task {
             Task::Append(cells) => batch.append(cells, arity),
-            Task::Name(mut region, news) => name(&mut region, news),
+            Task::Name(mut region, news) => {
+                for slots in news.slots.chunks(BATCH) {
+                    region.rename(slots.iter().map(|(slot, place)| (*slot, rank(*place))));
+                }
+            }
         });
         self.n_rows = n_before + n_new;
         let Self { cells, indexes, .. } = self;
@@ -231,11 +231,20 @@ impl Table {
         let hash = |id: RowId| hash_row(*seed, row_of(cells, *arity, id));
         let mut beyond: Vec<Vec<RowId>> = vec![Vec::new(); REGIONS];
         each(n_threads, all.regions().zip(&mut beyond).enumerate(), |(at, (mut region, beyond))| {
-            for id in old.rows_in(at) {
-                let hash = hash(id);
-                match region.find(hash, |_| false) {
-                    Found::Free(slot) if region_of(hash) == at => region.put(slot, hash, id),
-                    _ => beyond.push(id),
+            let mut rows = old.rows_in(at);
+            loop {
+                let (mut hashes, mut n) = ([(0, 0); BATCH], 0);
+                for (place, id) in hashes.iter_mut().zip(&mut rows) {
+                    (*place, n) = ((hash(id), id), n + 1);
+                }
+                for (hash, id) in hashes.iter().take(n) {
+                    match region.find(*hash, |_| false) {
+                        Found::Free(slot) if region_of(*hash) == at => region.put(slot, *hash, *id),
+                        _ => beyond.push(*id),
+                    }
+                }
+                if n < BATCH {
+                    return;
                 }
             }
         });

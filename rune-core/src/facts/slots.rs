@@ -211,11 +211,15 @@ impl Region<'_> {
         }
     }
 
-    /// Gives the row of a slot another place.
+    /// Gives the rows of slots their places, at most [`BATCH`] of them, which are read all at once.
     #[inline]
-    pub(super) fn rename(&mut self, slot: usize, row: RowId) {
-        if let Some(slot) = self.taken.get_mut(slot) {
-            *slot = *slot & !self.rows | row;
+    pub(super) fn rename(&mut self, slots: impl Iterator<Item = (RowId, RowId)> + Clone) {
+        let slot = |at: RowId| self.taken.get(at as usize).copied().unwrap_or(FREE);
+        std::hint::black_box(slots.clone().fold(0, |all, (at, _)| all ^ slot(at)));
+        for (at, row) in slots {
+            if let Some(slot) = self.taken.get_mut(at as usize) {
+                *slot = *slot & !self.rows | row;
+            }
         }
     }
 

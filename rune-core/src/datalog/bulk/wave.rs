@@ -29,8 +29,8 @@ use super::{
     run::{Machine, Op, Ops, Pause, ops_of, table_of},
 };
 
-/// Ranges that are enough for as many threads as there may be.
-const RANGES: u64 = 32 * limits::DERIVING_THREADS_MAX as u64;
+/// Ranges of one wave: enough for as many threads as there may be, and few enough that one sees soon how much the next lead to.
+const RANGES: usize = 32 * limits::DERIVING_THREADS_MAX;
 /// Cells that a range seldom has more of, for which room is kept.
 const SPARE_CELLS_MAX: usize = 1 << 17;
 
@@ -116,7 +116,7 @@ impl Wave {
         }
         // Of rows that lead to little, more: each range has its price when what was found is put together.
         let least = (cut.range_steps / of_row).max(1);
-        let of_range = RowId::try_from((n_rows / RANGES).clamp(least, 16 * least)).unwrap_or(RowId::MAX);
+        let of_range = RowId::try_from((n_rows / RANGES as u64).clamp(least, 16 * least)).unwrap_or(RowId::MAX);
         let ranges = rows.clone().step_by(of_range as usize).map(|first| {
             let end = first.saturating_add(of_range).min(rows.end);
             first..end
@@ -126,7 +126,7 @@ impl Wave {
             ops: &ops,
             values,
             head: table_of(head, store, &nothing),
-            ranges: Claims::new(ranges.enumerate()),
+            ranges: Claims::new(ranges.take(RANGES).enumerate()),
             steps_left: AtomicU64::new(machine.steps_left),
             n_cells: AtomicUsize::new(0),
             cells_full: cut.cells_full,
