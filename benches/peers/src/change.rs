@@ -84,7 +84,8 @@ fn maintained(built: &Program) -> Result<(f64, Changed), String> {
     let rows = |id| facts.relations.get(id).map(|of| &of.rows).ok_or("there are no rows");
     let (edges, pairs) = (rows(edge)?, rows(tc)?);
     let begun = Instant::now();
-    let made = Maintained::of(engine, facts, &mut values, &BTreeSet::from([tc]), BOUNDS);
+    let wanted = BTreeSet::from([tc]);
+    let made = Maintained::of((engine, facts), &mut values, (&wanted, &BTreeSet::new()), BOUNDS);
     let mut made = made.map_err(|error| error.to_string())?;
     let made_ms = begun.elapsed().as_secs_f64() * 1e3;
     let mut changed = Changed::default();

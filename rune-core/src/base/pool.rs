@@ -119,7 +119,9 @@ impl Pool {
             shared: None,
             inherited: Some(inherited),
         };
-        [Value::FALSE, Value::TRUE, Value::NO_MEMBERS].into_iter().for_each(|value| pool.take(value));
+        for value in [Value::FALSE, Value::TRUE, Value::NO_MEMBERS] {
+            pool.take(value);
+        }
         Some(pool)
     }
 
@@ -336,7 +338,7 @@ impl LivePool {
 
     /// Notes that one more thing names a value.
     pub fn hold(&mut self, value: Value) {
-        if let Some(at) = self.place(value)
+        if let Some(at) = Self::place(value)
             && let Some(n) = self.n_held.get_mut(at as usize)
         {
             *n += 1;
@@ -345,7 +347,7 @@ impl LivePool {
 
     /// Notes that one thing less names a value.
     pub fn release(&mut self, value: Value) {
-        if let Some(at) = self.place(value)
+        if let Some(at) = Self::place(value)
             && let Some(n) = self.n_held.get_mut(at as usize)
         {
             debug_assert!(0 < *n, "what is let go of was held");
@@ -378,7 +380,7 @@ impl LivePool {
     pub fn is_counted(&self, named: impl Iterator<Item = Value>) -> bool {
         let mut counts = vec![0; self.n_held.len()];
         let mut count = |value: Value| {
-            if let Some(n) = self.place(value).and_then(|at| counts.get_mut(at as usize)) {
+            if let Some(n) = Self::place(value).and_then(|at| counts.get_mut(at as usize)) {
                 *n += 1;
             }
         };
@@ -392,7 +394,7 @@ impl LivePool {
     }
 
     /// The place of a value that came.
-    fn place(&self, value: Value) -> Option<u32> {
+    fn place(value: Value) -> Option<u32> {
         value.is_live().then(|| value.0 - LIVE)
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod cell;
 mod hierarchy;
+mod known;
 mod partitioned;
 mod places;
 mod relations;
@@ -14,10 +15,7 @@ mod sync;
 mod table;
 pub mod token;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use hashbrown::{HashMap, HashSet};
 
@@ -31,6 +29,7 @@ use crate::{
 };
 
 pub use hierarchy::{Hierarchy, HierarchyFault};
+pub use known::Known;
 pub use partitioned::FoundRows;
 pub use places::{Births, Places, Tick};
 pub use relations::{Doubts, Relation, Relations, matches};
@@ -55,46 +54,6 @@ pub struct Facts {
     known: OnceLock<Known>,
     /// The relations.
     pub relations: Relations,
-}
-
-/// Known entities.
-#[derive(Debug, Default)]
-pub struct Known {
-    /// Those of each type.
-    pub by_type: BTreeMap<Symbol, Vec<Value>>,
-    /// A bit for each value that the program holds, as far as any is known, and for each that is live.
-    all: [Vec<u64>; 2],
-}
-
-impl Known {
-    /// Whether an entity is known.
-    #[must_use]
-    pub fn has(&self, entity: Value) -> bool {
-        let (word, bit) = Self::place(entity);
-        let [stored, live] = &self.all;
-        let words = if entity.is_live() { live } else { stored };
-        !entity.is_local() && words.get(word).is_some_and(|word| word & bit != 0)
-    }
-
-    /// Adds an entity, and says whether it is new. What a request brings along is not known.
-    fn insert(&mut self, entity: Value) -> bool {
-        if entity.is_local() {
-            return false;
-        }
-        let (word, bit) = Self::place(entity);
-        let [stored, live] = &mut self.all;
-        let words = if entity.is_live() { live } else { stored };
-        if words.len() <= word {
-            words.resize(word + 1, 0);
-        }
-        words.get_mut(word).is_some_and(|word| std::mem::replace(word, *word | bit) & bit == 0)
-    }
-
-    /// The word and the bit of a value among those of its kind.
-    fn place(entity: Value) -> (usize, u64) {
-        let at = entity.place();
-        (at / 64, 1 << (at % 64))
-    }
 }
 
 /// Where rules read and what they read of entities.

@@ -16,7 +16,7 @@ use hashbrown::HashMap;
 
 use crate::{
     base::{
-        Symbol, Value, Values, View as Datum, limits,
+        LivePool, Symbol, Value, Values, View as Datum, limits,
         value::{each_entity, member},
     },
     check::rules::{Names, Predicate, PredicateId, PredicateKind},
@@ -138,8 +138,7 @@ impl<'s> Step<'s> {
         for row in renamed_rows(live.facts.live_entities(), renamed) {
             let [old, new] = row;
             live.facts.replace_live_entity(&old, &new);
-            new.into_iter().for_each(|value| live.values.hold(value));
-            old.into_iter().for_each(|value| live.values.release(value));
+            name_instead(&mut live.values, &new, &old);
         }
         for id in new.rules().changing.keys() {
             let is_live = predicate(new, *id).is_some_and(|of| of.kind == PredicateKind::Live);
@@ -150,8 +149,7 @@ impl<'s> Step<'s> {
                 given.delete(*id, &old);
                 given.insert(*id, &new);
                 if is_live {
-                    new.into_iter().for_each(|value| live.values.hold(value));
-                    old.into_iter().for_each(|value| live.values.release(value));
+                    name_instead(&mut live.values, &new, &old);
                 }
             }
         }
@@ -268,9 +266,12 @@ impl<'s> Step<'s> {
             let relation = facts.relation(*id).filter(|_| *id != Names::IN);
             relation.into_iter().flat_map(Relation::values).for_each(visit);
         };
-        these.iter().for_each(|id| values(&live.facts, id, &mut |value| live.values.hold(value)));
-        let gone = before.ahead().iter().filter(|was| !still_kept.contains(*was));
-        gone.for_each(|was| values(&before.facts, was, &mut |value| live.values.release(value)));
+        for id in &these {
+            values(&live.facts, id, &mut |value| live.values.hold(value));
+        }
+        for was in before.ahead().iter().filter(|was| !still_kept.contains(*was)) {
+            values(&before.facts, was, &mut |value| live.values.release(value));
+        }
         Some(())
     }
 }
@@ -313,6 +314,16 @@ fn renamed_rows<'r>(rows: impl Iterator<Item = &'r [Value]>, renamed: &HashMap<V
     let named = rows.filter(|row| row.iter().any(is_renamed));
     let new = |value: &Value| renamed.get(value).copied().unwrap_or(*value);
     named.map(|row| [row.to_vec(), row.iter().map(new).collect()]).collect()
+}
+
+/// Notes that a row names values, and that another does no longer.
+fn name_instead(values: &mut LivePool, new: &[Value], old: &[Value]) {
+    for value in new {
+        values.hold(*value);
+    }
+    for value in old {
+        values.release(*value);
+    }
 }
 
 impl Live {
@@ -393,8 +404,14 @@ impl Live {
 mod tests {
     use std::sync::Arc;
 
-    use super::{super::FactStore, *};
-    use crate::{Batch, BuildError, Options, Sources};
+    use super::{
+        super::{Batch, FactStore},
+        *,
+    };
+    use crate::{
+        base::Sources,
+        program::{BuildError, Options},
+    };
 
     const TEXT: &str = r#"
 version = "rune/1.0"
