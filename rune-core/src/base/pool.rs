@@ -321,7 +321,14 @@ impl LivePool {
                 renamed.insert(value, self.intern(datum));
             }
         }
-        renamed
+        // What has parts of several heights was renamed more than once.
+        let last = |mut value: Value| {
+            while let Some(next) = renamed.get(&value) {
+                value = *next;
+            }
+            value
+        };
+        renamed.keys().map(|value| (*value, last(*value))).collect()
     }
 
     /// The values as they are now.

@@ -135,7 +135,7 @@ impl Program {
     }
 
     /// Builds the program that is to take the place of this one. It is the same as [`Self::build`] makes of these sources; but where
-    /// there are live facts, [`Engine::swap`](crate::Engine::swap) has less to do, since what both programs name has one id in both.
+    /// there are live facts, `Engine::swap` has less to do, since what both programs name has one id in both.
     ///
     /// # Errors
     ///

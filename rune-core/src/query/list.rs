@@ -405,11 +405,17 @@ impl Asked<'_> {
                         |of: &ActionType| of.principals.contains(&principal) && of.resources.contains(&resource);
                     found.extend(schema.actions().filter(|(_, of)| takes(of)).map(|(action, _)| action));
                 }
-                None => self.terms.values.each_entity(&mut |kind, entity| {
-                    if is_action_type(values.name(kind)) {
-                        found.insert(entity);
-                    }
-                }),
+                None => {
+                    self.terms.values.each_entity(&mut |kind, entity| {
+                        if is_action_type(values.name(kind)) {
+                            found.insert(entity);
+                        }
+                    });
+                    // Live facts may name what the program did before.
+                    let known = self.terms.facts.known(self.terms.values).by_type.iter();
+                    let actions = known.filter(|(kind, _)| is_action_type(values.name(**kind)));
+                    found.extend(actions.flat_map(|(_, entities)| entities.iter().copied()));
+                }
             }
         } else {
             let types = self.types(list, &mut values);

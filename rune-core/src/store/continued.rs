@@ -100,6 +100,15 @@ impl<'s> Step<'s> {
     fn share_given(&mut self) -> Option<()> {
         let Self { before, programs: [old, new], live, same, filled, .. } = self;
         let kinds = |program: &Program| program.rules().known.iter().map(|of| of.kind).collect::<BTreeSet<_>>();
+        // What files alone derive of parents stands in the rows that are given.
+        let is_whole = |facts: &Facts| {
+            let parents = facts.relation(Names::PARENT);
+            facts.relations.given(Names::PARENT).is_some() || parents.is_none_or(|of| of.is_base)
+        };
+        let has_live_parents = new.rules().changing.contains_key(&Names::PARENT);
+        if has_live_parents && ![&**old, &**new].into_iter().all(|program| is_whole(program.facts().facts())) {
+            return None;
+        }
         live.n_named = if kinds(old) == kinds(new) { before.n_named.clone() } else { live.count_named(new) };
         let [files_before, files] = [&**old, &**new].map(|program| &program.facts().facts().relations);
         for id in new.rules().changing.keys().filter(|id| **id != Names::STORED) {
@@ -169,7 +178,9 @@ impl<'s> Step<'s> {
                     was.rows().filter(|row| is.find(row).is_none()).for_each(|row| given.delete(id, row));
                     is.rows().filter(|row| was.find(row).is_none()).for_each(|row| given.insert(id, row));
                 }
-            } else if !new.rules().changing.contains_key(&id) && !files_before.given_of(was).eq(files.given_of(id)) {
+            } else if !(new.rules().changing.contains_key(&id) && old.rules().changing.contains_key(&was))
+                && !files_before.given_of(was).eq(files.given_of(id))
+            {
                 let gone = files_before.given_of(was).filter(|row| !files.is_given(id, row));
                 gone.for_each(|row| given.delete(id, row));
                 let come = files.given_of(id).filter(|row| !files_before.is_given(was, row));
@@ -180,9 +191,11 @@ impl<'s> Step<'s> {
 
     /// What was kept derived follows, and what is to be from now on is derived.
     fn keep_derived(&mut self) -> Option<()> {
-        let Self { before, programs: [old, new], live, given, still_kept, .. } = self;
+        let Self { before, programs: [old, new], live, renamed, given, still_kept, .. } = self;
         let (engine, ahead) = (new.rules(), live.ahead().clone());
-        let kept = before.kept.take();
+        // Sums are made by rules, and no given row leads to where one has another id.
+        let has_made = renamed.keys().any(|value| matches!(live.values.view(*value), Datum::Long(_)));
+        let kept = before.kept.take().filter(|_| !has_made);
         if ahead.is_empty() {
             return Some(());
         }
