@@ -172,15 +172,14 @@ impl<'s> Step<'s> {
         let [old, new] = *programs;
         let [files_before, files] = [old, new].map(|program| &program.facts().facts().relations);
         for (id, was) in named_alike([old, new]) {
+            let does_change = new.rules().changing.contains_key(&id) && old.rules().changing.contains_key(&was);
             if filled.contains(&id) {
                 let tables = [table(&before.facts, was), table(&live.facts, id)];
                 if let [Some(was), Some(is)] = tables {
                     was.rows().filter(|row| is.find(row).is_none()).for_each(|row| given.delete(id, row));
                     is.rows().filter(|row| was.find(row).is_none()).for_each(|row| given.insert(id, row));
                 }
-            } else if !(new.rules().changing.contains_key(&id) && old.rules().changing.contains_key(&was))
-                && !files_before.given_of(was).eq(files.given_of(id))
-            {
+            } else if !does_change && !files_before.given_of(was).eq(files.given_of(id)) {
                 let gone = files_before.given_of(was).filter(|row| !files.is_given(id, row));
                 gone.for_each(|row| given.delete(id, row));
                 let come = files.given_of(id).filter(|row| !files_before.is_given(was, row));
