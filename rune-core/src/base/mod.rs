@@ -1,6 +1,7 @@
 //! What everything else is made of: sources and places in them, values, and limits.
 
 mod hashed;
+mod inherited;
 pub mod limits;
 mod owned;
 mod paged;

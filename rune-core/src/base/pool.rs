@@ -1,14 +1,12 @@
 //! Where values are held: those of a program and its facts, those that live facts bring, those of one request.
 
-use std::{
-    hash::BuildHasher,
-    sync::{Arc, Weak},
-};
+use std::{hash::BuildHasher, sync::Arc};
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::{
     hashed::Hashed,
+    inherited::Inherited,
     limits,
     paged::Paged,
     value::{Datum, INLINE, LIVE, LOCAL, NOTHING, Symbol, Value, Values, View},
@@ -33,37 +31,6 @@ pub struct Pool {
     shared: Option<Box<SharedValues>>,
     /// What it has from the pool that it was grown from, if it was.
     inherited: Option<Inherited>,
-}
-
-/// The first values of a pool that was grown from another.
-#[derive(Debug)]
-struct Inherited {
-    from: Weak<Pool>,
-    n: u32,
-    /// A bit for each that was asked for again. The others are held for those who have their ids.
-    is_used: Box<[u64]>,
-    n_used: usize,
-}
-
-impl Inherited {
-    fn place(at: u32) -> (usize, u64) {
-        (at as usize / 64, 1 << (at % 64))
-    }
-
-    fn is_used(&self, at: u32) -> bool {
-        let (word, bit) = Self::place(at);
-        self.n <= at || self.is_used.get(word).is_some_and(|word| word & bit != 0)
-    }
-
-    fn take(&mut self, at: u32) {
-        let (word, bit) = Self::place(at);
-        if at < self.n
-            && let Some(word) = self.is_used.get_mut(word)
-        {
-            self.n_used += usize::from(*word & bit == 0);
-            *word |= bit;
-        }
-    }
 }
 
 /// Values whose copies share what they have in common.
