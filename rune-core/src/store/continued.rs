@@ -98,7 +98,8 @@ impl<'s> Step<'s> {
 
     /// Who is known, what is stored and who is above whom by files and live facts together.
     fn share_given(&mut self) -> Option<()> {
-        let Self { before, programs: [old, new], live, same, filled, .. } = self;
+        let Self { before, programs, live, same, filled, .. } = self;
+        let [old, new] = *programs;
         let kinds = |program: &Program| program.rules().known.iter().map(|of| of.kind).collect::<BTreeSet<_>>();
         // What files alone derive of parents stands in the rows that are given.
         let is_whole = |facts: &Facts| {
@@ -106,11 +107,11 @@ impl<'s> Step<'s> {
             facts.relations.given(Names::PARENT).is_some() || parents.is_none_or(|of| of.is_base)
         };
         let has_live_parents = new.rules().changing.contains_key(&Names::PARENT);
-        if has_live_parents && ![&**old, &**new].into_iter().all(|program| is_whole(program.facts().facts())) {
+        if has_live_parents && ![old, new].into_iter().all(|program| is_whole(program.facts().facts())) {
             return None;
         }
         live.n_named = if kinds(old) == kinds(new) { before.n_named.clone() } else { live.count_named(new) };
-        let [files_before, files] = [&**old, &**new].map(|program| &program.facts().facts().relations);
+        let [files_before, files] = [old, new].map(|program| &program.facts().facts().relations);
         for id in new.rules().changing.keys().filter(|id| **id != Names::STORED) {
             let kind = predicate(new, *id).map(|of| of.kind);
             let was = same.get(id).filter(|was| files_before.given_of(**was).eq(files.given_of(*id)));
@@ -144,8 +145,7 @@ impl<'s> Step<'s> {
             return;
         }
         let Self { programs: [_, new], live, renamed, given, .. } = self;
-        for row in renamed_rows(live.facts.live_entities(), renamed) {
-            let [old, new] = row;
+        for [old, new] in renamed_rows(live.facts.live_entities(), renamed) {
             live.facts.replace_live_entity(&old, &new);
             name_instead(&mut live.values, &new, &old);
         }
@@ -198,16 +198,15 @@ impl<'s> Step<'s> {
         if ahead.is_empty() {
             return Some(());
         }
-        let store = live.given_alone(engine);
+        let (store, nothing) = (live.given_alone(engine), BTreeSet::new());
+        let wanted = (&*ahead, &nothing);
         let (derived, changes, was_kept) = match kept {
             Some(Kept { derived, relations, .. }) => {
-                let wanted = (&*ahead, &BTreeSet::new());
                 let (derived, changes) =
                     derived.under((engine, &store), &mut live.values, wanted, given, WHOLE).ok()?;
                 (derived, changes, relations)
             }
             None => {
-                let wanted = (&*ahead, &BTreeSet::new());
                 let derived = Maintained::of((engine, &store), &mut live.values, wanted, WHOLE).ok()?;
                 (derived, Changes::default(), BTreeSet::new())
             }
