@@ -97,3 +97,33 @@ fn actions_that_live_facts_alone_name_are_listed() {
     let batch = Batch::default().insert("allowed", ["\"u\"", "\"read\""].map(node));
     check([&before, rest], &batch, "allowed(X, Y)", "1 true 1");
 }
+
+#[test]
+fn what_is_kept_over_parents_of_files_and_live_ones_follows_both() {
+    let text = |id: &str| {
+        format!(
+            "{PEOPLE}[data]\nlink = [[\"a\", \"b\"]]\n[rules]\nrelation link(Group, Group).\nparent(G, H) :- link(G, H).\n\
+            @materialize relation among(User, Group).\namong(U, G) :- User(U), U in G, Group(G).\n\
+            @id(\"{id}\") permit(U, _, _) :- among(U, Group::\"b\").\n"
+        )
+    };
+    for is_next in [true, false] {
+        for is_twice in [true, false] {
+            let engine = engine(&text("x"), &Batch::default().put(node(PUT)));
+            if is_twice {
+                let next = match is_next {
+                    true => engine.lineup().stable().build_next(sources(&text("y")), Options::default()),
+                    false => Program::build(sources(&text("y")), Options::default()),
+                };
+                engine.swap(next.unwrap_or_else(|error| panic!("{error}"))).map(drop).expect("it has a place for all");
+            }
+            let rows = |engine: &Engine, query: &str| engine.query(query, None).expect("a query").rows.len();
+            assert_eq!(rows(&engine, "among(X, Y)"), 2);
+            let moved = PUT.replace("\"id\":\"a\"", "\"id\":\"c\"");
+            engine.facts().apply(&Batch::default().put(node(&moved))).expect("it fits");
+            assert_eq!(rows(&engine, "among(X, Group::\"c\")"), 1, "next {is_next} twice {is_twice}");
+            assert_eq!(rows(&engine, "among(X, Y)"), 1, "next {is_next} twice {is_twice}");
+            assert_eq!(rows(&engine, "X in Y, User(X), Group(Y)"), 1);
+        }
+    }
+}

@@ -101,15 +101,6 @@ impl<'s> Step<'s> {
         let Self { before, programs, live, same, filled, .. } = self;
         let [old, new] = *programs;
         let kinds = |program: &Program| program.rules().known.iter().map(|of| of.kind).collect::<BTreeSet<_>>();
-        // What files alone derive of parents stands in the rows that are given.
-        let is_whole = |facts: &Facts| {
-            let parents = facts.relation(Names::PARENT);
-            facts.relations.given(Names::PARENT).is_some() || parents.is_none_or(|of| of.is_base)
-        };
-        let has_live_parents = new.rules().changing.contains_key(&Names::PARENT);
-        if has_live_parents && ![old, new].into_iter().all(|program| is_whole(program.facts().facts())) {
-            return None;
-        }
         live.n_named = if kinds(old) == kinds(new) { before.n_named.clone() } else { live.count_named(new) };
         let [files_before, files] = [old, new].map(|program| &program.facts().facts().relations);
         for id in new.rules().changing.keys().filter(|id| **id != Names::STORED) {

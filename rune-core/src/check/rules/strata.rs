@@ -191,7 +191,14 @@ fn changing(
     };
     let sources = checked.predicates.iter().enumerate().filter(is_changing).map(|(at, _)| PredicateId(at));
     let sources = sources.chain(has_live_types.then_some(Names::STORED));
-    sources.map(|id| (id, followers.of_relation(id))).collect()
+    let mut changing: BTreeMap<_, _> = sources.map(|id| (id, followers.of_relation(id))).collect();
+    if let Some(follow) = changing.get_mut(&Names::PARENT)
+        && checked.rules.iter().any(|rule| rule.head == Names::PARENT)
+    {
+        // What rules derive stands beside what entities come with, whatever the rules read.
+        follow.extend([Names::PARENT, Names::IN]);
+    }
+    changing
 }
 
 fn head_nodes(rule: &Rule) -> Vec<Node> {
