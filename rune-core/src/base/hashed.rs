@@ -22,8 +22,9 @@ impl Default for Hashed {
     }
 }
 
+/// What is kept of a hash.
 #[inline]
-fn half(hash: u64) -> u32 {
+pub(super) fn half(hash: u64) -> u32 {
     (hash >> 32) as u32
 }
 

@@ -10,9 +10,10 @@
 //! Equal values have equal ids: a pool holds each value once, and a scratch first asks its pool. So `==` on ids is Cedar's
 //! `==`, sets are sorted ids, and a request never grows the pool.
 
-use std::{borrow::Cow, cmp::Ordering, net::IpAddr};
+use std::{borrow::Cow, cmp::Ordering, net::IpAddr, sync::Arc};
 
 use hashbrown::HashMap;
+use smol_str::SmolStr;
 
 use super::limits;
 
@@ -115,7 +116,7 @@ pub struct IpNet {
     pub prefix: u8,
 }
 
-/// The content of a value, to be interned.
+/// The content of a value, to be interned. A copy shares what is large; most names are small.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Datum {
     /// A boolean.
@@ -123,13 +124,13 @@ pub enum Datum {
     /// A 64-bit integer.
     Long(i64),
     /// A string.
-    Text(Box<str>),
+    Text(SmolStr),
     /// An entity: its type and its id, two names.
     Entity(Symbol, Symbol),
     /// Elements, sorted and distinct. Made by [`Values::set`].
-    Set(Box<[Value]>),
+    Set(Arc<[Value]>),
     /// Members, sorted by name and distinct. Made by [`Values::record`].
-    Record(Box<[(Symbol, Value)]>),
+    Record(Arc<[(Symbol, Value)]>),
     /// A decimal number, in units of 10⁻⁴.
     Decimal(i64),
     /// A point in time, in milliseconds since 1970-01-01T00:00:00Z.
@@ -139,6 +140,8 @@ pub enum Datum {
     /// An IP address or range.
     Ip(IpNet),
 }
+
+const _: () = assert!(size_of::<Option<Datum>>() == 24, "many are held");
 
 /// The content of a value, borrowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
