@@ -99,6 +99,19 @@ fn everything_is_in_something_because_it_is_in_itself() {
 }
 
 #[test]
+fn what_in_alone_finds_is_known_before_it_is_counted() {
+    let rule = "n(I, N) :- N = count { H : sub(I, H) }, User::\"u0\" in I.";
+    let clauses = [
+        "relation sub(Group, Group).",
+        "sub(Group::\"g1\", Group::\"g1\").",
+        "parent(User::\"u0\", Group::\"g0\").",
+        "parent(Group::\"g0\", Group::\"g1\").",
+        rule,
+    ];
+    check(&clauses, "n", &["Group::\"g0\", 0", "Group::\"g1\", 1", "User::\"u0\", 0"], &[]);
+}
+
+#[test]
 fn a_sum_does_not_depend_on_the_order_in_which_it_is_added_up() {
     for rows in [[i64::MAX, 3, -3], [i64::MAX, -3, 3], [3, i64::MAX, -3], [-3, 3, i64::MAX]] {
         let facts = rows.map(|n| format!("score(User::\"u0\", {n})."));

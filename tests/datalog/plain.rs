@@ -7,7 +7,7 @@ use std::{
 
 use rune_core::syntax::{
     ast::{Binary, Expr, ExprKind, Unary},
-    rules::{Clause, ClauseKind, Declaration, Fold, Literal, LiteralKind, Name, TypeName},
+    rules::{Clause, ClauseKind, Declaration, Fold, Literal, LiteralKind, Name, Rulelike, TypeName},
 };
 
 /// What is declared of relations, and whether policies read them as attributes.
@@ -39,18 +39,16 @@ impl Body {
             match &goal.kind {
                 Kind::Atom(name, args) if name != "in" => given.extend(args.iter().cloned()),
                 Kind::Bind(name, _) => drop(given.insert(name.clone())),
-                Kind::Aggregate { result, body, .. } => {
-                    given.insert(result.clone());
-                    given.extend(body.gives());
-                }
+                Kind::Aggregate { result, .. } => drop(given.insert(result.clone())),
                 Kind::Atom(..) | Kind::Not(..) | Kind::Guard(_) => {}
             }
         }
         given
     }
 
-    /// Who is in what may be a set waits for the set.
-    fn wait_for_sets(&mut self, given: &Names, typed: &Self) {
+    /// Who is in what may be a set waits for the set. Around an aggregate there are variables with values of their own.
+    fn wait_for_sets(&mut self, outer: &Names, typed: &Self) {
+        let given: Names = outer.union(&self.gives()).cloned().collect();
         let is_entity = |types: &Vec<TypeName>| {
             let is_it =
                 |of: &TypeName| matches!(of, TypeName::Named(of) if !["Long", "String"].contains(&of.text.as_str()));
@@ -63,7 +61,7 @@ impl Body {
                 Kind::Atom(name, args) if name == "in" && may_be_set(&args[1]) => {
                     goal.needs = vec![Names::from([args[1].clone()])];
                 }
-                Kind::Aggregate { body, .. } => body.wait_for_sets(given, typed),
+                Kind::Aggregate { body, .. } => body.wait_for_sets(&given, typed),
                 _ => {}
             }
         }
@@ -107,7 +105,11 @@ pub fn rule(clause: &Clause, declared: &Declared, has_schema: bool) -> Option<Ru
     let mut scope = level_names(&rule.body);
     rule.head.args.iter().for_each(|arg| names(arg, &mut scope));
     let (mut plain, mut body) = (Plain { declared, has_schema, typed: Body::default(), n_fresh: 0 }, Body::default());
-    plain.type_all(&rule.body, &Names::new());
+    plain.type_by_head(rule);
+    // What is read like an atom gives types too, by which others are read like atoms.
+    for _ in 0..=rule.body.len() {
+        plain.type_all(&rule.body, &Names::new());
+    }
     let (head, args) = if let Some((_, id)) = decision(clause) {
         plain.atom(("request", clause.span.clone()), &rule.head.args, false, &mut body);
         (format!("decision {id}"), Vec::new())
@@ -117,7 +119,7 @@ pub fn rule(clause: &Clause, declared: &Declared, has_schema: bool) -> Option<Ru
     plain.body(&rule.body, &scope, &mut body);
     let given = body.gives();
     if !has_schema {
-        body.wait_for_sets(&given, &plain.typed);
+        body.wait_for_sets(&Names::new(), &plain.typed);
     }
     let fits = plain.fit(&head, &args, &given, &mut body);
     Some(Rule { at: clause.span.start, head, args, fits, body })
@@ -186,6 +188,23 @@ impl Plain<'_> {
         body.goals.push(goal);
     }
 
+    /// Notes the types of the columns of the head for what `in` alone binds: of that what fits is taken.
+    fn type_by_head(&mut self, rule: &Rulelike) {
+        let Some((head, _)) = self.declared.get(&rule.head.name.text) else { return };
+        for (arg, column) in rule.head.args.iter().zip(&head.columns) {
+            let ExprKind::Name(name) = &arg.kind else { continue };
+            let is_in = rule.body.iter().filter(|literal| !literal.is_negated).any(|literal| match &literal.kind {
+                LiteralKind::Guard(Expr { kind: ExprKind::Binary(Binary::In, sides), .. }) => {
+                    sides.iter().any(|side| is_name(side, name))
+                }
+                _ => false,
+            });
+            if is_in && !gives(&rule.body, name) {
+                self.typed.columns.entry(name.clone()).or_default().push(column.types.clone());
+            }
+        }
+    }
+
     /// Notes the types that conditions give to variables; within an aggregate, to those that are its own.
     fn type_all(&mut self, literals: &[Literal], outer: &Names) {
         for literal in literals.iter().filter(|literal| !literal.is_negated) {
@@ -194,8 +213,11 @@ impl Plain<'_> {
                 _ => "_".to_owned(),
             };
             let (kind, args) = match &literal.kind {
-                LiteralKind::Atom(atom) => (&atom.name.text, atom.args.iter().map(name).collect()),
-                LiteralKind::Guard(Expr { kind: ExprKind::Is(part, kind), .. }) => (kind, vec![name(part)]),
+                LiteralKind::Atom(atom) => (&*atom.name.text, atom.args.iter().map(name).collect()),
+                LiteralKind::Guard(Expr { kind: ExprKind::Is(part, kind), .. }) => (kind.as_str(), vec![name(part)]),
+                LiteralKind::Guard(expr) if let Some((kind, args)) = self.read(expr) => {
+                    (kind, args.iter().map(name).collect())
+                }
                 LiteralKind::Aggregate(aggregate) => {
                     let outer = outer.union(&level_names(literals)).cloned().collect();
                     self.type_all(&aggregate.body, &outer);
@@ -302,6 +324,20 @@ impl Plain<'_> {
             body.columns.entry(arg.clone()).or_default().push(types);
         }
     }
+}
+
+fn is_name(expr: &Expr, name: &str) -> bool {
+    matches!(&expr.kind, ExprKind::Name(of) if of == name)
+}
+
+/// Whether a variable has its values from conditions other than `in`.
+fn gives(body: &[Literal], name: &str) -> bool {
+    body.iter().filter(|literal| !literal.is_negated).any(|literal| match &literal.kind {
+        LiteralKind::Atom(atom) => atom.args.iter().any(|arg| is_name(arg, name)),
+        LiteralKind::Binding(of, _) => of.text == name,
+        LiteralKind::Aggregate(of) => of.result.text == name,
+        LiteralKind::Guard(_) => false,
+    })
 }
 
 /// The names in an expression.

@@ -82,6 +82,7 @@ pub(super) fn order(body: &Body, given: &[Slot], delta: Option<usize>, size: &dy
         let chosen = next.take().unwrap_or_else(|| choose(body, &left, &bound, size));
         left.retain(|at| *at != chosen);
         let Some(ask) = body.asks.get(chosen) else { continue };
+        debug_assert!(is_ready(ask, &bound), "a condition is put when what it needs is known");
         let columns = match &ask.kind {
             AskKind::Atom(_, args) => known(args, &bound),
             _ => Box::default(),
@@ -116,11 +117,14 @@ fn choose(body: &Body, left: &[usize], bound: &BTreeSet<Slot>, size: &dyn Fn(Pre
     left.iter().copied().min_by_key(cost).unwrap_or_default()
 }
 
+fn is_ready(ask: &Ask, bound: &BTreeSet<Slot>) -> bool {
+    ask.needs.iter().all(|slot| bound.contains(slot))
+}
+
 /// How soon an ask is put: a class, and within it how much it may enumerate.
 fn cost(ask: &Ask, bound: &BTreeSet<Slot>, size: &dyn Fn(PredicateId) -> RowId) -> (u8, u64) {
-    let is_ready = ask.needs.iter().all(|slot| bound.contains(slot));
     match &ask.kind {
-        _ if !is_ready => (9, 0),
+        _ if !is_ready(ask, bound) => (9, 0),
         AskKind::Is(..) => (0, 0),
         AskKind::Guard(_) | AskKind::Bind(..) => (1, 0),
         AskKind::Atom(id, args) => {

@@ -43,7 +43,8 @@ impl LivePool {
         for (at, datum) in (n_before..).zip(below.held.data.iter().skip(n_before as usize)) {
             let part = |value: Value| as_it_came.get(&value).copied().unwrap_or(value);
             let datum = if as_it_came.is_empty() { datum.clone() } else { with_parts(datum, part) };
-            let found = shared.index.find(hash_of(&self.pool.hasher, &datum, &self.pool), |of| shared.get(of) == Some(&datum));
+            let found =
+                shared.index.find(hash_of(&self.pool.hasher, &datum, &self.pool), |of| shared.get(of) == Some(&datum));
             if let Some(place) = found {
                 as_it_came.insert(Value(at), Value(place | LIVE));
                 twins.insert(Value(place | LIVE), Value(at));

@@ -228,7 +228,10 @@ impl Goal {
         match &self.kind {
             GoalKind::Atom(_, args) => args.contains(&Term::Slot(slot)),
             GoalKind::Bind(to, _) => *to == slot,
-            GoalKind::Aggregate(of) => of.result == slot || of.body.iter().any(|goal| goal.gives(slot)),
+            // What is bound around an aggregate has its value from there.
+            GoalKind::Aggregate(of) => {
+                of.result == slot || !of.outer.contains(&slot) && of.body.iter().any(|goal| goal.gives(slot))
+            }
             GoalKind::In(..) | GoalKind::Guard(_) | GoalKind::Not(_) => false,
         }
     }
