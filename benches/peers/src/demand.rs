@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A ruleset and the family of its data.
-const CASES: [(&str, &str); 7] = [
+const CASES: [(&str, &str); 8] = [
     ("authz", "authz"),
     ("authz_right", "authz"),
     ("authz_double", "authz"),
@@ -24,6 +24,7 @@ const CASES: [(&str, &str); 7] = [
     ("github", "github"),
     ("drive", "drive"),
     ("iam", "iam"),
+    ("users", "users"),
 ];
 
 /// Lists asked for, and the seconds after which no further one is.

@@ -22,7 +22,9 @@ const NODES: u32 = 100_000;
 pub fn rates(runs: usize, seconds_max: u32) -> Result<(), String> {
     println!("Load: text of the given rows to what is served, without rules; medians of {runs} runs.\n");
     println!("| data | rows | who | rows/s and core | CPU s | wall s | MiB |\n|---|---|---|---|---|---|---|");
-    for (ruleset, size) in [("authz", Size::Million), ("github", Size::Million), ("authz", Size::TenMillion)] {
+    let cases =
+        [("authz", Size::Million), ("github", Size::Million), ("users", Size::Million), ("authz", Size::TenMillion)];
+    for (ruleset, size) in cases {
         let (dir, n_rows) = files::write_apart("demand", ruleset, ruleset, size)?;
         for who in ["rune-given", "by-hand"] {
             let name = if who == "by-hand" { "by hand: hash adjacency" } else { "RUNE" };

@@ -112,7 +112,10 @@ impl Types {
     pub fn has(&self, values: &impl Values, value: Value) -> bool {
         match self {
             Self::Any => true,
-            Self::OneOf(kinds) => kinds.iter().any(|kind| is_of(values, value, kind)),
+            Self::OneOf(kinds) => match (kinds.as_slice(), values.view(value)) {
+                ([Type::Entity(kind)], View::Entity(of, _)) => *kind == of,
+                (kinds, _) => kinds.iter().any(|kind| is_of(values, value, kind)),
+            },
         }
     }
 

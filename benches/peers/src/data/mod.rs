@@ -139,7 +139,7 @@ pub struct Data {
 /// If there is no such family, or none of that size.
 pub fn make(family: &str, size: Size) -> Result<Data, String> {
     let random = &mut Random::of(&format!("{family}-{size}"));
-    let is_for_questions = ["authz", "skewed", "github", "drive", "iam"].contains(&family);
+    let is_for_questions = ["authz", "skewed", "github", "drive", "iam", "users"].contains(&family);
     if !is_for_questions && [Size::Million, Size::TenMillion].contains(&size) {
         return Err(format!("{family} has the sizes s, m and l"));
     }
@@ -159,6 +159,7 @@ pub fn make(family: &str, size: Size) -> Result<Data, String> {
         "github" => return sharing::github(size, random),
         "drive" => return sharing::drive(size, random),
         "iam" => return sharing::iam(size, random),
+        "users" => return sharing::users(size, random),
         _ => return Err(format!("there is no family {family}")),
     };
     Ok(Data { tables, questions: Vec::new() })

@@ -1,4 +1,4 @@
-//! Three applications of about a million rows: repositories, a drive, and roles of a cloud.
+//! Applications of a million rows or two: repositories, a drive, roles of a cloud, and users by the million.
 
 use std::collections::HashMap;
 
@@ -158,5 +158,30 @@ pub fn iam(size: Size, random: &mut Random) -> Result<Data, String> {
             [users.get(&role).copied().unwrap_or(0), actions.get(&group).copied().unwrap_or(0), resource]
         },
     );
+    Ok(data)
+}
+
+/// A million users in two groups each, and what groups may do.
+pub fn users(size: Size, random: &mut Random) -> Result<Data, String> {
+    const N_ACTIONS: u32 = 4;
+    const N_GROUPS: u32 = 1_000;
+    let share = share(size)?;
+    let [n_users, n_objects] = [share(1_000_000), share(50_000)];
+    let mut data = Data::default();
+    let member = distinct((0..2 * n_users).map(|n| [n / 2, random.below(N_GROUPS)]));
+    let grants = distinct(
+        (0..share(100_000)).map(|_| [random.below(N_GROUPS), random.below(N_ACTIONS), random.below(n_objects)]),
+    );
+    let of_group: HashMap<u32, u32> = member.iter().map(|[user, group]| (*group, *user)).collect();
+    data.questions = questions(
+        random,
+        |random| [random.below(n_users), random.below(N_ACTIONS), random.below(n_objects)],
+        |random| {
+            let [group, action, object] = random.pick(&grants);
+            [of_group.get(&group).copied().unwrap_or(0), action, object]
+        },
+    );
+    data.tables.add("member", member);
+    data.tables.add("grant", grants);
     Ok(data)
 }

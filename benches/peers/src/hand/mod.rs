@@ -7,6 +7,7 @@ mod authz;
 mod drive;
 mod github;
 mod iam;
+mod users;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -25,6 +26,7 @@ pub fn answers(family: &str, given: &Tables) -> Box<dyn Answers> {
         "github" => Box::new(github::GitHub::new(given)),
         "drive" => Box::new(drive::Drive::new(given)),
         "iam" => Box::new(iam::Iam::new(given)),
+        "users" => Box::new(users::Users::new(given)),
         _ => Box::new(Authz::new(given)),
     }
 }

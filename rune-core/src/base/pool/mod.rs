@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   data    "ada"   User::"ada"   {}        by their ids
-//!   index   hash ─▶ id                      an entity by the hash of its type and of the text of its id, not by that text's own id
+//!   index   hash ─▶ id                      an entity by the texts of its type and its id, as those who ask have them
 //! ```
 
 mod live;
@@ -222,8 +222,11 @@ impl Pool {
         self.find(hash, &|held| matches!(held, Datum::Text(held) if held == text))
     }
 
-    fn find_entity(&self, kind: Symbol, id: &str) -> Option<Value> {
-        let is_it = |held: &Datum| matches!(held, Datum::Entity(of, name) if *of == kind && self.name(*name) == id);
+    fn find_entity(&self, kind: &str, id: &str) -> Option<Value> {
+        let is_it = |held: &Datum| match held {
+            Datum::Entity(of, name) => self.name(*name) == id && self.name(*of) == kind,
+            _ => false,
+        };
         self.find(hash_entity(&self.hasher, kind, id), &is_it)
     }
 }
@@ -255,15 +258,13 @@ impl Values for Pool {
     }
 
     fn entity(&mut self, kind: &str, id: &str) -> Value {
-        let kind = self.symbol(kind);
         let Some(entity) = self.find_entity(kind, id) else {
-            let id = self.symbol(id);
+            let (kind, id) = (self.symbol(kind), self.symbol(id));
             return self.intern(Datum::Entity(kind, id));
         };
-        if let View::Entity(_, id) = self.view(entity) {
-            self.take(id.value());
+        if let View::Entity(kind, id) = self.view(entity) {
+            [kind.value(), id.value(), entity].into_iter().for_each(|value| self.take(value));
         }
-        self.take(entity);
         entity
     }
 
@@ -284,14 +285,14 @@ fn hash_text(hasher: &DefaultHashBuilder, text: &str) -> u64 {
     hasher.hash_one(text)
 }
 
-fn hash_entity(hasher: &DefaultHashBuilder, kind: Symbol, id: &str) -> u64 {
+fn hash_entity(hasher: &DefaultHashBuilder, kind: &str, id: &str) -> u64 {
     hasher.hash_one((kind, id))
 }
 
 fn hash_of(hasher: &DefaultHashBuilder, datum: &Datum, names: &impl Values) -> u64 {
     match datum {
         Datum::Text(text) => hash_text(hasher, text),
-        Datum::Entity(kind, id) => hash_entity(hasher, *kind, names.name(*id)),
+        Datum::Entity(kind, id) => hash_entity(hasher, names.name(*kind), names.name(*id)),
         datum => hasher.hash_one(datum),
     }
 }

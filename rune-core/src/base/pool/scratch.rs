@@ -47,9 +47,8 @@ impl Values for Scratch<'_> {
     }
 
     fn entity(&mut self, kind: &str, id: &str) -> Value {
-        let kind = self.symbol(kind);
         self.pool.find_entity(kind, id).unwrap_or_else(|| {
-            let id = self.symbol(id);
+            let (kind, id) = (self.symbol(kind), self.symbol(id));
             self.intern(Datum::Entity(kind, id))
         })
     }

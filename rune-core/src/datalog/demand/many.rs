@@ -20,7 +20,7 @@ use crate::{
 use super::{
     ahead::{FEW, ROWS_MIN},
     code::{Bind, Code, Operand, Step},
-    lookup::{Found, Lookup},
+    lookup::Lookup,
     run::{Frame, Run},
     scratch::{NONE, Scratch},
 };
@@ -96,8 +96,12 @@ impl<'r, V: Values> Run<'r, V> {
                 read_ahead(lookup, next);
             }
             let flow = self.spend();
-            let found = lookup.probe(std::iter::once(value));
-            if flow.is_break() || self.give_rows(into, found, to).is_break() {
+            let key = std::iter::once(value);
+            let given = match lookup {
+                Lookup::Directory(directory) => self.give_rows(into, directory.probe(key), to),
+                _ => self.give_rows(into, lookup.probe(key), to),
+            };
+            if flow.is_break() || given.is_break() {
                 return Err(Stop::TooManySteps);
             }
             at += 1;
@@ -106,7 +110,13 @@ impl<'r, V: Values> Run<'r, V> {
     }
 
     /// Adds to a set of single values those at a place of rows.
-    pub(super) fn give_rows(&mut self, into: usize, found: Found<'_>, place: usize) -> Flow {
+    #[inline]
+    pub(super) fn give_rows<'f>(
+        &mut self,
+        into: usize,
+        found: impl Iterator<Item = &'f [Value]>,
+        place: usize,
+    ) -> Flow {
         let Some(set) = self.scratch.set_mut(into) else { return Flow::Continue(()) };
         for row in found {
             let Some(left) = self.steps_left.checked_sub(1) else { return Flow::Break(Stop::TooManySteps) };

@@ -229,8 +229,18 @@ impl<'r, V: Values> Run<'r, V> {
                         place,
                     );
                 }
-                for row in lookup.probe(values_of(&self.scratch.registers, base, key)) {
-                    self.go_on(frame, (binds, row), code, at)?;
+                let key = values_of(&self.scratch.registers, base, key);
+                match lookup {
+                    Lookup::Directory(directory) => {
+                        for row in directory.probe(key) {
+                            self.go_on(frame, (binds, row), code, at)?;
+                        }
+                    }
+                    _ => {
+                        for row in lookup.probe(key) {
+                            self.go_on(frame, (binds, row), code, at)?;
+                        }
+                    }
                 }
                 for (_, guest) in self.guests.iter().filter(|(known, _)| known == of) {
                     self.go_on(frame, (binds, &[*guest]), code, at)?;

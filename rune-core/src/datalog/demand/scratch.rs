@@ -132,7 +132,11 @@ impl Scratch {
     /// Adds to a set, and says whether that is new.
     pub(super) fn insert(&mut self, set: usize, base: usize, result: &[Operand]) -> bool {
         let Self { sets, registers, .. } = self;
-        sets.get_mut(set).is_some_and(|set| set.insert(values_of(registers, base, result)).1)
+        let Some(set) = sets.get_mut(set) else { return false };
+        match result {
+            [of] => set.insert_value(value_of(registers, base, *of)),
+            _ => set.insert(values_of(registers, base, result)).1,
+        }
     }
 
     /// Adds to a set what is known to be new.
@@ -247,8 +251,10 @@ fn look_up(
     }
     let Some(memo) = memos.get_mut(at) else { return (0, None) };
     if memo.known.is_empty() {
-        memo.keys.reset(width);
+        memo.keys.begin(width, key);
+        memo.known.push(Known { set: NONE, entry: NONE });
         touched.push(at);
+        return (0, None);
     }
     let (key, is_new) = memo.keys.insert(key);
     if is_new {

@@ -28,7 +28,7 @@ const FIRST: Tick = Tick(1 << 30);
 
 thread_local! {
     /// Room that an earlier request on this thread has left.
-    static SPARE: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+    static SPARE: Cell<Option<Scratch>> = const { Cell::new(None) };
 }
 
 /// The questions of one request.
@@ -41,7 +41,7 @@ pub struct Session<'p> {
 
 #[derive(Debug)]
 struct State {
-    scratch: Box<Scratch>,
+    scratch: Scratch,
     /// Procedures with those that were not there when the session began.
     more: Option<Arc<Later>>,
     steps_max: u64,
@@ -73,7 +73,7 @@ impl<'p> Session<'p> {
     /// A session of questions that may take so many steps together.
     #[must_use]
     pub fn new(demand: &'p Demand, steps_max: u64) -> Self {
-        let scratch = if demand.is_empty() { Box::default() } else { SPARE.take().unwrap_or_default() };
+        let scratch = if demand.is_empty() { None } else { SPARE.take() }.unwrap_or_default();
         let state = State { scratch, more: None, steps_max, steps_left: steps_max, mode: Mode::Answer, found: None };
         Self { demand, guests: Vec::new(), state: RefCell::new(state) }
     }

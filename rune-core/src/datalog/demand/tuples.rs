@@ -41,6 +41,13 @@ impl Tuples {
     pub(super) const EMPTY: Self =
         Self { width: 0, len: 0, cells: Vec::new(), slots: Vec::new(), round: 0, is_behind: false };
 
+    /// Empties the set for tuples of another width, and adds one.
+    #[inline]
+    pub(super) fn begin(&mut self, width: usize, tuple: impl Iterator<Item = Value>) {
+        self.reset(width);
+        self.push(tuple);
+    }
+
     /// Empties the set for tuples of another width, and keeps its room.
     pub(super) fn reset(&mut self, width: usize) {
         if KEPT_MAX < self.cells.capacity() {
