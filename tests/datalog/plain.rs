@@ -107,7 +107,9 @@ pub fn rule(clause: &Clause, declared: &Declared, has_schema: bool) -> Option<Ru
     let (mut plain, mut body) = (Plain { declared, has_schema, typed: Body::default(), n_fresh: 0 }, Body::default());
     plain.type_by_head(rule);
     // What is read like an atom gives types too, by which others are read like atoms.
-    for _ in 0..=rule.body.len() {
+    let mut before = None;
+    while before != Some(plain.typed.columns.clone()) {
+        before = Some(plain.typed.columns.clone());
         plain.type_all(&rule.body, &Names::new());
     }
     let (head, args) = if let Some((_, id)) = decision(clause) {
@@ -321,7 +323,10 @@ impl Plain<'_> {
         let declared =
             self.declared.get(name).into_iter().flat_map(|(of, _)| &of.columns).map(|column| column.types.clone());
         for (arg, types) in args.iter().zip(declared.chain(of_entity)) {
-            body.columns.entry(arg.clone()).or_default().push(types);
+            let known = body.columns.entry(arg.clone()).or_default();
+            if !known.contains(&types) {
+                known.push(types);
+            }
         }
     }
 }

@@ -1,14 +1,16 @@
 //! Questions: may this user do this to that, and who or what is it with one side open?
 //!
 //! The hand-written code and RUNE answer in one process, over the same rows, one after the other; each answer is compared. *Cold* is
-//! the first pass over the questions, *warm* the third.
+//! the first pass over the questions, *warm* the third. RUNE is asked by names, the hand-written code by numbers; what it takes with a
+//! name for each user and each object looked up first stands beside.
 
 use std::{collections::BTreeSet, env, fs, path::PathBuf, time::Instant};
 
 use rune_core::{Engine, Entities, EntityRef, List, Request};
+use rustc_hash::FxHashMap;
 
 use crate::{
-    data::{Question, Size},
+    data::{Data, Question, Size},
     engines::rune,
     files::Files,
     hand::{self, Authz},
@@ -90,11 +92,14 @@ pub fn one(ruleset: &str, family: &str, size: Size) -> Result<(), String> {
     let sources = rune::sources(&dir, true).map_err(|error| error.to_string())?;
     let case = Case { ruleset, family, size, n_rows: data.tables.n_rows() };
     let requests: Vec<Request> = data.questions.iter().map(|question| request(family, question)).collect();
-    let (mut by_hand, mut by_rune) = (Passes::default(), Passes::default());
+    let (mut by_hand, mut by_name, mut by_rune) = (Passes::default(), Passes::default(), Passes::default());
     let mut hand = hand::answers(family, &data.tables);
     (0..3).for_each(|_| by_hand.pass(&data.questions, |question| hand.may(*question)));
-    drop(hand);
-    case.print_hand("may", &by_hand);
+    case.print_hand("may", "by hand", &by_hand);
+    let (names, mut hand) = (Names::of(&data), hand::answers(family, &data.tables));
+    (0..3).for_each(|_| by_name.pass(&names.questions, |question| hand.may(names.question(question))));
+    drop((names, hand));
+    case.print_hand("may", "by hand, of names", &by_name);
     let built = rune::build(sources).map(Engine::new);
     if let Ok(engine) = &built {
         (0..3).for_each(|_| by_rune.pass(&requests, |request| engine.decide(request).is_allowed()));
@@ -138,6 +143,28 @@ fn compare(questions: &[Question], rune: &[bool], hand: &[bool]) -> Result<(), S
     let Some(first) = differ.first() else { return Ok(()) };
     let question = questions[*first];
     Err(format!("{} answers differ, the first of {question:?}: RUNE says {}", differ.len(), rune[*first]))
+}
+
+/// The numbers of names, as hand-written code has them.
+struct Names {
+    numbers: [FxHashMap<String, u32>; 2],
+    questions: Vec<([String; 2], Question)>,
+}
+
+impl Names {
+    fn of(data: &Data) -> Self {
+        let n = data.tables.n_numbers();
+        let numbers = || (0..n).map(|number| (number.to_string(), number)).collect();
+        let questions =
+            data.questions.iter().map(|question| ([question.who, question.what].map(|of| of.to_string()), *question));
+        Self { numbers: [numbers(), numbers()], questions: questions.collect() }
+    }
+
+    fn question(&self, ([who, what], question): &([String; 2], Question)) -> Question {
+        let [users, objects] = &self.numbers;
+        let number = |names: &FxHashMap<String, u32>, name: &String| names.get(name).copied().unwrap_or(u32::MAX);
+        Question { who: number(users, who), what: number(objects, what), ..*question }
+    }
 }
 
 /// Passes over the questions, with what each question took.
@@ -191,8 +218,8 @@ impl Case<'_> {
         format!("| {ruleset}, {family} | {size} | {n_rows} | {question} |")
     }
 
-    fn print_hand(&self, question: &str, hand: &Passes) {
-        println!("{} by hand | {} | {} |  | {} |", self.head(question), hand.show(0), hand.show(2), hand.count);
+    fn print_hand(&self, question: &str, who: &str, hand: &Passes) {
+        println!("{} {who} | {} | {} |  | {} |", self.head(question), hand.show(0), hand.show(2), hand.count);
     }
 
     fn print_rune(&self, question: &str, refused: Option<&String>, rune: &Passes, hand: &Passes) {
@@ -255,7 +282,7 @@ impl Case<'_> {
             }
         }
         let question = format!("{open} (n={n})");
-        self.print_hand(&question, &hand);
+        self.print_hand(&question, "by hand", &hand);
         self.print_rune(&question, failure.as_ref(), &rune, &hand);
         Ok(())
     }

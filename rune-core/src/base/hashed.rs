@@ -62,9 +62,9 @@ impl Hashed {
         }
     }
 
-    /// Takes a number out.
-    pub fn remove(&mut self, hash: u64, number: u32) {
-        let Some(mut gap) = self.slot(half(hash), |other| other == number) else { return };
+    /// Takes a number out, and says whether it was there.
+    pub fn remove(&mut self, hash: u64, number: u32) -> bool {
+        let Some(mut gap) = self.slot(half(hash), |other| other == number) else { return false };
         self.n -= 1;
         let mask = self.slots.len() - 1;
         let mut at = gap;
@@ -82,6 +82,7 @@ impl Hashed {
             gap = at;
         }
         self.slots.set(gap, (0, FREE));
+        true
     }
 
     fn slot(&self, half: u32, is_it: impl Fn(u32) -> bool) -> Option<usize> {
@@ -142,7 +143,7 @@ mod tests {
             // Few homes, so that they get in each other's way.
             let (hash, number) = (state & !0xFFFF_FFFF_FFFF >> 4, n % 3_000);
             match expected.remove(&number) {
-                Some(hash) => hashed.remove(hash, number),
+                Some(hash) => assert!(hashed.remove(hash, number)),
                 None => {
                     hashed.add(hash, number);
                     expected.insert(number, hash);

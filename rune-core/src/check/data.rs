@@ -5,11 +5,9 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use hashbrown::HashMap;
-
 use crate::{
     base::{
-        FileId, Kind, Pool, Sources, Span, Symbol, Value, Values, View,
+        FileId, Kind, Pool, Sources, Span, Value, Values, View,
         value::{brief, cut},
     },
     diag::{Code, Finding, Findings},
@@ -102,8 +100,6 @@ struct Rows<'a> {
     given: GivenRows,
     /// Whether the rows are parents, which are entities of any type.
     is_parent: bool,
-    /// The entities that fields named, by type and id.
-    met: BTreeMap<Symbol, HashMap<&'a str, Value>>,
     row: Vec<Value>,
 }
 
@@ -117,8 +113,8 @@ impl<'a> Rows<'a> {
         values: &'a mut Pool,
         findings: &'a mut Findings,
     ) -> Self {
-        let (given, met, row) = (GivenRows::default(), BTreeMap::new(), Vec::new());
-        Self { sources, names, schema, values, findings, given, is_parent: false, met, row }
+        let (given, row) = (GivenRows::default(), Vec::new());
+        Self { sources, names, schema, values, findings, given, is_parent: false, row }
     }
 
     fn refuse(&mut self, code: Code, span: Span, message: impl Into<String>, help: impl Into<String>) {
@@ -372,12 +368,27 @@ impl<'a> Rows<'a> {
         if !self.given.files.contains(&source) {
             self.given.files.push(source);
         }
+        self.records((source, text), (id, predicate), (separator, has_header));
+    }
+
+    /// The rows of a file.
+    fn records(
+        &mut self,
+        (source, text): (FileId, &'a str),
+        (id, predicate): (PredicateId, &Predicate),
+        (separator, has_header): (Separator, bool),
+    ) {
         let (mut records, mut fields, mut at) = (Records::new(text, separator), Vec::new(), 0);
         while let Some(record) = records.read(&mut fields) {
             at += 1;
             match record {
                 Ok(()) if at == 1 && has_header => self.header(source, predicate, &fields),
-                Ok(()) => self.record(source, id, predicate, &fields),
+                Ok(()) => {
+                    let is_taken = self.record(source, id, predicate, &fields);
+                    if is_taken && at == 1 + usize::from(has_header) {
+                        self.given.rows.expect_like_last(text.len());
+                    }
+                }
                 Err(error) => {
                     let help = csv::quoting(text, error.span.start);
                     self.refuse(Code::RowForm, Span::new(source, error.span), error.message, help);
@@ -415,14 +426,15 @@ impl<'a> Rows<'a> {
         self.refuse(Code::RowForm, Span::new(file, span), message, help);
     }
 
-    fn record(&mut self, file: FileId, id: PredicateId, predicate: &Predicate, fields: &[Field<'a>]) {
+    /// Takes a row, and says whether it is right.
+    fn record(&mut self, file: FileId, id: PredicateId, predicate: &Predicate, fields: &[Field<'_>]) -> bool {
         let span = fields.first().map_or(0, |field| field.span.start)..fields.last().map_or(0, |field| field.span.end);
         let span = Span::new(file, span);
         if fields.len() != predicate.columns.len() {
             let (wanted, found) = (predicate.columns.len(), fields.len());
             let message = format!("`{}` has {wanted} columns, and this row {found}", predicate.name);
             self.refuse(Code::RowForm, span, message, "fields with a separator in them are quoted");
-            return;
+            return false;
         }
         let mut row = std::mem::take(&mut self.row);
         row.clear();
@@ -430,23 +442,28 @@ impl<'a> Rows<'a> {
             let known = self.known(&column.types, field);
             known.or_else(|| self.field(file, &column.types, field))
         }));
-        if row.len() == fields.len() {
+        let is_right = row.len() == fields.len();
+        if is_right {
             self.given.rows.push(Fact { predicate: id, row: &row, span });
         }
         self.row = row;
+        is_right
     }
 
-    /// The value of a field that was met before, or says it itself.
+    /// The value of a field of which there is nothing to say.
     fn known(&mut self, types: &Types, field: &Field<'_>) -> Option<Value> {
         match types.single()? {
             Type::Long => Some(self.values.long(field.text.parse().ok()?)),
-            Type::Entity(kind) => self.met.get(kind)?.get(&*field.text).copied(),
+            Type::Entity(kind) if is_plain(&field.text) => {
+                let entity = self.values.entity_of(*kind, &field.text);
+                self.schema.is_none_or(|schema| schema.may_have(&*self.values, entity)).then_some(entity)
+            }
             _ => None,
         }
     }
 
     /// The value that a field of text is.
-    fn field(&mut self, file: FileId, types: &Types, field: &Field<'a>) -> Option<Value> {
+    fn field(&mut self, file: FileId, types: &Types, field: &Field<'_>) -> Option<Value> {
         let (text, span) = (&*field.text, &field.span);
         let shape = match types.single() {
             Some(Type::Long) => text.parse().map(Shape::Long).ok(),
@@ -459,16 +476,14 @@ impl<'a> Rows<'a> {
             self.refuse(Code::WrongType, Span::new(file, span.clone()), message, "see the declaration of the relation");
             return None;
         };
-        let value = self.cell(file, types, &Node { span: span.clone(), shape });
-        // What there is something to say of is met anew each time.
-        if let (Some(value), Some(kind), Cow::Borrowed(text)) = (value, types.entity(), &field.text)
-            && !is_odd(text)
-            && !text.contains("::")
-        {
-            self.met.entry(kind).or_default().insert(text, value);
-        }
-        value
+        self.cell(file, types, &Node { span: span.clone(), shape })
     }
+}
+
+/// Whether an id is one as most are: it is no entity, does not begin with a type, and is not odd.
+fn is_plain(id: &str) -> bool {
+    let is_visible = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic());
+    (is_visible || !is_odd(id)) && !id.contains("::")
 }
 
 /// Whether an id is hardly meant: empty, with blanks around it, or with characters that do not show.

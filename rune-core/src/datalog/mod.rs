@@ -462,7 +462,7 @@ impl Compiler<'_> {
         let (kind, needs) = match &goal.kind {
             GoalKind::Atom(id, args) => (AskKind::Atom(*id, args.as_slice().into()), Vec::new()),
             GoalKind::In(left, right) => {
-                // What may be a set is not found among those that somebody is in: it waits for what gives it its value.
+                // What may be a set waits for what gives it its value.
                 let is_entity = self.is_entity(*right);
                 let waits = slots_of(*right).filter(|_| !is_entity).collect();
                 (AskKind::In(*left, *right, is_entity), waits)
@@ -493,10 +493,7 @@ impl Compiler<'_> {
     /// Whether a term is an entity for sure.
     fn is_entity(&self, term: Term) -> bool {
         match term {
-            Term::Slot(slot) => {
-                let is_known = self.rule.variables.get(slot.0).is_some_and(|variable| variable.types.are_entities());
-                is_known || !self.rule.body.iter().any(|goal| goal.gives(slot))
-            }
+            Term::Slot(slot) => !self.rule.may_be_set(slot),
             Term::Constant(value) => matches!(self.values.view(value), View::Entity(..)),
             Term::Any => true,
         }

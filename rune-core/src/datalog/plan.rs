@@ -82,7 +82,7 @@ pub(super) fn order(body: &Body, given: &[Slot], delta: Option<usize>, size: &dy
         let chosen = next.take().unwrap_or_else(|| choose(body, &left, &bound, size));
         left.retain(|at| *at != chosen);
         let Some(ask) = body.asks.get(chosen) else { continue };
-        debug_assert!(is_ready(ask, &bound), "a condition is put when what it needs is known");
+        debug_assert!(delta == Some(chosen) || is_ready(ask, &bound), "a condition is put when what it needs is known");
         let columns = match &ask.kind {
             AskKind::Atom(_, args) => known(args, &bound),
             _ => Box::default(),
@@ -118,7 +118,13 @@ fn choose(body: &Body, left: &[usize], bound: &BTreeSet<Slot>, size: &dyn Fn(Pre
 }
 
 fn is_ready(ask: &Ask, bound: &BTreeSet<Slot>) -> bool {
-    ask.needs.iter().all(|slot| bound.contains(slot))
+    let has_side = match &ask.kind {
+        AskKind::In(left, right, _) => {
+            [left, right].contains(&&Term::Any) || !known(&[*left, *right], bound).is_empty()
+        }
+        _ => true,
+    };
+    has_side && ask.needs.iter().all(|slot| bound.contains(slot))
 }
 
 /// How soon an ask is put: a class, and within it how much it may enumerate.

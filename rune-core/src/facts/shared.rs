@@ -157,7 +157,7 @@ impl SharedRows {
         let [before, after] = *index.beside.one(id as usize);
         index.set(before, AFTER, after);
         match (after, before) {
-            (NO_ROW, NO_ROW) => index.newest.remove(hash, id),
+            (NO_ROW, NO_ROW) => drop(index.newest.remove(hash, id)),
             (NO_ROW, before) => index.newest.replace(hash, id, before),
             (after, before) => index.set(after, BEFORE, before),
         }

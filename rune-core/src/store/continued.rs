@@ -469,6 +469,7 @@ among(U, H) :- among(U, G), G in H, Group(H).
             TEXT.replace("{ in = ['Group::\"all\"'] }", "{}"),
             with("parent(Group::\"staff\", Group::\"bob\")."),
             with("parent(U, G) :- member(U, G)."),
+            with("relation up(Group, Group).\nup(\"staff\", \"all\").\nparent(G, H) :- up(G, H)."),
         ];
         for text in &edits {
             assert!(stays(TEXT, text), "live facts are carried to\n{text}");

@@ -67,6 +67,11 @@ impl Tables {
         table.cells.chunks_exact(N).map(|row| row.try_into().expect("a row"))
     }
 
+    /// One more than the largest number.
+    pub fn n_numbers(&self) -> u32 {
+        self.0.values().flat_map(|table| &table.cells).max().map_or(0, |largest| largest + 1)
+    }
+
     /// How many rows there are in all.
     pub fn n_rows(&self) -> usize {
         self.0.values().map(|table| table.cells.len() / table.arity).sum()

@@ -128,7 +128,8 @@ impl LivePool {
             let Some(datum) = self.pool.own(at).cloned() else { continue };
             let hash = hash_of(&self.pool.hasher, &datum, &self.pool);
             let Some(shared) = &mut self.pool.shared else { return };
-            shared.index.remove(hash, at);
+            let was_there = shared.index.remove(hash, at);
+            debug_assert!(was_there, "what is held is found until it goes");
             shared.data.set(at as usize, None);
             self.free.push(at);
             each_part(&datum, &mut |part| self.release(part));
@@ -193,11 +194,8 @@ impl Values for LivePool {
         self.pool.find_text(hash, text).unwrap_or_else(|| self.intern(Datum::Text(text.into())))
     }
 
-    fn entity(&mut self, kind: &str, id: &str) -> Value {
-        self.pool.find_entity(kind, id).unwrap_or_else(|| {
-            let (kind, id) = (self.symbol(kind), self.symbol(id));
-            self.intern(Datum::Entity(kind, id))
-        })
+    fn find_entity(&self, kind: &str, id: &str) -> Option<Value> {
+        self.pool.entity_at(kind, id)
     }
 
     fn view(&self, value: Value) -> View<'_> {

@@ -222,7 +222,7 @@ impl Pool {
         self.find(hash, &|held| matches!(held, Datum::Text(held) if held == text))
     }
 
-    fn find_entity(&self, kind: &str, id: &str) -> Option<Value> {
+    fn entity_at(&self, kind: &str, id: &str) -> Option<Value> {
         let is_it = |held: &Datum| match held {
             Datum::Entity(of, name) => self.name(*name) == id && self.name(*of) == kind,
             _ => false,
@@ -257,9 +257,9 @@ impl Values for Pool {
         value
     }
 
-    fn entity(&mut self, kind: &str, id: &str) -> Value {
-        let Some(entity) = self.find_entity(kind, id) else {
-            let (kind, id) = (self.symbol(kind), self.symbol(id));
+    fn entity_of(&mut self, kind: Symbol, id: &str) -> Value {
+        let Some(entity) = self.entity_at(self.name(kind), id) else {
+            let id = self.symbol(id);
             return self.intern(Datum::Entity(kind, id));
         };
         if let View::Entity(kind, id) = self.view(entity) {
@@ -294,5 +294,53 @@ fn hash_of(hasher: &DefaultHashBuilder, datum: &Datum, names: &impl Values) -> u
         Datum::Text(text) => hash_text(hasher, text),
         Datum::Entity(kind, id) => hash_entity(hasher, names.name(*kind), names.name(*id)),
         datum => hasher.hash_one(datum),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: &str = "a name that is too long to lie in its place";
+
+    #[test]
+    fn an_entity_is_one_whatever_pool_has_its_texts() {
+        let mut below = Pool::default();
+        let texts = ["User", "Group", "ada", LONG].map(|text| below.text(text));
+        let ada = below.entity("User", "ada");
+        let below = Arc::new(below);
+        let mut live = LivePool::over(below.clone());
+        let long = live.entity("User", LONG);
+        assert!(long.is_live() && live.text(LONG) == texts[3]);
+        let [kind, id] = ["User", LONG].map(|text| live.symbol(text));
+        assert_eq!(live.intern(Datum::Entity(kind, id)), long);
+        assert_eq!([live.entity("User", "ada"), live.entity("User", LONG)], [ada, long]);
+        assert_ne!(live.entity("Group", "ada"), ada);
+        live.hold(long);
+        live.settle();
+        let seen = live.snapshot();
+        let mut request = Scratch::new(&seen);
+        assert_eq!([request.entity("User", "ada"), request.entity("User", LONG)], [ada, long]);
+        let group = request.entity("Group", LONG);
+        assert!(group.is_local() && request.entity("Group", LONG) == group);
+        let mut over = Pool::over(Arc::new(seen));
+        assert_eq!([over.entity("User", "ada"), over.entity("User", LONG)], [ada, long]);
+    }
+
+    #[test]
+    fn what_a_grown_pool_is_asked_for_is_there_with_its_parts() {
+        let mut from = Pool::default();
+        let ada = from.entity("User", "ada");
+        from.entity("Group", "ada");
+        let from = Arc::new(from);
+        let mut grown = Pool::grown_from(&from).expect("it is small");
+        let n_before = grown.len();
+        grown.text("ada");
+        let mut all = Vec::new();
+        grown.each_entity(&mut |_, entity| all.push(entity));
+        assert!(all.is_empty() && grown.len() == n_before + 1, "of an entity only the text of its id was asked for");
+        assert_eq!(grown.entity("User", "ada"), ada);
+        grown.each_entity(&mut |_, entity| all.push(entity));
+        assert_eq!((all, grown.len()), (vec![ada], n_before + 3));
     }
 }

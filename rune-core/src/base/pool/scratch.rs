@@ -46,11 +46,8 @@ impl Values for Scratch<'_> {
         found.unwrap_or_else(|| Value(self.held.push(hash, Datum::Text(text.into())) | LOCAL))
     }
 
-    fn entity(&mut self, kind: &str, id: &str) -> Value {
-        self.pool.find_entity(kind, id).unwrap_or_else(|| {
-            let (kind, id) = (self.symbol(kind), self.symbol(id));
-            self.intern(Datum::Entity(kind, id))
-        })
+    fn find_entity(&self, kind: &str, id: &str) -> Option<Value> {
+        self.pool.entity_at(kind, id)
     }
 
     fn view(&self, value: Value) -> View<'_> {

@@ -38,15 +38,31 @@ impl FactList {
     /// Adds a row.
     pub fn push(&mut self, fact: Fact<'_>) {
         let Fact { predicate, row, span } = fact;
-        let is_it = |run: &Run| run.predicate == predicate && run.file == span.file && run.n_columns == row.len();
-        if !self.runs.last().is_some_and(is_it) {
-            let (cells, places) = (Vec::new(), Vec::new());
-            self.runs.push(Run { predicate, file: span.file, n_columns: row.len(), cells, places });
-        }
-        if let Some(run) = self.runs.last_mut() {
+        if let Some(run) = self.run(predicate, span.file, row.len()) {
             run.cells.extend_from_slice(row);
             run.places.push((span.start, span.end));
         }
+    }
+
+    /// Makes room for as many rows as there would be in so many bytes if all were as long as the one that was added last. Where there
+    /// is no room, they are added as far as they come.
+    pub fn expect_like_last(&mut self, n_bytes: usize) {
+        if let Some(run) = self.runs.last_mut()
+            && let Some((start, end)) = run.places.last()
+        {
+            let n_rows = n_bytes / (end.saturating_sub(*start) as usize + 1);
+            run.cells.try_reserve(n_rows * run.n_columns).ok();
+            run.places.try_reserve(n_rows).ok();
+        }
+    }
+
+    /// Where such a row goes.
+    fn run(&mut self, predicate: PredicateId, file: FileId, n_columns: usize) -> Option<&mut Run> {
+        let is_it = |run: &Run| run.predicate == predicate && run.file == file && run.n_columns == n_columns;
+        if !self.runs.last().is_some_and(is_it) {
+            self.runs.push(Run { predicate, file, n_columns, cells: Vec::new(), places: Vec::new() });
+        }
+        self.runs.last_mut()
     }
 
     /// Adds the rows of another list.

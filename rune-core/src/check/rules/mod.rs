@@ -149,6 +149,15 @@ pub struct Rule {
     pub variables: Vec<Variable>,
 }
 
+impl Rule {
+    /// Whether a variable may be a set for all that is known of it. Then `in` asks by what gives it its value, and does not.
+    #[must_use]
+    pub fn may_be_set(&self, slot: Slot) -> bool {
+        let is_entity = self.variables.get(slot.0).is_some_and(|variable| variable.types.are_entities());
+        !is_entity && self.body.iter().any(|goal| goal.gives(slot))
+    }
+}
+
 /// A variable of a rule.
 #[derive(Debug, Clone)]
 pub struct Variable {

@@ -1,7 +1,7 @@
 //! Binding: every variable of a rule gets its values from a condition that can enumerate them.
 //!
-//! What binds is a positive atom, `X = expression`, and `X in Y` once one side is bound. What only asks (a guard, `not`) binds
-//! nothing. The order of the text does not matter.
+//! What binds is a positive atom, `X = expression`, and `X in Y` once one side is bound; what may be a set is not found among those
+//! that somebody is in. What only asks (a guard, `not`) binds nothing. The order of the text does not matter.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ pub(super) fn check(rule: &Rule, checked: &CheckedRules, values: &Pool, findings
         bound.extend(in_head.iter().copied());
     }
     let mut unbound = Vec::new();
-    body(&rule.body, &mut bound, &mut unbound);
+    body((rule, &rule.body), &mut bound, &mut unbound);
     unbound.extend(in_head.into_iter().filter(|slot| !bound.contains(slot)));
     let mut told = BTreeSet::new();
     for slot in unbound {
@@ -67,11 +67,11 @@ fn is_made_up(name: &str) -> bool {
 }
 
 /// Extends `bound` by what a body binds, and lists what it needs and does not bind.
-fn body(goals: &[Goal], bound: &mut Bound, unbound: &mut Vec<Slot>) {
+fn body((rule, goals): (&Rule, &[Goal]), bound: &mut Bound, unbound: &mut Vec<Slot>) {
     loop {
         let n = bound.len();
         for goal in goals {
-            bind(goal, bound);
+            bind((rule, goal), bound);
         }
         if bound.len() == n {
             break;
@@ -82,7 +82,7 @@ fn body(goals: &[Goal], bound: &mut Bound, unbound: &mut Vec<Slot>) {
             let mut inner: Bound = aggregate.outer.iter().copied().filter(|slot| bound.contains(slot)).collect();
             unbound.extend(aggregate.outer.iter().copied().filter(|slot| !bound.contains(slot)));
             let mut missing = Vec::new();
-            body(&aggregate.body, &mut inner, &mut missing);
+            body((rule, &aggregate.body), &mut inner, &mut missing);
             unbound.extend(missing);
             unbound.extend(aggregate.tuple.iter().copied().filter(|slot| !inner.contains(slot)));
         } else {
@@ -96,7 +96,7 @@ fn body(goals: &[Goal], bound: &mut Bound, unbound: &mut Vec<Slot>) {
 }
 
 /// Adds what a goal binds, given what is bound.
-fn bind(goal: &Goal, bound: &mut Bound) {
+fn bind((rule, goal): (&Rule, &Goal), bound: &mut Bound) {
     match &goal.kind {
         GoalKind::Atom(_, args) => bound.extend(args.iter().filter_map(|term| match term {
             Term::Slot(slot) => Some(*slot),
@@ -108,7 +108,8 @@ fn bind(goal: &Goal, bound: &mut Bound) {
                 Term::Constant(_) => true,
                 Term::Any => false,
             };
-            if is_bound(left) || is_bound(right) {
+            let is_found = |term: &Term| !matches!(term, Term::Slot(slot) if rule.may_be_set(*slot));
+            if is_bound(right) || is_bound(left) && is_found(right) {
                 bound.extend([left, right].into_iter().filter_map(|term| match term {
                     Term::Slot(slot) => Some(*slot),
                     _ => None,

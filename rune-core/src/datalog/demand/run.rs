@@ -16,7 +16,7 @@ use super::{
     code::{Bind, Code, Operand, Procedure, Step},
     compile::Built,
     lookup::Lookup,
-    scratch::{Entry, Job, Known, NONE, Reader, Scratch, values_of},
+    scratch::{Entry, Job, Known, NONE, Reader, Scratch, UNANSWERED, values_of},
     session::Found,
 };
 
@@ -230,6 +230,7 @@ impl<'r, V: Values> Run<'r, V> {
                     );
                 }
                 let key = values_of(&self.scratch.registers, base, key);
+                // Most are: nothing is chosen for each row.
                 match lookup {
                     Lookup::Directory(directory) => {
                         for row in directory.probe(key) {
@@ -471,7 +472,7 @@ impl<'r, V: Values> Run<'r, V> {
         self.scratch.jobs.truncate(n_jobs);
         for at in n_entries..self.scratch.entries.len() {
             if let Some(Entry { procedure, key, .. }) = self.scratch.entries.get(at).filter(|_| at != root.entry) {
-                self.scratch.learn(memo_of(*procedure), *key, Known { set: NONE, entry: NONE });
+                self.scratch.learn(memo_of(*procedure), *key, UNANSWERED);
             }
         }
     }

@@ -45,6 +45,8 @@ pub(super) struct Known {
     pub(super) entry: usize,
 }
 
+pub(super) const UNANSWERED: Known = Known { set: NONE, entry: NONE };
+
 /// A table's answers to one key.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -252,13 +254,13 @@ fn look_up(
     let Some(memo) = memos.get_mut(at) else { return (0, None) };
     if memo.known.is_empty() {
         memo.keys.begin(width, key);
-        memo.known.push(Known { set: NONE, entry: NONE });
+        memo.known.push(UNANSWERED);
         touched.push(at);
         return (0, None);
     }
     let (key, is_new) = memo.keys.insert(key);
     if is_new {
-        memo.known.push(Known { set: NONE, entry: NONE });
+        memo.known.push(UNANSWERED);
     }
     (key, memo.known.get(key).copied().filter(|known| known.set != NONE))
 }

@@ -143,6 +143,7 @@ impl Tuples {
     /// Adds a tuple of one value if it is new. Says whether it was: as [`Self::insert`], which is for any.
     #[inline]
     pub(super) fn insert_value(&mut self, value: Value) -> bool {
+        debug_assert_eq!(self.width, 1, "a value is a tuple of one");
         if self.len < SMALL {
             let is_new = !self.cells.contains(&value);
             if is_new {
