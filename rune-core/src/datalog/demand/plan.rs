@@ -24,8 +24,8 @@ const NODES_MAX: usize = 4_000;
 /// What a probe costs, in rows.
 const PROBE: f64 = 4.0;
 /// The part of what a test takes that it takes where it may succeed: it ends with the first row, and trials, whose values are drawn
-/// one by one, seldom ask for one that is there.
-const UNTIL_FOUND: f64 = 0.85;
+/// one by one, seldom ask for one that is there. Of tests of many values most are in vain.
+const UNTIL_FOUND: f64 = 0.7;
 /// What a group of demand is estimated to hold.
 const DEMANDED: f64 = 8.0;
 /// Columns of which every choice is tried as a pattern; of more, all together and each alone.
@@ -375,7 +375,7 @@ impl<S: Store, V: Values> Compiler<'_, S, V> {
                 let cost = self.cost_of(procedure, is_fixed(&key, fixed), rows);
                 let key = operands(&key);
                 if is_whole {
-                    let part = if wanted { UNTIL_FOUND } else { 1.0 };
+                    let part = if wanted && rows <= 1.0 { UNTIL_FOUND } else { 1.0 };
                     tests.push((Step::Holds { procedure, key, wanted }, cost * part));
                 } else {
                     let open: Vec<usize> = known.iter().copied().filter(|at| !columns.contains(at)).collect();
