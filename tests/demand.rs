@@ -10,7 +10,7 @@ mod random_rules;
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use rune_core::{
-    Options, Program, Sources,
+    Batch, Engine, EntityRef, Node, Options, Program, Request, Sources,
     base::{Scratch, Value, Values as _},
     datalog::Session,
     facts::Tick,
@@ -384,4 +384,34 @@ fn no_decision_compiles_what_it_asks() {
     }
     assert_eq!(kinds.len(), 4, "{kinds:?}");
     assert_eq!(program.terms().demand.n_later(), 0);
+}
+
+#[test]
+fn questions_that_take_longer_than_was_planned_for_are_planned_again() {
+    let text = "[rules]\n@live relation above(Document, Document).\n@live relation deny(User, Document).\n\
+        below(D, E) :- above(D, E).\nbelow(D, F) :- below(D, E), above(E, F).\n\
+        no(U, D) :- deny(U, D).\nno(U, D) :- below(D, E), deny(U, E).\n\
+        @id(\"read\") permit(U, Action::\"read\", D) :- D is Document, U is User, not no(U, D).\n";
+    let document = |n: u32| Node::from(EntityRef::new("Document", n.to_string()));
+    let deny = |user: u32, n: u32| [EntityRef::new("User", user.to_string()).into(), document(n)];
+    let tree =
+        (1..4_000).fold(Batch::default(), |batch, n| batch.insert("above", [document(n), document((n - 1) / 3)]));
+    let program = build(&format!("version = \"rune/1.0\"\n{text}"), false).expect("it is right");
+    let engine = Engine::new(program);
+    let some = (0..500).fold(tree, |batch, n| batch.insert("deny", deny(n, 3_000 + n)));
+    engine.facts().apply(&some).expect("it fits");
+    // Nobody was denied the root when questions were planned.
+    engine.facts().apply(&Batch::default().insert("deny", deny(7, 0))).expect("it fits");
+    let may = |user: u32, n: u32| {
+        let [user, read] =
+            [("User", user.to_string()), ("Action", "read".to_owned())].map(|(a, b)| EntityRef::new(a, b));
+        engine.decide(&Request::new(user, read, EntityRef::new("Document", n.to_string()))).is_allowed()
+    };
+    let ask = || (0..1_100).map(|n| may(7, 2_000 + n)).filter(|is_allowed| *is_allowed).count();
+    assert_eq!(ask(), 0);
+    let n_long = engine.facts().n_long_questions();
+    assert!(1_000 < n_long, "{n_long} questions took long");
+    engine.facts().apply(&Batch::default().insert("deny", deny(8, 5))).expect("it fits");
+    assert_eq!(engine.facts().n_long_questions(), 0);
+    assert_eq!((ask(), may(9, 2_000)), (0, true));
 }

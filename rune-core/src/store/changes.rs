@@ -79,6 +79,8 @@ impl Kept {
 
 /// Live facts have changed by more than this factor: what was planned for fewer or more may be slow for them.
 const DRIFT: RowId = 2;
+/// Questions that may take longer than trials did until they are planned again.
+const LONG_MAX: u64 = 1_000;
 /// Relations with fewer rows are fast in any order.
 const PLANNED_MIN: RowId = 32;
 
@@ -420,13 +422,15 @@ impl Live {
         self.demand = self.demand.over(&self.facts, &changed.union(derived).copied().collect());
     }
 
-    /// Whether relations have many more or many fewer rows than when questions were planned.
+    /// Whether relations have many more or many fewer rows than when questions were planned, or many questions took longer than was
+    /// found then.
     pub(super) fn has_drifted(&self, program: &Program) -> bool {
-        self.sizes(program).any(|(id, n)| {
+        let has_other_sizes = self.sizes(program).any(|(id, n)| {
             let planned = self.planned.get(&id).copied().unwrap_or_default();
             let (few, many) = (n.min(planned).max(PLANNED_MIN), n.max(planned).max(PLANNED_MIN));
             few.saturating_mul(DRIFT) < many
-        })
+        });
+        has_other_sizes || LONG_MAX < self.demand.n_long()
     }
 
     fn sizes(&self, program: &Program) -> impl Iterator<Item = (PredicateId, RowId)> {

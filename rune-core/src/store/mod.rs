@@ -268,6 +268,13 @@ impl FactStore {
         self.state().live.as_ref().is_none_or(Live::is_counted)
     }
 
+    /// How many questions have taken longer than was found when they were planned: for tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn n_long_questions(&self) -> u64 {
+        self.revisions.newest().1.demand.n_long()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -31,7 +31,10 @@ mod unfold;
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use crate::{
@@ -70,6 +73,8 @@ struct Procedures {
     deciding: Vec<Option<Way>>,
     /// Those and more: for what queries, lists and explanations have asked, in whichever view.
     more: Mutex<More>,
+    /// How many questions took longer than trials had shown, and were asked again in the way that is meant for those.
+    n_long: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -128,6 +133,11 @@ impl Demand {
         Self { procedures: self.procedures.clone(), lookups, later: Mutex::default() }
     }
 
+    /// How many questions took longer than was found when they were planned.
+    pub fn n_long(&self) -> u64 {
+        self.procedures.n_long.load(Ordering::Relaxed)
+    }
+
     /// The columns by which rows are looked up while decisions are made.
     pub fn looked_up(&self) -> impl Iterator<Item = (PredicateId, &[usize])> {
         self.procedures.ready.wanted.iter().map(|wanted| (wanted.id, &*wanted.columns))
@@ -173,7 +183,8 @@ impl Demand {
         let (relations, shapes) = (relations.clone(), shapes.clone());
         let question = |rule| ready.way(engine.question(rule), Pattern::of([0, 1, 2]), Mode::Answer);
         let deciding = engine.rules.iter().map(question).collect();
-        let procedures = Arc::new(Procedures { relations, shapes, ready, deciding, more });
+        let n_long = AtomicU64::new(0);
+        let procedures = Arc::new(Procedures { relations, shapes, ready, deciding, more, n_long });
         Self { procedures, lookups, later: Mutex::default() }
     }
 

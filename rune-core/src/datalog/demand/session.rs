@@ -3,7 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use crate::{
@@ -341,6 +341,7 @@ impl<'p> Session<'p> {
         *steps_left -= budget - run.steps_left();
         if let (Err(_), Some(rare)) = (&answered, way.rare) {
             scratch.reset();
+            self.demand.procedures.n_long.fetch_add(1, Ordering::Relaxed);
             let mut run = Run::new(code, values, scratch, *steps_left, &self.guests);
             answered = run.answers(rare, key);
             *steps_left = run.steps_left();
