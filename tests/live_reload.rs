@@ -109,10 +109,14 @@ fn what_is_kept_over_parents_of_files_and_live_ones_follows_both() {
     };
     let stays = |engine: &Engine| engine.lineup().stable().build_next(sources(&text("y")), Options::default());
     let is_brought = |_: &Engine| Program::build(sources(&text("y")), Options::default());
-    let ways: [Option<&dyn Fn(&Engine) -> _>; 3] = [None, Some(&stays), Some(&is_brought)];
-    for way in ways {
+    for way in 0..3 {
         let engine = engine(&text("x"), &Batch::default().put(node(PUT)));
-        if let Some(next) = way.map(|next| next(&engine)) {
+        let next = match way {
+            0 => None,
+            1 => Some(stays(&engine)),
+            _ => Some(is_brought(&engine)),
+        };
+        if let Some(next) = next {
             engine.swap(next.unwrap_or_else(|error| panic!("{error}"))).map(drop).expect("it has a place for all");
         }
         let rows = |query: &str| engine.query(query, None).expect("a query").rows.len();

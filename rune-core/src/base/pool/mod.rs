@@ -263,7 +263,9 @@ impl Values for Pool {
             return self.intern(Datum::Entity(kind, id));
         };
         if let View::Entity(kind, id) = self.view(entity) {
-            [kind.value(), id.value(), entity].into_iter().for_each(|value| self.take(value));
+            for value in [kind.value(), id.value(), entity] {
+                self.take(value);
+            }
         }
         entity
     }

@@ -108,8 +108,8 @@ fn bind((rule, goal): (&Rule, &Goal), bound: &mut Bound) {
                 Term::Constant(_) => true,
                 Term::Any => false,
             };
-            let is_found = |term: &Term| !matches!(term, Term::Slot(slot) if rule.may_be_set(*slot));
-            if is_bound(right) || is_bound(left) && is_found(right) {
+            let may_bind = |term: &Term| !matches!(term, Term::Slot(slot) if rule.may_be_set(*slot));
+            if is_bound(right) || is_bound(left) && may_bind(right) {
                 bound.extend([left, right].into_iter().filter_map(|term| match term {
                     Term::Slot(slot) => Some(*slot),
                     _ => None,
