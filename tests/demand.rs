@@ -414,4 +414,9 @@ fn questions_that_take_longer_than_was_planned_for_are_planned_again() {
     engine.facts().apply(&Batch::default().insert("deny", deny(8, 5))).expect("it fits");
     assert_eq!(engine.facts().n_long_questions(), 0);
     assert_eq!((ask(), may(9, 2_000)), (0, true));
+    // What takes long in this plan too is not planned again as soon.
+    let n_long = engine.facts().n_long_questions();
+    engine.facts().apply(&Batch::default().insert("deny", deny(8, 6))).expect("it fits");
+    assert_eq!(engine.facts().n_long_questions(), n_long);
+    assert!(1_000 < n_long, "{n_long} questions took long");
 }

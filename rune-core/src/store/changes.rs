@@ -49,6 +49,8 @@ pub(super) struct Live {
     pub(super) n_named: HashMap<Value, u32>,
     /// How many rows there were when questions were planned.
     planned: BTreeMap<PredicateId, RowId>,
+    /// How many questions may take long until they are planned again.
+    n_long_max: u64,
     /// The facts as readers have them.
     shared: Arc<FactView>,
 }
@@ -79,7 +81,8 @@ impl Kept {
 
 /// Live facts have changed by more than this factor: what was planned for fewer or more may be slow for them.
 const DRIFT: RowId = 2;
-/// Questions that may take longer than trials did until they are planned again.
+/// Questions that may take longer than trials did until they are planned again; twice as many each time that it was for nothing else,
+/// since some data have such questions in any plan.
 const LONG_MAX: u64 = 1_000;
 /// Relations with fewer rows are fast in any order.
 const PLANNED_MIN: RowId = 32;
@@ -148,6 +151,7 @@ impl Live {
             file_parents: file_parents(program),
             n_named: HashMap::new(),
             planned: BTreeMap::new(),
+            n_long_max: LONG_MAX,
             shared: program.facts().clone(),
         };
         for id in changing.keys() {
@@ -430,7 +434,11 @@ impl Live {
             let (few, many) = (n.min(planned).max(PLANNED_MIN), n.max(planned).max(PLANNED_MIN));
             few.saturating_mul(DRIFT) < many
         });
-        has_other_sizes || LONG_MAX < self.demand.n_long()
+        has_other_sizes || self.are_often_long()
+    }
+
+    fn are_often_long(&self) -> bool {
+        self.n_long_max < self.demand.n_long()
     }
 
     fn sizes(&self, program: &Program) -> impl Iterator<Item = (PredicateId, RowId)> {
@@ -440,6 +448,7 @@ impl Live {
 
     /// Plans questions for the rows that there are now.
     pub(super) fn plan(&mut self, program: &Program) {
+        self.n_long_max = if self.are_often_long() { self.n_long_max.saturating_mul(2) } else { LONG_MAX };
         self.planned = self.sizes(program).collect();
         self.demand = program.prepare(&self.demand, &self.facts, &self.values);
         self.index(program);

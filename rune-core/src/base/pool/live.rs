@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::{LIVE, Pool, hash_of, hash_text};
+use super::{LIVE, Pool, hash_entity, hash_of, hash_text};
 use crate::base::value::{Datum, Symbol, Value, Values, View};
 
 /// A pool whose values come and go, for the one who brings them: each is held as often as something names it.
@@ -155,6 +155,21 @@ impl LivePool {
         counts == self.n_held
     }
 
+    /// Takes a value that is not held yet.
+    fn put(&mut self, hash: u64, datum: Datum) -> Value {
+        each_part(&datum, &mut |part| self.hold(part));
+        let Some(shared) = &mut self.pool.shared else { return self.pool.intern(datum) };
+        let at = self.free.pop().unwrap_or_else(|| {
+            shared.data.push(&[None]);
+            self.n_held.push(0);
+            u32::try_from(shared.data.len() - 1).unwrap_or(u32::MAX)
+        });
+        shared.data.set(at as usize, Some(datum));
+        shared.index.add(hash, at);
+        self.loose.push(at);
+        Value(at | LIVE)
+    }
+
     /// The place of a value that came.
     fn place(value: Value) -> Option<u32> {
         value.is_live().then(|| value.0 - LIVE)
@@ -173,29 +188,17 @@ impl Values for LivePool {
             return value;
         }
         let hash = hash_of(&self.pool.hasher, &datum, &self.pool);
-        if let Some(value) = self.pool.find(hash, &|held| *held == datum) {
-            return value;
-        }
-        each_part(&datum, &mut |part| self.hold(part));
-        let Some(shared) = &mut self.pool.shared else { return self.pool.intern(datum) };
-        let at = self.free.pop().unwrap_or_else(|| {
-            shared.data.push(&[None]);
-            self.n_held.push(0);
-            u32::try_from(shared.data.len() - 1).unwrap_or(u32::MAX)
-        });
-        shared.data.set(at as usize, Some(datum));
-        shared.index.add(hash, at);
-        self.loose.push(at);
-        Value(at | LIVE)
+        let found = self.pool.find(hash, &|held| *held == datum);
+        found.unwrap_or_else(|| self.put(hash, datum))
     }
 
     fn text(&mut self, text: &str) -> Value {
         let hash = hash_text(&self.pool.hasher, text);
-        self.pool.find_text(hash, text).unwrap_or_else(|| self.intern(Datum::Text(text.into())))
+        self.pool.find_text(hash, text).unwrap_or_else(|| self.put(hash, Datum::Text(text.into())))
     }
 
     fn find_entity(&self, kind: &str, id: &str) -> Option<Value> {
-        self.pool.entity_at(kind, id)
+        self.pool.entity_at(hash_entity(&self.pool.hasher, kind, id), kind, id)
     }
 
     fn view(&self, value: Value) -> View<'_> {

@@ -222,12 +222,12 @@ impl Pool {
         self.find(hash, &|held| matches!(held, Datum::Text(held) if held == text))
     }
 
-    fn entity_at(&self, kind: &str, id: &str) -> Option<Value> {
+    fn entity_at(&self, hash: u64, kind: &str, id: &str) -> Option<Value> {
         let is_it = |held: &Datum| match held {
             Datum::Entity(of, name) => self.name(*name) == id && self.name(*of) == kind,
             _ => false,
         };
-        self.find(hash_entity(&self.hasher, kind, id), &is_it)
+        self.find(hash, &is_it)
     }
 }
 
@@ -258,9 +258,11 @@ impl Values for Pool {
     }
 
     fn entity_of(&mut self, kind: Symbol, id: &str) -> Value {
-        let Some(entity) = self.entity_at(self.name(kind), id) else {
+        let name = self.name(kind);
+        let hash = hash_entity(&self.hasher, name, id);
+        let Some(entity) = self.entity_at(hash, name, id) else {
             let id = self.symbol(id);
-            return self.intern(Datum::Entity(kind, id));
+            return Value(self.held.push(hash, Datum::Entity(kind, id)) + self.first);
         };
         if let View::Entity(kind, id) = self.view(entity) {
             for value in [kind.value(), id.value(), entity] {

@@ -1,6 +1,6 @@
 //! Values that one request brings.
 
-use super::{Held, LOCAL, NOTHING, Pool, hash_of, hash_text};
+use super::{Held, LOCAL, NOTHING, Pool, hash_entity, hash_of, hash_text};
 use crate::base::value::{Datum, Value, Values, View};
 
 /// What one request adds to a pool: the strings, sets and records that only it knows.
@@ -47,7 +47,7 @@ impl Values for Scratch<'_> {
     }
 
     fn find_entity(&self, kind: &str, id: &str) -> Option<Value> {
-        self.pool.entity_at(kind, id)
+        self.pool.entity_at(hash_entity(&self.pool.hasher, kind, id), kind, id)
     }
 
     fn view(&self, value: Value) -> View<'_> {

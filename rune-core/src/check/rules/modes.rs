@@ -29,7 +29,8 @@ pub(super) fn check(rule: &Rule, checked: &CheckedRules, values: &Pool, findings
         bound.extend(in_head.iter().copied());
     }
     let mut unbound = Vec::new();
-    body((rule, &rule.body), &mut bound, &mut unbound);
+    let sets = (0..rule.variables.len()).map(Slot).filter(|slot| rule.may_be_set(*slot)).collect();
+    body((&sets, &rule.body), &mut bound, &mut unbound);
     unbound.extend(in_head.into_iter().filter(|slot| !bound.contains(slot)));
     let mut told = BTreeSet::new();
     for slot in unbound {
@@ -66,12 +67,12 @@ fn is_made_up(name: &str) -> bool {
     name.strip_prefix('_').is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit()))
 }
 
-/// Extends `bound` by what a body binds, and lists what it needs and does not bind.
-fn body((rule, goals): (&Rule, &[Goal]), bound: &mut Bound, unbound: &mut Vec<Slot>) {
+/// Extends `bound` by what a body binds, in which these variables may be sets, and lists what it needs and does not bind.
+fn body((sets, goals): (&BTreeSet<Slot>, &[Goal]), bound: &mut Bound, unbound: &mut Vec<Slot>) {
     loop {
         let n = bound.len();
         for goal in goals {
-            bind((rule, goal), bound);
+            bind((sets, goal), bound);
         }
         if bound.len() == n {
             break;
@@ -82,7 +83,7 @@ fn body((rule, goals): (&Rule, &[Goal]), bound: &mut Bound, unbound: &mut Vec<Sl
             let mut inner: Bound = aggregate.outer.iter().copied().filter(|slot| bound.contains(slot)).collect();
             unbound.extend(aggregate.outer.iter().copied().filter(|slot| !bound.contains(slot)));
             let mut missing = Vec::new();
-            body((rule, &aggregate.body), &mut inner, &mut missing);
+            body((sets, &aggregate.body), &mut inner, &mut missing);
             unbound.extend(missing);
             unbound.extend(aggregate.tuple.iter().copied().filter(|slot| !inner.contains(slot)));
         } else {
@@ -96,7 +97,7 @@ fn body((rule, goals): (&Rule, &[Goal]), bound: &mut Bound, unbound: &mut Vec<Sl
 }
 
 /// Adds what a goal binds, given what is bound.
-fn bind((rule, goal): (&Rule, &Goal), bound: &mut Bound) {
+fn bind((sets, goal): (&BTreeSet<Slot>, &Goal), bound: &mut Bound) {
     match &goal.kind {
         GoalKind::Atom(_, args) => bound.extend(args.iter().filter_map(|term| match term {
             Term::Slot(slot) => Some(*slot),
@@ -108,7 +109,7 @@ fn bind((rule, goal): (&Rule, &Goal), bound: &mut Bound) {
                 Term::Constant(_) => true,
                 Term::Any => false,
             };
-            let may_bind = |term: &Term| !matches!(term, Term::Slot(slot) if rule.may_be_set(*slot));
+            let may_bind = |term: &Term| !matches!(term, Term::Slot(slot) if sets.contains(slot));
             if is_bound(right) || is_bound(left) && may_bind(right) {
                 bound.extend([left, right].into_iter().filter_map(|term| match term {
                     Term::Slot(slot) => Some(*slot),

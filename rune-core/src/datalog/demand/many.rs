@@ -97,7 +97,7 @@ impl<'r, V: Values> Run<'r, V> {
             }
             let flow = self.spend();
             let key = std::iter::once(value);
-            // Most are: nothing is chosen for each row.
+            // Most lookups are directories, of which nothing is chosen row by row.
             let given = match lookup {
                 Lookup::Directory(directory) => self.give_rows(into, directory.probe(key), to),
                 _ => self.give_rows(into, lookup.probe(key), to),

@@ -230,7 +230,7 @@ impl<'r, V: Values> Run<'r, V> {
                     );
                 }
                 let key = values_of(&self.scratch.registers, base, key);
-                // Most are: nothing is chosen for each row.
+                // Most lookups are directories, of which nothing is chosen row by row.
                 match lookup {
                     Lookup::Directory(directory) => {
                         for row in directory.probe(key) {

@@ -45,6 +45,7 @@ pub(super) struct Known {
     pub(super) entry: usize,
 }
 
+/// What is known of a question that was only asked.
 pub(super) const UNANSWERED: Known = Known { set: NONE, entry: NONE };
 
 /// A table's answers to one key.
