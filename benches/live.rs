@@ -120,18 +120,19 @@ fn authz_row(random: &mut Random, n: u64) -> (&'static str, [EntityRef; 2]) {
         0 => entity("Folder", random.below(folders)),
         _ => entity("Document", random.below(documents)),
     };
-    match random.below(20) {
-        0..8 => ("member", [user, group(random)]),
-        8 => {
+    match random.below(100) {
+        0..44 => ("member", [user, group(random)]),
+        // About one for each group: most have a few above them.
+        44 => {
             let low = 1 + random.below(groups - 1);
             ("subgroup", [entity("Group", low), entity("Group", random.below(low))])
         }
-        9..15 => {
+        45..75 => {
             let folder = entity("Folder", random.below(folders));
             ("parent_of", [entity("Document", random.below(documents)), folder])
         }
-        15..18 => ("grant_user", [user, what(random)]),
-        18 => ("grant_group", [group(random), what(random)]),
+        75..90 => ("grant_user", [user, what(random)]),
+        90..95 => ("grant_group", [group(random), what(random)]),
         _ => ("deny", [user, what(random)]),
     }
 }
@@ -161,7 +162,7 @@ fn change(scale: u64) {
     let n = 1_000_000 * scale;
     let engine = engine(AUTHZ);
     let mut random = Random(1);
-    fill(&engine, &mut random, (n, 10_000));
+    fill(&engine, &mut random, (n, n / 100));
     let (mut applied, mut decided, mut seen) = (Vec::new(), Vec::new(), 0);
     for at in 0..20_000 {
         let user = entity("User", random.below(n / 10));

@@ -1,23 +1,26 @@
 //! An array whose copies share what they have in common: a copy costs little, and so does a change of one.
 //!
 //! ```text
-//!   root ─▶ node ─▶ page   page   page …        a change copies a page, a node and the root,
-//!      └──▶ node ─▶ page …                      and only those that another copy has too
+//!   root ─▶ branch ─▶ node ─▶ page   page   page …        a change copies a page and what leads to it,
+//!      │         └──▶ node ─▶ page …                      and only what another copy has too
+//!      └──▶ branch ─▶ …
 //! ```
 //!
-//! What is read stands in slices of fixed length one after the other, each within a page. Two levels are enough: of sixteen million
-//! cells a root has some hundreds of nodes. (Path copying; Driscoll, Sarnak, Sleator and Tarjan, "Making data structures
-//! persistent", 1989.)
+//! What is read stands in slices of fixed length one after the other, each within a page. Three levels are enough: of sixteen million
+//! slices a root has 64 branches. (Path copying; Driscoll, Sarnak, Sleator and Tarjan, "Making data structures persistent", 1989.)
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
-/// Slices in a page, and pages in a node.
+/// Slices in a page.
 const PAGE: usize = 1 << PAGE_BITS;
 const PAGE_BITS: u32 = 6;
-const NODE: usize = 1 << NODE_BITS;
-const NODE_BITS: u32 = 6;
+/// Pages in a node, and nodes in a branch.
+const FAN: usize = 1 << FAN_BITS;
+const FAN_BITS: u32 = 6;
 
 type Page<T> = Arc<[T]>;
+type Node<T> = Arc<[Page<T>]>;
+type Branch<T> = Arc<[Node<T>]>;
 
 /// An array of slices that all have one length.
 #[derive(Debug, Clone)]
@@ -25,16 +28,30 @@ pub struct Paged<T> {
     /// How many cells a slice has.
     width: usize,
     n_slices: usize,
-    nodes: Vec<Arc<Vec<Page<T>>>>,
+    branches: Vec<Branch<T>>,
     /// What a place has before it is written.
     blank: T,
+}
+
+/// The branch of a slice, the node in it, and the page in that.
+#[inline]
+fn path(at: usize) -> [usize; 3] {
+    let page = at >> PAGE_BITS;
+    [page >> (2 * FAN_BITS), page >> FAN_BITS & (FAN - 1), page & (FAN - 1)]
+}
+
+/// Cuts it to `n`, or fills it up to `n`.
+fn resize<T: Clone>(parts: &mut Arc<[T]>, n: usize, blank: &T) {
+    if parts.len() != n {
+        *parts = parts.iter().chain(iter::repeat(blank)).take(n).cloned().collect();
+    }
 }
 
 impl<T: Clone> Paged<T> {
     /// No slices, of a width; places that are added have `blank` until they are written.
     #[must_use]
     pub fn new(width: usize, blank: T) -> Self {
-        Self { width, n_slices: 0, nodes: Vec::new(), blank }
+        Self { width, n_slices: 0, branches: Vec::new(), blank }
     }
 
     /// How many slices there are.
@@ -53,19 +70,20 @@ impl<T: Clone> Paged<T> {
     #[must_use]
     #[inline]
     pub fn get(&self, at: usize) -> &[T] {
-        let node = self.nodes.get(at >> (PAGE_BITS + NODE_BITS)).filter(|_| at < self.n_slices);
-        let page = node.and_then(|node| node.get(at >> PAGE_BITS & (NODE - 1)));
+        let [branch, node, page] = path(at);
+        let branch = self.branches.get(branch).filter(|_| at < self.n_slices);
+        let page = branch.and_then(|branch| branch.get(node)?.get(page));
         let start = (at & (PAGE - 1)) * self.width;
         page.and_then(|page| page.get(start..start + self.width)).unwrap_or_default()
     }
 
     /// A slice, to be changed; of one that is not there, no cells.
     pub fn get_mut(&mut self, at: usize) -> &mut [T] {
-        let width = self.width;
-        let node = self.nodes.get_mut(at >> (PAGE_BITS + NODE_BITS)).map(Arc::make_mut);
-        let page = node.and_then(|node| node.get_mut(at >> PAGE_BITS & (NODE - 1))).map(Arc::make_mut);
-        let start = (at & (PAGE - 1)) * width;
-        page.and_then(|page| page.get_mut(start..start + width)).unwrap_or_default()
+        let [branch, node, page] = path(at);
+        let node = self.branches.get_mut(branch).and_then(|branch| Arc::make_mut(branch).get_mut(node));
+        let page = node.and_then(|node| Arc::make_mut(node).get_mut(page));
+        let start = (at & (PAGE - 1)) * self.width;
+        page.and_then(|page| Arc::make_mut(page).get_mut(start..start + self.width)).unwrap_or_default()
     }
 
     /// Makes this many slices of it: cuts, or adds blank ones.
@@ -75,19 +93,26 @@ impl<T: Clone> Paged<T> {
             let blank = self.blank.clone();
             self.get_mut(at).fill(blank);
         }
-        let n_pages = n_slices.div_ceil(PAGE);
-        if n_pages != self.n_slices.div_ceil(PAGE) {
-            self.nodes.resize(n_pages.div_ceil(NODE), Arc::default());
-            let blank: Page<T> = vec![self.blank.clone(); PAGE * self.width].into();
-            let first = (n_pages.min(self.n_slices.div_ceil(PAGE)) / NODE).saturating_sub(1);
-            for (at, node) in self.nodes.iter_mut().enumerate().skip(first) {
-                let n_of_node = n_pages.saturating_sub(at * NODE).min(NODE);
-                if node.len() != n_of_node {
-                    Arc::make_mut(node).resize(n_of_node, blank.clone());
-                }
-            }
+        let (n_before, n_pages) = (self.n_slices.div_ceil(PAGE), n_slices.div_ceil(PAGE));
+        if n_pages != n_before {
+            self.resize_pages(n_before.min(n_pages), n_pages);
         }
         self.n_slices = n_slices;
+    }
+
+    /// Makes this many pages of it, of which the first ones stay.
+    fn resize_pages(&mut self, n_stay: usize, n_pages: usize) {
+        let blank: Page<T> = vec![self.blank.clone(); PAGE * self.width].into();
+        let n_nodes = n_pages.div_ceil(FAN);
+        self.branches.resize(n_nodes.div_ceil(FAN), Arc::default());
+        let first = n_stay / FAN;
+        for (at, branch) in self.branches.iter_mut().enumerate().skip(first / FAN) {
+            resize(branch, (n_nodes - at * FAN).min(FAN), &Arc::default());
+            let nodes = Arc::make_mut(branch).iter_mut().enumerate();
+            for (within, node) in nodes.skip(first.saturating_sub(at * FAN)) {
+                resize(node, (n_pages - (at * FAN + within) * FAN).min(FAN), &blank);
+            }
+        }
     }
 
     /// Adds a slice.
@@ -130,24 +155,24 @@ mod tests {
     #[test]
     fn a_copy_stays_what_it_was() {
         let mut cells = Paged::new(2, 0u32);
-        for n in 0..100_000 {
+        for n in 0..300_000 {
             cells.push(&[n, 2 * n]);
         }
         let copy = cells.clone();
-        for at in [0, 255, 256, 40_000, 99_999] {
+        for at in [0, 255, 256, 40_000, 299_999] {
             cells.get_mut(at).fill(7);
         }
         cells.pop();
-        assert_eq!((cells.len(), copy.len()), (99_999, 100_000));
-        assert!((0..100_000u32).all(|n| copy.get(n as usize) == [n, 2 * n]));
+        assert_eq!((cells.len(), copy.len()), (299_999, 300_000));
+        assert!((0..300_000u32).all(|n| copy.get(n as usize) == [n, 2 * n]));
         assert_eq!((cells.get(40_000), cells.get(40_001)), (&[7, 7][..], &[40_001, 80_002][..]));
-        assert_eq!(copy.get(100_000), &[] as &[u32]);
+        assert_eq!(copy.get(300_000), &[] as &[u32]);
     }
 
     #[test]
     fn what_was_cut_off_comes_back_blank() {
         let mut cells = Paged::new(1, 9u32);
-        for n in [1, 300, 70_000, 5, 33_000, 0, 2] {
+        for n in [1, 300, 600_000, 5, 33_000, 262_145, 262_144, 0, 2] {
             let n_before = cells.len();
             cells.resize(n);
             assert_eq!(cells.len(), n);
