@@ -1,8 +1,8 @@
 //! Questions: may this user do this to that, and who or what is it with one side open?
 //!
 //! The hand-written code and RUNE answer in one process, over the same rows, one after the other; each answer is compared. *Cold* is
-//! the first pass over the questions, *warm* the third. RUNE is asked by names, the hand-written code by numbers; what it takes with a
-//! name for each user and each object looked up first stands beside.
+//! the first pass over the questions, *warm* the third. RUNE is asked by names and lists names in their order, the hand-written code
+//! has numbers; what it takes when it looks names up first, and lists them so too, stands beside.
 
 use std::{collections::BTreeSet, env, fs, path::PathBuf, time::Instant};
 
@@ -90,7 +90,7 @@ pub fn table(options: &Options) -> Result<(), String> {
 pub fn one(ruleset: &str, family: &str, size: Size) -> Result<(), String> {
     let Files { dir, data } = Files::write("demand", ruleset, family, size)?;
     let sources = rune::sources(&dir, true).map_err(|error| error.to_string())?;
-    let case = Case { ruleset, family, size, n_rows: data.tables.n_rows() };
+    let case = Case { ruleset, family, size, n_rows: data.tables.n_rows(), n_numbers: data.tables.n_numbers() };
     let requests: Vec<Request> = data.questions.iter().map(|question| request(family, question)).collect();
     let (mut by_hand, mut by_name, mut by_rune) = (Passes::default(), Passes::default(), Passes::default());
     let mut hand = hand::answers(family, &data.tables);
@@ -214,11 +214,12 @@ struct Case<'c> {
     family: &'c str,
     size: Size,
     n_rows: usize,
+    n_numbers: u32,
 }
 
 impl Case<'_> {
     fn head(&self, question: &str) -> String {
-        let Self { ruleset, family, size, n_rows } = self;
+        let Self { ruleset, family, size, n_rows, .. } = self;
         format!("| {ruleset}, {family} | {size} | {n_rows} | {question} |")
     }
 
@@ -255,7 +256,8 @@ impl Case<'_> {
         let took = begun.elapsed().as_secs_f64().max(1e-9);
         let n = if failure.is_some() { LISTS_MAX } else { (LIST_SECONDS_MAX / 3.0 / took) as usize };
         let n = n.clamp(1, LISTS_MAX);
-        let (mut rune, mut hand) = (Passes::default(), Passes::default());
+        let (mut rune, mut hand, mut by_name) = (Passes::default(), Passes::default(), Passes::default());
+        let names: Vec<String> = (0..self.n_numbers).map(|number| number.to_string()).collect();
         let mut answer = Vec::new();
         for _ in 0..3 {
             let mut expected = Vec::new();
@@ -265,6 +267,13 @@ impl Case<'_> {
                 true
             });
             hand.count = expected.iter().map(Vec::len).sum();
+            let mut named = Vec::new();
+            by_name.pass(&questions[..n], |question| {
+                by_hand(question, &mut answer);
+                named.push(in_order(&answer, &names));
+                true
+            });
+            by_name.count = named.iter().map(|(_, ends)| ends.len()).sum();
             let (Ok(engine), None) = (built, &failure) else { continue };
             let mut listed = Vec::new();
             rune.pass(&lists[..n], |list| {
@@ -287,6 +296,7 @@ impl Case<'_> {
         }
         let question = format!("{open} (n={n})");
         self.print_hand(&question, "by hand", &hand);
+        self.print_hand(&question, "by hand, of names", &by_name);
         self.print_rune(&question, failure.as_ref(), &rune, &hand);
         Ok(())
     }
@@ -308,6 +318,19 @@ fn ask(engine: &Engine, list: &List) -> Result<Entities, String> {
         return Err(format!("after {} of {} candidates the steps ran out", listed.considered, listed.candidates));
     }
     Ok(listed.entities)
+}
+
+/// Names in their order, one after the other, and where each ends.
+fn in_order(numbers: &[u32], names: &[String]) -> (String, Vec<usize>) {
+    let mut wanted: Vec<&str> = numbers.iter().map(|number| &*names[*number as usize]).collect();
+    wanted.sort_unstable();
+    let mut text = String::with_capacity(wanted.iter().map(|name| name.len()).sum());
+    let ends = wanted.into_iter().map(|name| {
+        text.push_str(name);
+        text.len()
+    });
+    let ends = ends.collect();
+    (text, ends)
 }
 
 /// The numbers that entities are named by.
