@@ -1,7 +1,7 @@
 //! Questions: may this user do this to that, and who or what is it with one side open?
 //!
-//! The hand-written code and RUNE answer in one process, over the same rows, one after the other; each answer is compared. *Cold* is
-//! the first pass over the questions, *warm* the third. RUNE is asked by names and lists names in their order, the hand-written code
+//! The hand-written code and RUNE answer in one process, over the same rows, by turns; each answer is compared. *Cold* is the first pass
+//! over the questions, *warm* the third. RUNE is asked by names and lists names in their order, the hand-written code
 //! has numbers; what it takes when it looks names up first, and lists them so too, stands beside.
 
 use std::{collections::BTreeSet, env, fs, path::PathBuf, time::Instant};
@@ -28,6 +28,11 @@ const CASES: [(&str, &str); 8] = [
     ("iam", "iam"),
     ("users", "users"),
 ];
+
+/// Questions after which it is another's turn: a machine's clock may change within a pass.
+const TURN: usize = 50;
+/// Lists after which it is.
+const TURN_OF_LISTS: usize = 5;
 
 /// Lists asked for, and the seconds after which no further one is.
 const LISTS_MAX: usize = 200;
@@ -93,31 +98,38 @@ pub fn one(ruleset: &str, family: &str, size: Size) -> Result<(), String> {
     let case = Case { ruleset, family, size, n_rows: data.tables.n_rows(), n_numbers: data.tables.n_numbers() };
     let requests: Vec<Request> = data.questions.iter().map(|question| request(family, question)).collect();
     let (mut by_hand, mut by_name, mut by_rune) = (Passes::default(), Passes::default(), Passes::default());
-    let mut hand = hand::answers(family, &data.tables);
-    (0..3).for_each(|_| by_hand.pass(&data.questions, |question| hand.may(*question)));
-    drop(hand);
+    let names = Names::of(&data);
+    let [mut hand, mut hand_of_names] = [(); 2].map(|()| hand::answers(family, &data.tables));
+    let built = rune::build(sources).map(Engine::new);
+    for _ in 0..3 {
+        for at in (0..requests.len()).step_by(TURN) {
+            let turn = at..requests.len().min(at + TURN);
+            by_hand.ask(at, &data.questions[turn.clone()], |question| hand.may(*question).into());
+            by_name.ask(at, &names.questions[turn.clone()], |named| hand_of_names.may(names.question(named)).into());
+            if let Ok(engine) = &built {
+                by_rune.ask(at, &requests[turn], |request| engine.decide(request).is_allowed().into());
+            }
+        }
+    }
+    drop((hand, hand_of_names, names));
     case.print_hand("may", "by hand", &by_hand);
-    let (names, mut hand) = (Names::of(&data), hand::answers(family, &data.tables));
-    (0..3).for_each(|_| by_name.pass(&names.questions, |question| hand.may(names.question(question))));
-    drop((names, hand));
     case.print_hand("may", "by hand, of names", &by_name);
+    case.print_rune("may", built.as_ref().err(), &by_rune, &by_hand);
     if by_name.answers != by_hand.answers {
         return Err("hand-written code answers otherwise when it is asked by names".to_owned());
     }
-    let built = rune::build(sources).map(Engine::new);
-    if let Ok(engine) = &built {
-        (0..3).for_each(|_| by_rune.pass(&requests, |request| engine.decide(request).is_allowed()));
-    }
-    case.print_rune("may", built.as_ref().err(), &by_rune, &by_hand);
     if built.is_ok() {
         compare(&data.questions, &by_rune.answers, &by_hand.answers)?;
     }
     if (ruleset, family) == ("authz", "authz") {
-        let mut hand = Authz::new(&data.tables);
-        case.lists("documents", &data.questions, built.as_ref(), |question, answer| {
+        let mut hands = [(); 2].map(|()| Authz::new(&data.tables));
+        let questions = &data.questions;
+        case.lists("documents", questions, built.as_ref(), &mut hands, |hand, question, answer| {
             hand.documents(question.who, answer)
         })?;
-        case.lists("users", &data.questions, built.as_ref(), |question, answer| hand.users(question.what, answer))?;
+        case.lists("users", questions, built.as_ref(), &mut hands, |hand, question, answer| {
+            hand.users(question.what, answer)
+        })?;
     }
     // Nobody waits for all of it to be freed.
     std::mem::forget(built);
@@ -142,11 +154,11 @@ fn sides(family: &str, Question { who, action, what }: &Question) -> [EntityRef;
     ]
 }
 
-fn compare(questions: &[Question], rune: &[bool], hand: &[bool]) -> Result<(), String> {
+fn compare(questions: &[Question], rune: &[usize], hand: &[usize]) -> Result<(), String> {
     let differ: Vec<_> = (0..questions.len()).filter(|n| rune[*n] != hand[*n]).collect();
     let Some(first) = differ.first() else { return Ok(()) };
     let question = questions[*first];
-    Err(format!("{} answers differ, the first of {question:?}: RUNE says {}", differ.len(), rune[*first]))
+    Err(format!("{} answers differ, the first of {question:?}: RUNE says {}", differ.len(), rune[*first] == 1))
 }
 
 /// The numbers of names, as hand-written code has them.
@@ -176,23 +188,29 @@ impl Names {
 struct Passes {
     /// Microseconds, of each pass.
     took: Vec<Vec<f64>>,
-    answers: Vec<bool>,
-    /// What the answers come to.
-    count: usize,
+    /// How much each question was answered with in the last pass: 1 if it is allowed, or what was listed.
+    answers: Vec<usize>,
 }
 
 impl Passes {
-    fn pass<Q>(&mut self, questions: &[Q], mut answer: impl FnMut(&Q) -> bool) {
-        let mut took = Vec::with_capacity(questions.len());
-        self.answers.clear();
+    /// Asks these questions, of which the first begins a pass if it is the first of all.
+    fn ask<Q>(&mut self, first: usize, questions: &[Q], mut answer: impl FnMut(&Q) -> usize) {
+        if first == 0 {
+            self.answers.clear();
+            self.took.push(Vec::new());
+        }
+        let Some(took) = self.took.last_mut() else { return };
         for question in questions {
             let begun = Instant::now();
-            let is_allowed = answer(question);
+            let n = answer(question);
             took.push(begun.elapsed().as_nanos() as f64 / 1e3);
-            self.answers.push(is_allowed);
+            self.answers.push(n);
         }
-        self.took.push(took);
-        self.count = self.answers.iter().filter(|is_allowed| **is_allowed).count();
+    }
+
+    /// What the answers come to.
+    fn count(&self) -> usize {
+        self.answers.iter().sum()
     }
 
     fn show(&self, pass: usize) -> String {
@@ -224,7 +242,7 @@ impl Case<'_> {
     }
 
     fn print_hand(&self, question: &str, who: &str, hand: &Passes) {
-        println!("{} {who} | {} | {} |  | {} |", self.head(question), hand.show(0), hand.show(2), hand.count);
+        println!("{} {who} | {} | {} |  | {} |", self.head(question), hand.show(0), hand.show(2), hand.count());
     }
 
     fn print_rune(&self, question: &str, refused: Option<&String>, rune: &Passes, hand: &Passes) {
@@ -235,7 +253,7 @@ impl Case<'_> {
         }
         let ratio = |pass| rune.p50(pass) / hand.p50(pass);
         let ratio = format!("{:.2}× ({:.2}×)", ratio(0), ratio(2));
-        println!("{head} RUNE | {} | {} | {ratio} | {} |", rune.show(0), rune.show(2), rune.count);
+        println!("{head} RUNE | {} | {} | {ratio} | {} |", rune.show(0), rune.show(2), rune.count());
     }
 
     /// The lists with one side open.
@@ -244,7 +262,8 @@ impl Case<'_> {
         open: &str,
         questions: &[Question],
         built: Result<&Engine, &String>,
-        mut by_hand: impl FnMut(&Question, &mut Vec<u32>),
+        [by_hand, hand_of_names]: &mut [Authz; 2],
+        list_by_hand: impl Fn(&mut Authz, &Question, &mut Vec<u32>),
     ) -> Result<(), String> {
         let lists: Vec<List> = questions.iter().take(LISTS_MAX).map(|question| self.list(open, question)).collect();
         // One list first, and then as many as there is time for.
@@ -260,35 +279,35 @@ impl Case<'_> {
         let names: Vec<String> = (0..self.n_numbers).map(|number| number.to_string()).collect();
         let mut answer = Vec::new();
         for _ in 0..3 {
-            let mut expected = Vec::new();
-            hand.pass(&questions[..n], |question| {
-                by_hand(question, &mut answer);
-                expected.push(answer.clone());
-                true
-            });
-            hand.count = expected.iter().map(Vec::len).sum();
-            let mut named = Vec::new();
-            by_name.pass(&questions[..n], |question| {
-                by_hand(question, &mut answer);
-                named.push(in_order(&answer, &names));
-                true
-            });
-            by_name.count = named.iter().map(|(_, ends)| ends.len()).sum();
-            let (Ok(engine), None) = (built, &failure) else { continue };
-            let mut listed = Vec::new();
-            rune.pass(&lists[..n], |list| {
-                listed.push(ask(engine, list));
-                true
-            });
-            rune.count = 0;
+            let (mut expected, mut listed) = (Vec::new(), Vec::new());
+            for at in (0..n).step_by(TURN_OF_LISTS) {
+                let turn = at..n.min(at + TURN_OF_LISTS);
+                hand.ask(at, &questions[turn.clone()], |question| {
+                    list_by_hand(by_hand, question, &mut answer);
+                    answer.len()
+                });
+                by_name.ask(at, &questions[turn.clone()], |question| {
+                    list_by_hand(hand_of_names, question, &mut answer);
+                    in_order(&answer, &names).1.len()
+                });
+                for question in &questions[turn.clone()] {
+                    list_by_hand(by_hand, question, &mut answer);
+                    expected.push(answer.iter().copied().collect::<BTreeSet<_>>());
+                }
+                let (Ok(engine), None) = (built, &failure) else { continue };
+                rune.ask(at, &lists[turn], |list| {
+                    let entities = ask(engine, list);
+                    let n = entities.as_ref().map_or(0, Entities::len);
+                    listed.push(entities);
+                    n
+                });
+            }
             for (at, listed) in listed.into_iter().enumerate() {
                 match listed.and_then(|listed| numbers(&listed)) {
+                    Ok(listed) if listed == expected[at] => {}
                     Ok(listed) => {
-                        rune.count += listed.len();
-                        if listed != expected[at].iter().copied().collect() {
-                            let n = listed.len();
-                            return Err(format!("the {open} of {:?} differ: RUNE lists {n}", questions[at]));
-                        }
+                        let n = listed.len();
+                        return Err(format!("the {open} of {:?} differ: RUNE lists {n}", questions[at]));
                     }
                     Err(error) => failure = Some(error),
                 }
