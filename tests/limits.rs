@@ -7,7 +7,7 @@ use rune_core::{
 };
 
 /// The stack of a thread that decides: a quarter of what threads are usually given, and a debug build takes more.
-const DECIDING_STACK_BYTES: usize = if cfg!(debug_assertions) { 8 << 20 } else { 512 << 10 };
+const DECIDING_STACK_BYTES: usize = if cfg!(debug_assertions) { 6 << 20 } else { 512 << 10 };
 
 const SCHEMA: &str = "entity User { n: Long };\naction read appliesTo { principal: User, resource: User };";
 

@@ -44,7 +44,7 @@ pub const EXPLANATION_STACK_BYTES: usize = 64 << 20;
 /// Height of a compiled expression, in which chains of `&&` and `||` are flat.
 ///
 /// Evaluation recurses once per level on the caller's stack; this takes a fraction of the smallest that threads are
-/// usually given, and 4 MiB without optimization.
+/// usually given, and less than 6 MiB without optimization.
 pub const EXPRESSION_HEIGHT_MAX: usize = 500;
 
 /// Conditions of one rule, those within aggregates included. Evaluation recurses once for each on the caller's stack.

@@ -81,8 +81,8 @@ impl Kept {
 
 /// Live facts have changed by more than this factor: what was planned for fewer or more may be slow for them.
 const DRIFT: RowId = 2;
-/// Questions that may take longer than trials did until they are planned again; twice as many each time that it was for nothing else,
-/// since some data have such questions in any plan.
+/// Questions that may take longer than trials did until they are planned again; each time that there were so many, twice as many are
+/// awaited the next time, since some data have such questions in any plan.
 const LONG_MAX: u64 = 1_000;
 /// Relations with fewer rows are fast in any order.
 const PLANNED_MIN: RowId = 32;
